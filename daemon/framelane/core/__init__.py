@@ -1,0 +1,1 @@
+"""Values, errors, clocks and threads that every other part stands on."""

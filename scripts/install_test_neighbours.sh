@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Installs the real neighbours that tests talk to, from Debian's packages, where this user may.
+# Without them the tests that need them are skipped, and say so.
+set -euo pipefail
+
+needed=()
+command -v mosquitto > /dev/null || [ -x /usr/sbin/mosquitto ] || needed+=(mosquitto)
+[ ${#needed[@]} -eq 0 ] && exit 0
+
+if ! command -v apt-get > /dev/null; then
+  echo "install_test_neighbours: no apt-get here; install by hand: ${needed[*]}" >&2
+  exit 0
+fi
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  if ! sudo -n true 2> /dev/null; then
+    echo "install_test_neighbours: neither root nor sudo; tests that need these are skipped: ${needed[*]}" >&2
+    exit 0
+  fi
+  as_root=(sudo -n)
+fi
+"${as_root[@]}" apt-get update -qq
+# The package starts a broker as a service; the tests start their own on free ports.
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${needed[@]}"
