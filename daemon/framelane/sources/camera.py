@@ -1,0 +1,165 @@
+"""One stream's thread: opens its source, decodes, paces, offers frames to inference, and tries again for ever."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from framelane.core.backoff import Backoff
+from framelane.core.errors import SourceError
+from framelane.core.frames import Frame, FrameInfo
+from framelane.core.worker import Worker
+from framelane.sources.container import ContainerSource
+from framelane.sources.folder import FolderSource
+from framelane.sources.pacing import FrameRateLimit, RealtimePacer
+from framelane.sources.source import LIVE_KINDS, Decoded, Source, SourceMeter, kind_of
+from framelane.sources.timeline import Timeline, capture_time
+from framelane.telemetry.status import ENDED, StreamDetails
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from framelane.config.schema import StreamConfig
+    from framelane.core.clock import Clock
+    from framelane.telemetry.status import StreamStatus
+
+log = structlog.get_logger(__name__)
+
+_PROVEN_S = 5.0
+
+
+class FrameConsumer(Protocol):
+    """Where frames go: a model's batcher."""
+
+    def join(self, stream: str) -> None:
+        """The stream is live."""
+        ...
+
+    def leave(self, stream: str) -> None:
+        """The stream is gone, for now."""
+        ...
+
+    def offer(self, frame: Frame, *, wait: bool = False) -> None:
+        """Take the stream's newest frame."""
+        ...
+
+
+class CameraMeter(SourceMeter, Protocol):
+    """Told of every step of a frame on the camera's thread."""
+
+    def frame_decoded(self) -> None:
+        """The decoder gave a frame."""
+        ...
+
+    def stream_opened(self, width: int, height: int, codec: str, fps: float) -> None:
+        """The source is open."""
+        ...
+
+
+class CameraWorker(Worker):
+    """Reads one stream until stopped; a fault costs this stream alone, and a wait before the next try."""
+
+    def __init__(
+        self,
+        config: StreamConfig,
+        consumers: Sequence[FrameConsumer],
+        meter: CameraMeter,
+        status: StreamStatus,
+        clock: Clock,
+    ) -> None:
+        super().__init__(f"camera-{config.id}")
+        self._config = config
+        self._consumers = consumers
+        self._meter = meter
+        self._status = status
+        self._clock = clock
+        self._url = config.url.get_secret_value()
+        self._live = kind_of(self._url) in LIVE_KINDS
+        self._wait = not self._live and not config.realtime
+        self._backoff = Backoff(config.backoff.first_s, config.backoff.most_s)
+        self._index = 0
+
+    def run_once(self) -> None:
+        """Open the source and read it to its end."""
+        self._status.connecting()
+        with _open(self._url, self._config, self._clock, self._meter) as source:
+            self._opened(source)
+            try:
+                self._read(source)
+            finally:
+                self._each_consumer(lambda consumer: consumer.leave(self._config.id))
+        if not self.stopping.is_set():
+            self._status.down(ENDED, "played to its end")
+            self.stopping.set()
+
+    def failed(self, error: Exception) -> float:
+        """Show the fault as the stream's state; return how long to wait before the next try."""
+        reason, text = (error.reason, str(error)) if isinstance(error, SourceError) else ("failed", str(error))
+        wait_s = self._backoff.next_s()
+        self._status.down(reason, text)
+        unforeseen = None if isinstance(error, SourceError) else error
+        log.warning("stream_down", stream=self._config.id, reason=reason, text=text, retry_s=round(wait_s, 1), exc_info=unforeseen)
+        return wait_s
+
+    def _opened(self, source: Source) -> None:
+        info = source.info
+        self._meter.stream_opened(info.width, info.height, info.codec, info.fps or 0.0)
+        self._status.opened(
+            StreamDetails(info.codec, info.width or None, info.height or None, info.fps, info.decoder)
+        )
+        self._each_consumer(lambda consumer: consumer.join(self._config.id))
+
+    def _read(self, source: Source) -> None:
+        timeline = Timeline(1 / source.info.fps if source.info.fps else None)
+        limit = FrameRateLimit(self._config.fps)
+        pacer = RealtimePacer(self._clock, self.stopping)
+        started_s = self._clock.monotonic()
+        while not self.stopping.is_set():
+            for decoded in source.pictures():
+                if self.stopping.is_set():
+                    return
+                self._take(decoded, timeline, limit, pacer)
+                if self._clock.monotonic() - started_s > _PROVEN_S:
+                    self._backoff.reset()
+            if not self._config.loop:
+                return
+            timeline.restart()
+            source.rewind()
+
+    def _take(self, decoded: Decoded, timeline: Timeline, limit: FrameRateLimit, pacer: RealtimePacer) -> None:
+        pts_s = timeline.place(decoded.pts_s)
+        self._meter.frame_decoded()
+        if not self._live and not self._wait:
+            pacer.wait(pts_s)
+        self._status.frame_seen(self._clock.monotonic())
+        if limit.due(pts_s):
+            self._offer(self._frame(decoded, pts_s))
+        else:
+            self._meter.frame_dropped("fps")
+
+    def _frame(self, decoded: Decoded, pts_s: float) -> Frame:
+        if self._live:
+            captured_at, clock = capture_time(decoded.camera_s, decoded.arrived_s, self._config.clock)
+        else:
+            captured_at, clock = self._clock.wall(), "media"
+        picture = decoded.picture
+        info = FrameInfo(
+            self._config.id, self._index, pts_s, captured_at, clock, self._clock.monotonic(), picture.width, picture.height
+        )
+        self._index += 1
+        return Frame(info, picture)
+
+    def _offer(self, frame: Frame) -> None:
+        for consumer in self._consumers:
+            consumer.offer(frame, wait=self._wait)
+
+    def _each_consumer(self, tell: Callable[[FrameConsumer], None]) -> None:
+        for consumer in self._consumers:
+            tell(consumer)
+
+
+def _open(url: str, config: StreamConfig, clock: Clock, meter: SourceMeter) -> ContainerSource | FolderSource:
+    if kind_of(url) == "folder":
+        return FolderSource(url, clock, meter)
+    return ContainerSource(url, config, clock, meter)

@@ -1,0 +1,214 @@
+"""A source that FFmpeg opens: RTSP, HTTP, HLS, files and V4L2 devices."""
+
+from __future__ import annotations
+
+import struct
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import av
+from av import error as av_error
+
+from framelane.core.errors import SourceError
+from framelane.sources.access_units import NAL_KINDS, AccessUnits, Payload
+from framelane.sources.faults import source_error
+from framelane.sources.source import LIVE_KINDS, Decoded, Kind, SourceInfo, SourceMeter, kind_of, local_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+    from framelane.config.schema import StreamOptions
+    from framelane.core.clock import Clock
+
+_SKIP = {"none": "DEFAULT", "nonref": "NONREF", "nonkey": "NONKEY"}
+_MOST_FAILED_UNITS = 250
+_MOST_ARRIVALS = 64
+
+
+class ContainerSource:
+    """One video stream of an FFmpeg container, decoded on one thread. Use it as a context manager.
+
+    Args:
+        url: what to open.
+        options: the stream's configuration.
+        clock: where arrival times are read.
+        meter: told of packets and of frames that can't be decoded.
+
+    Raises:
+        SourceError: it can't be opened, or holds no video that FFmpeg decodes.
+    """
+
+    def __init__(self, url: str, options: StreamOptions, clock: Clock, meter: SourceMeter) -> None:
+        self._kind = kind_of(url)
+        self._clock = clock
+        self._meter = meter
+        self._container: InputContainer | None = None
+        self._decoded_any = False
+        self._failed = 0
+        self._arrivals: OrderedDict[int | None, tuple[float | None, float]] = OrderedDict()
+        try:
+            self._container, self._units = _open(url, self._kind, options)
+            self._stream = _video_stream(self._container)
+            self._stream.codec_context.thread_count = 1  # FFmpeg's default is a thread a core for each stream
+            self._stream.codec_context.skip_frame = _SKIP[options.skip]  # type: ignore[assignment] # by the table
+        except (av_error.FFmpegError, OSError, ValueError) as error:
+            self.close()
+            raise source_error(error) from None  # FFmpeg's own text holds the URL with its password
+        except SourceError:
+            self.close()
+            raise
+        self._time_base_s = float(self._stream.time_base or 0)
+
+    def __enter__(self) -> ContainerSource:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def info(self) -> SourceInfo:
+        """What the container declares."""
+        context = self._stream.codec_context
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        return SourceInfo(context.name, context.width, context.height, float(rate) if rate else None, "cpu")
+
+    def pictures(self) -> Iterator[Decoded]:
+        """Decode until the container ends.
+
+        Raises:
+            SourceError: the connection broke, or nothing in it can be decoded.
+        """
+        try:
+            for unit in self._access_units():
+                yield from self._decode(unit)
+        except (av_error.FFmpegError, OSError) as error:
+            raise source_error(error) from None
+        if self._kind == "rtsp" or (self._kind in LIVE_KINDS and not self._opened.duration):
+            raise SourceError("lost", "the other side ended the stream")
+
+    def rewind(self) -> None:
+        """Go back to the first picture of a file.
+
+        Raises:
+            SourceError: the file can't seek.
+        """
+        container = self._opened
+        try:
+            container.seek(container.start_time if container.start_time is not None else 0)
+            self._stream.codec_context.flush_buffers()
+        except (av_error.FFmpegError, OSError) as error:
+            raise source_error(error) from None
+
+    def close(self) -> None:
+        """Close the container; only the thread that reads may do so."""
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    @property
+    def _opened(self) -> InputContainer:
+        if self._container is None:
+            raise SourceError("closed", "the source is closed")
+        return self._container
+
+    def _access_units(self) -> Iterator[av.Packet[Any]]:
+        """Packets for the decoder, each a whole access unit; an empty one at the end drains the decoder."""
+        for packet in self._opened.demux(self._stream):
+            if self._units is None or not packet.size:
+                yield from self._packed(self._units.flush() if self._units else ())
+                self._note(Payload(b"", packet.pts, _camera_time(packet), self._clock.wall()), packet.size)
+                yield packet
+            else:
+                payload = Payload(bytes(packet), packet.pts, _camera_time(packet), self._clock.wall())
+                yield from self._packed(self._units.feed(payload))
+
+    def _packed(self, units: Iterable[Payload]) -> Iterator[av.Packet[Any]]:
+        for unit in units:
+            self._note(unit, len(unit.data))
+            packet: av.Packet[Any] = av.Packet(unit.data)
+            packet.pts = unit.pts
+            if self._stream.time_base is not None:
+                packet.time_base = self._stream.time_base
+            yield packet
+
+    def _note(self, unit: Payload, size: int) -> None:
+        if not size:
+            return
+        self._meter.frame_received()
+        self._arrivals.setdefault(unit.pts, (unit.camera_s, unit.arrived_s))
+        if len(self._arrivals) > _MOST_ARRIVALS:
+            self._arrivals.popitem(last=False)
+
+    def _decode(self, unit: av.Packet[Any]) -> Iterator[Decoded]:
+        try:
+            frames = self._stream.codec_context.decode(unit if unit.size else None)
+        except av_error.InvalidDataError:
+            self._count_failure()
+            return
+        for frame in frames:
+            if frame.is_corrupt:
+                self._count_failure()
+                continue
+            self._decoded_any = True
+            self._failed = 0
+            yield self._decoded(frame)
+
+    def _count_failure(self) -> None:
+        self._failed += 1
+        if self._decoded_any:
+            self._meter.frame_dropped("decode")  # before the first key frame nothing can be decoded, and nothing is wrong
+        if self._failed > _MOST_FAILED_UNITS:
+            raise SourceError("undecodable", f"{self._failed} frames in a row could not be decoded")
+
+    def _decoded(self, frame: av.VideoFrame) -> Decoded:
+        camera_s, arrived_s = self._arrivals.pop(frame.pts, (None, self._clock.wall()))
+        pts_s = None if frame.pts is None else frame.pts * self._time_base_s
+        return Decoded(frame, pts_s, camera_s, arrived_s)
+
+
+def _open(url: str, kind: Kind, options: StreamOptions) -> tuple[InputContainer, AccessUnits | None]:
+    """The open container, and what puts its access units together where FFmpeg's parser is left out."""
+    if kind != "rtsp" or not options.low_latency:
+        return _open_with(url, kind, options, {}), None
+    # Without a parser FFmpeg can't find what the session description doesn't say, so it need not look for long.
+    container = _open_with(url, kind, options, {"fflags": "+noparse", "analyzeduration": "1"})
+    codec = container.streams.video[0].codec_context.name if container.streams.video else None
+    if codec in NAL_KINDS:
+        return container, AccessUnits(NAL_KINDS[codec])
+    if codec != "mjpeg":  # a JPEG is a packet of its own, other codecs need the parser
+        container.close()
+        container = _open_with(url, kind, options, {})
+    return container, None
+
+
+def _open_with(url: str, kind: Kind, options: StreamOptions, more: dict[str, str]) -> InputContainer:
+    rtsp = {"rtsp_transport": options.transport, "allowed_media_types": "video"} if kind == "rtsp" else {}
+    return av.open(
+        local_path(url),
+        format="v4l2" if kind == "device" else None,
+        options={**rtsp, **more, **options.ffmpeg},
+        timeout=(options.open_timeout_s, options.read_timeout_s) if kind in LIVE_KINDS else None,
+    )
+
+
+def _video_stream(container: InputContainer) -> VideoStream:
+    if not container.streams.video:
+        raise SourceError("no-video", "there is no video in it")
+    stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise SourceError("codec", "no decoder for the stream's codec; set the camera to H.264 or H.265")
+    return stream
+
+
+def _camera_time(packet: av.Packet[Any]) -> float | None:
+    """Unix seconds of capture from the packet's producer reference time, which FFmpeg makes of RTCP sender reports.
+
+    AVProducerReferenceTime (libavutil/defs.h) begins with an int64 of microseconds.
+    """
+    if not packet.has_sidedata("prft"):
+        return None
+    wallclock_us: int = struct.unpack_from("q", bytes(packet.get_sidedata("prft")))[0]
+    return wallclock_us / 1e6

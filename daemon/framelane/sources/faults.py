@@ -1,0 +1,40 @@
+"""What FFmpeg's errors mean to an operator: one word for the stream's state, one sentence with the remedy."""
+
+from __future__ import annotations
+
+from av import error as av_error
+
+from framelane.core.errors import SourceError
+
+# First match wins, so the narrower type comes first.
+_MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
+    (av_error.HTTPUnauthorizedError, "unauthorized", "the camera refuses the user name or password"),
+    (av_error.HTTPForbiddenError, "forbidden", "the camera forbids this user the stream"),
+    (av_error.HTTPNotFoundError, "not-found", "the server has no stream at this path"),
+    (av_error.HTTPError, "rejected", "the server rejects the request"),
+    (av_error.DecoderNotFoundError, "codec", "no decoder for the stream's codec; set the camera to H.264 or H.265"),
+    (av_error.ProtocolNotFoundError, "protocol", "FFmpeg knows no such protocol; check the URL's scheme"),
+    (av_error.ConnectionRefusedError, "refused", "nothing listens at this address; check host and port"),
+    (av_error.ConnectionResetError, "lost", "the other side closed the connection"),
+    (av_error.BrokenPipeError, "lost", "the other side closed the connection"),
+    (av_error.TimeoutError, "timeout", "no answer in time; check that the camera is reachable"),
+    (av_error.ExitError, "timeout", "no data in time; the stream has stopped or the network is down"),
+    (av_error.FileNotFoundError, "missing", "there is no such file or device"),
+    (av_error.PermissionError, "permission", "the file or device can't be read by this user"),
+    (av_error.EOFError, "ended", "the stream ended"),
+    (av_error.InvalidDataError, "invalid", "what comes is not a stream that FFmpeg can read, or nothing comes at all"),
+    (av_error.OptionNotFoundError, "option", "FFmpeg refuses an input option; check the stream's `ffmpeg` section"),
+    (OSError, "unreachable", "the address can't be reached; check host name, route and firewall"),
+)
+
+
+def source_error(error: BaseException) -> SourceError:
+    """The error to raise in place of one of PyAV's; FFmpeg's own words end the message, without the URL.
+
+    PyAV's text holds the URL with its password, so that only the errno's meaning is taken from it.
+    """
+    words = getattr(error, "strerror", None) or type(error).__name__
+    for kind, reason, meaning in _MEANINGS:
+        if isinstance(error, kind):
+            return SourceError(reason, f"{meaning} ({words})")
+    return SourceError("failed", f"FFmpeg failed ({words})")

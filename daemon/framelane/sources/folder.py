@@ -1,0 +1,71 @@
+"""A folder of images as a source, in the order of their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+from av import error as av_error
+
+from framelane.core.errors import SourceError
+from framelane.sources.source import Decoded, SourceInfo, SourceMeter, local_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from framelane.core.clock import Clock
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+IMAGES_PER_S = 25.0
+
+
+class FolderSource:
+    """Every image file directly in a folder, `IMAGES_PER_S` of them a second of its time line.
+
+    Raises:
+        SourceError: there are no images in it.
+    """
+
+    def __init__(self, url: str, clock: Clock, meter: SourceMeter) -> None:
+        self._clock = clock
+        self._meter = meter
+        folder = Path(local_path(url))
+        self._paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+        if not self._paths:
+            raise SourceError("missing", f"no images in {folder}; it takes {', '.join(sorted(SUFFIXES))}")
+
+    def __enter__(self) -> FolderSource:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def info(self) -> SourceInfo:
+        """What is known before the first image is read."""
+        return SourceInfo("images", 0, 0, IMAGES_PER_S, "cpu")
+
+    def pictures(self) -> Iterator[Decoded]:
+        """Decode the images one by one; one that can't be read is counted and passed over."""
+        for index, path in enumerate(self._paths):
+            self._meter.frame_received()
+            picture = _picture(path)
+            if picture is None:
+                self._meter.frame_dropped("decode")
+            else:
+                yield Decoded(picture, index / IMAGES_PER_S, None, self._clock.wall())
+
+    def rewind(self) -> None:
+        """Nothing to do: the next `pictures` starts at the first image."""
+
+    def close(self) -> None:
+        """Nothing is held open between two images."""
+
+
+def _picture(path: Path) -> av.VideoFrame | None:
+    try:
+        with av.open(str(path)) as container:
+            return next(container.decode(container.streams.video[0]), None)
+    except (av_error.FFmpegError, OSError, IndexError):
+        return None

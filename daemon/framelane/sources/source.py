@@ -1,0 +1,95 @@
+"""What a stream's URL names, and what any source gives: pictures with their times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import av
+
+Kind = Literal["rtsp", "http", "device", "folder", "file"]
+
+LIVE_KINDS: frozenset[Kind] = frozenset({"rtsp", "http", "device"})
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A decoded picture and what is known of its time.
+
+    Attributes:
+        picture: the pixels, in the decoder's own format.
+        pts_s: presentation time in seconds as the source has it, None where it has none.
+        camera_s: Unix time of capture by the camera's own clock, None where it doesn't say.
+        arrived_s: Unix time at which the picture's packet came in.
+    """
+
+    picture: av.VideoFrame
+    pts_s: float | None
+    camera_s: float | None
+    arrived_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What an open source says of itself; `fps` is None where it declares none."""
+
+    codec: str
+    width: int
+    height: int
+    fps: float | None
+    decoder: str
+
+
+class SourceMeter(Protocol):
+    """Told of each packet read and each frame that could not be decoded."""
+
+    def frame_received(self) -> None:
+        """A packet of video was read."""
+        ...
+
+    def frame_dropped(self, reason: str, count: int = 1) -> None:
+        """Frames were lost for a reason."""
+        ...
+
+
+class Source(Protocol):
+    """An open source; only the thread that opened it reads and closes it."""
+
+    @property
+    def info(self) -> SourceInfo:
+        """What the source says of itself."""
+        ...
+
+    def pictures(self) -> Iterator[Decoded]:
+        """Pictures until the source ends; raises SourceError when it breaks."""
+        ...
+
+    def rewind(self) -> None:
+        """Go back to the first picture, for a loop; raises SourceError where that can't be."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection and the decoder; may be called twice."""
+        ...
+
+
+def kind_of(url: str) -> Kind:
+    """What a URL or path names, by its scheme and by what lies there."""
+    scheme = urlsplit(url).scheme.lower()
+    if scheme in ("rtsp", "rtsps"):
+        return "rtsp"
+    if scheme in ("http", "https"):
+        return "http"
+    if url.startswith("/dev/"):
+        return "device"
+    return "folder" if Path(local_path(url)).is_dir() else "file"
+
+
+def local_path(url: str) -> str:
+    """The path behind a file:// URL; anything else as it is."""
+    return urlsplit(url).path if url.lower().startswith("file://") else url
