@@ -1,0 +1,199 @@
+"""The meters, states and sinks as Prometheus metrics, collected when they are asked for and not before."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING, Protocol
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from framelane import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from prometheus_client.core import Metric
+
+    from framelane.core.frames import ModelInfo
+    from framelane.telemetry.meters import Counts, HistogramCounts, Meters
+    from framelane.telemetry.states import StreamState
+    from framelane.telemetry.stats import NodeStats
+    from framelane.telemetry.status import StatusBoard
+
+
+class SinkInfo(Protocol):
+    """What the MQTT sink says of itself."""
+
+    @property
+    def mqtt_connected(self) -> bool:
+        """Whether the broker is there."""
+        ...
+
+    @property
+    def mqtt_spool_messages(self) -> int:
+        """Messages that wait for it now."""
+        ...
+
+    @property
+    def mqtt_spool_dropped_total(self) -> int:
+        """Messages given up since the start because too many waited."""
+        ...
+
+
+class FramelaneCollector(Collector):
+    """All `framelane_` metrics, read from their sources at each scrape: a removed stream is gone at the next.
+
+    Args:
+        meters: counts and histograms.
+        board: the streams' states.
+        latest: the newest closed window, for rates (`StatsWindow.latest`).
+        models: the loaded models.
+        sink: the MQTT sink, None where none is configured.
+    """
+
+    def __init__(
+        self,
+        meters: Meters,
+        board: StatusBoard,
+        latest: Callable[[], NodeStats | None],
+        models: Callable[[], Iterable[ModelInfo]],
+        sink: SinkInfo | None,
+    ) -> None:
+        self._meters = meters
+        self._board = board
+        self._latest = latest
+        self._models = models
+        self._sink = sink
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric family."""
+        counts = self._meters.snapshot()
+        yield InfoMetricFamily("framelane_build", "The running version.", {"version": __version__})
+        yield _engines(self._models())
+        yield from _stream_counters(counts)
+        yield from _stream_gauges(self._board.streams(), self._latest())
+        yield from _histograms(counts)
+        if self._sink is not None:
+            yield from _mqtt(self._sink)
+
+
+class MetricsPage:
+    """The text that a scrape gets, in the format it accepts; process metrics included."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(collector)
+        ProcessCollector(registry=self._registry)
+
+    def __call__(self, accept: str) -> tuple[bytes, str]:
+        """Body and content type for an Accept header: OpenMetrics if asked for, else Prometheus text."""
+        try:
+            return self._encoded(accept)
+        except (TypeError, ValueError):  # a version or an escaping in the header that the library trips over
+            return self._encoded("")
+
+    def _encoded(self, accept: str) -> tuple[bytes, str]:
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+
+def _engines(models: Iterable[ModelInfo]) -> Metric:
+    family = GaugeMetricFamily(
+        "framelane_engine_info", "The loaded models; always 1.", labels=("model", "hash", "backend")
+    )
+    for model in models:
+        family.add_metric((model.name, model.hash, model.backend), 1)
+    return family
+
+
+def _stream_counters(counts: Counts) -> Iterator[Metric]:
+    received = _counter("frames_received", "Video packets read from the source.")
+    dropped = _counter("frames_dropped", "Frames that were not inferred, by reason.", "reason")
+    inferred = _counter("frames_inferred", "Frames that a model ran on; a frame for two models counts twice.")
+    published = _counter("results_published", "Results handed to the sinks.")
+    reconnects = _counter("reconnects", "Times the stream came back after it was lost.")
+    for name, stream in counts.streams.items():
+        received.add_metric((name,), stream.received)
+        for reason, count in stream.dropped.items():
+            dropped.add_metric((name, reason), count)
+        inferred.add_metric((name,), stream.inferred)
+        published.add_metric((name,), stream.published)
+        reconnects.add_metric((name,), stream.reconnects)
+    return iter((received, dropped, inferred, published, reconnects))
+
+
+def _stream_gauges(states: Sequence[StreamState], latest: NodeStats | None) -> Iterator[Metric]:
+    up = GaugeMetricFamily(
+        "framelane_stream_up", "Whether the stream is live (1) or not (0).", labels=("stream",)
+    )
+    for state in states:
+        up.add_metric((state.stream,), float(state.live))
+    fps = GaugeMetricFamily(
+        "framelane_stream_fps",
+        "Frames a second in the last window of node.stats_s.",
+        labels=("stream", "stage"),
+    )
+    present = {state.stream for state in states}
+    for stream in latest.streams if latest else ():
+        if stream.stream in present:
+            fps.add_metric((stream.stream, "received"), stream.fps_in)
+            fps.add_metric((stream.stream, "decoded"), stream.fps_decoded)
+            fps.add_metric((stream.stream, "inferred"), stream.fps_inferred)
+            fps.add_metric((stream.stream, "published"), stream.fps_published)
+    return iter((up, fps))
+
+
+def _histograms(counts: Counts) -> Iterator[Metric]:
+    latency = HistogramMetricFamily(
+        "framelane_latency_seconds",
+        "Capture of a frame to publish of its result.",
+        labels=("stream",),
+        unit="seconds",
+    )
+    stage = HistogramMetricFamily(
+        "framelane_stage_seconds",
+        "Time by stage: queue is a frame's wait (by stream), the others are a batch's (by model).",
+        labels=("stage", "stream", "model"),
+        unit="seconds",
+    )
+    batch = HistogramMetricFamily("framelane_batch_size", "Frames in a batch.", labels=("model",))
+    for name, stream in counts.streams.items():
+        latency.add_metric((name,), _buckets(stream.latency), stream.latency.total)
+        stage.add_metric(("queue", name, ""), _buckets(stream.queue), stream.queue.total)
+    for name, model in counts.models.items():
+        for label, histogram in model.stages.items():
+            stage.add_metric((label, "", name), _buckets(histogram), histogram.total)
+        batch.add_metric((name,), _buckets(model.batch_size), model.batch_size.total)
+    return iter((latency, stage, batch))
+
+
+def _mqtt(sink: SinkInfo) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "framelane_mqtt_connected", "Whether the broker is connected.", float(sink.mqtt_connected)
+    )
+    yield GaugeMetricFamily(
+        "framelane_mqtt_spool_messages", "Messages that wait for the broker.", sink.mqtt_spool_messages
+    )
+    yield CounterMetricFamily(
+        "framelane_mqtt_spool_dropped",
+        "Messages given up because too many waited for the broker.",
+        sink.mqtt_spool_dropped_total,
+    )
+
+
+def _counter(name: str, text: str, *more_labels: str) -> CounterMetricFamily:
+    return CounterMetricFamily(f"framelane_{name}", text, labels=("stream", *more_labels))
+
+
+def _buckets(histogram: HistogramCounts) -> list[tuple[str, float]]:
+    """Cumulative counts by upper bound, as the exposition formats want them."""
+    bounds = [*(str(bound) for bound in histogram.bounds), "+Inf"]
+    return list(zip(bounds, accumulate(histogram.counts), strict=True))

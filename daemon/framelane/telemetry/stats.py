@@ -1,0 +1,231 @@
+"""Rates, drops and percentiles over a window of time: what MQTT stats, the log and the live table show."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import psutil
+
+if TYPE_CHECKING:
+    from array import array
+    from collections.abc import Callable, Iterable, Mapping
+
+    from framelane.core.clock import Clock
+    from framelane.telemetry.meters import Counts, Meters, ModelCounts, StreamCounts, VideoInfo
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyMs:
+    """Percentiles of capture to publish, in milliseconds."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStats:
+    """One stream over one window.
+
+    Attributes:
+        stream: the stream's id.
+        window_s: length of the window in seconds.
+        fps_in: video packets read a second.
+        fps_decoded: frames decoded a second.
+        fps_inferred: frames inferred a second; a frame that goes to two models counts twice.
+        fps_published: results published a second.
+        dropped: frames not inferred in the window, by reason; every known reason is there.
+        latency_ms: percentiles over what was published in the window (its last 2048), None if nothing was.
+        queue_ms: mean wait of an inferred frame for its batch, None if none was inferred.
+        infer_ms: mean time from batch start to detections, None likewise.
+        reconnects: times the stream came back after it was lost, since the start.
+        video: what the stream carries, once opened.
+    """
+
+    stream: str
+    window_s: float
+    fps_in: float
+    fps_decoded: float
+    fps_inferred: float
+    fps_published: float
+    dropped: Mapping[str, int]
+    latency_ms: LatencyMs | None
+    queue_ms: float | None
+    infer_ms: float | None
+    reconnects: int
+    video: VideoInfo | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStats:
+    """One model over one window: batches a second, and means a batch, None if none ran."""
+
+    model: str
+    batches_per_s: float
+    batch_size: float | None
+    preprocess_ms: float | None
+    infer_ms: float | None
+    postprocess_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSample:
+    """What the process has used: resident bytes, and seconds of CPU (user and system) since it started."""
+
+    rss_bytes: int
+    cpu_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStats:
+    """The whole node over one window: totals over `streams`, and the process.
+
+    Attributes:
+        window_s: length of the window in seconds.
+        streams: each stream, in the order they were added.
+        models: each model.
+        fps_in: sum over streams; so are the other rates and `dropped`.
+        latency_ms: percentiles over all streams' results.
+        rss_bytes: resident memory of the process.
+        cpu_cores: CPU that the process used, in cores: 1.5 is one core and a half.
+    """
+
+    window_s: float
+    streams: tuple[StreamStats, ...]
+    models: tuple[ModelStats, ...]
+    fps_in: float
+    fps_decoded: float
+    fps_inferred: float
+    fps_published: float
+    dropped: Mapping[str, int]
+    latency_ms: LatencyMs | None
+    rss_bytes: int
+    cpu_cores: float
+
+
+def sample_process() -> ProcessSample:
+    """What this process has used so far."""
+    process = psutil.Process()
+    times = process.cpu_times()
+    return ProcessSample(process.memory_info().rss, times.user + times.system)
+
+
+class StatsWindow:
+    """Windows over the meters, one after another: each `close` ends one and begins the next.
+
+    Whoever reports at a pace of its own (the log and MQTT, the live table, a benchmark) has a StatsWindow of
+    its own.
+    """
+
+    def __init__(
+        self, meters: Meters, clock: Clock, process: Callable[[], ProcessSample] = sample_process
+    ) -> None:
+        self._meters = meters
+        self._clock = clock
+        self._process = process
+        self._began_s = clock.monotonic()
+        self._before = meters.snapshot()
+        self._used = process()
+        self._latest: NodeStats | None = None
+
+    @property
+    def latest(self) -> NodeStats | None:
+        """The window closed last; None before the first."""
+        return self._latest
+
+    def close(self) -> NodeStats:
+        """End the window here and describe it."""
+        now_s, now, used = self._clock.monotonic(), self._meters.snapshot(), self._process()
+        # Two closes within one tick of the clock would divide by zero.
+        window_s = max(now_s - self._began_s, 1e-3)
+        self._latest = _node(self._before, now, window_s, used, (used.cpu_s - self._used.cpu_s) / window_s)
+        self._began_s, self._before, self._used = now_s, now, used
+        return self._latest
+
+
+def _node(before: Counts, now: Counts, window_s: float, used: ProcessSample, cpu_cores: float) -> NodeStats:
+    deltas = [_Delta(before.streams.get(name), counts) for name, counts in now.streams.items()]
+    streams = tuple(delta.stats(window_s) for delta in deltas)
+    dropped: Counter[str] = Counter()
+    for stream in streams:
+        dropped.update(stream.dropped)
+    return NodeStats(
+        window_s=window_s,
+        streams=streams,
+        models=tuple(
+            _model(before.models.get(name), counts, window_s) for name, counts in now.models.items()
+        ),
+        fps_in=sum(stream.fps_in for stream in streams),
+        fps_decoded=sum(stream.fps_decoded for stream in streams),
+        fps_inferred=sum(stream.fps_inferred for stream in streams),
+        fps_published=sum(stream.fps_published for stream in streams),
+        dropped=dict(dropped),
+        latency_ms=_percentiles(delta.latencies_s for delta in deltas),
+        rss_bytes=used.rss_bytes,
+        cpu_cores=cpu_cores,
+    )
+
+
+class _Delta:
+    """What happened to one stream between two snapshots; all of it, where its meter is younger."""
+
+    def __init__(self, before: StreamCounts | None, now: StreamCounts) -> None:
+        old = before if before is not None and before.born == now.born else None
+        self._now = now
+        self._received = now.received - (old.received if old else 0)
+        self._decoded = now.decoded - (old.decoded if old else 0)
+        self._inferred = now.inferred - (old.inferred if old else 0)
+        self._published = now.published - (old.published if old else 0)
+        self._queued_s = now.queued_s - (old.queued_s if old else 0.0)
+        self._inferred_s = now.inferred_s - (old.inferred_s if old else 0.0)
+        was = old.dropped if old else {}
+        self._dropped = {reason: count - was.get(reason, 0) for reason, count in now.dropped.items()}
+        self.latencies_s = now.latencies_since(old.published if old else 0)
+
+    def stats(self, window_s: float) -> StreamStats:
+        return StreamStats(
+            stream=self._now.stream,
+            window_s=window_s,
+            fps_in=self._received / window_s,
+            fps_decoded=self._decoded / window_s,
+            fps_inferred=self._inferred / window_s,
+            fps_published=self._published / window_s,
+            dropped=self._dropped,
+            latency_ms=_percentiles([self.latencies_s]),
+            queue_ms=_mean_ms(self._queued_s, self._inferred),
+            infer_ms=_mean_ms(self._inferred_s, self._inferred),
+            reconnects=self._now.reconnects,
+            video=self._now.video,
+        )
+
+
+def _model(before: ModelCounts | None, now: ModelCounts, window_s: float) -> ModelStats:
+    batches = now.batches - (before.batches if before else 0)
+    frames = now.frames - (before.frames if before else 0)
+    spent_s = {
+        stage: counts.total - (before.stages[stage].total if before else 0.0)
+        for stage, counts in now.stages.items()
+    }
+    return ModelStats(
+        model=now.model,
+        batches_per_s=batches / window_s,
+        batch_size=frames / batches if batches else None,
+        preprocess_ms=_mean_ms(spent_s["preprocess"], batches),
+        infer_ms=_mean_ms(spent_s["infer"], batches),
+        postprocess_ms=_mean_ms(spent_s["postprocess"], batches),
+    )
+
+
+def _mean_ms(total_s: float, count: int) -> float | None:
+    return 1e3 * total_s / count if count else None
+
+
+def _percentiles(latencies_s: Iterable[array[float]]) -> LatencyMs | None:
+    every = np.concatenate([np.frombuffer(some, np.float64) for some in latencies_s] or [np.zeros(0)])
+    if not len(every):
+        return None
+    p50, p95, p99 = (1e3 * np.percentile(every, (50, 95, 99))).tolist()
+    return LatencyMs(p50, p95, p99)

@@ -1,0 +1,277 @@
+"""Who changes the states of streams and node, when, and how the rest of the daemon learns of it in order.
+
+A stream goes `connecting` > `live` at its first frame > `stalled` when it falls silent > `live` again, or
+`down` when it is given up until the next try. The node is `online` when all is well, `degraded` when a stream
+is not live or the broker is away, `offline` when it stops.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from framelane.core.redact import redact
+from framelane.telemetry.states import ENDED, NodeState, StreamDetails, StreamState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from framelane.core.clock import Clock
+    from framelane.telemetry.states import NodeStateName, StateName
+
+__all__ = ["ENDED", "TICK_S", "NodeState", "StatusBoard", "StreamDetails", "StreamState", "StreamStatus"]
+
+TICK_S = 0.5
+"""Seconds between two calls of `StatusBoard.tick`; a stall must show within 2 x interval + 5 s."""
+
+_MOST_SILENCE_S = 4.0
+_UNKNOWN_INTERVAL_S = 1.0
+_NAMES_SHOWN = 5
+
+
+class ReconnectMeter(Protocol):
+    """Where reconnects are counted; a StreamMeter."""
+
+    def reconnected(self) -> None:
+        """The stream is live again after it was lost."""
+        ...
+
+
+class NullReconnectMeter:
+    """Counts nothing."""
+
+    def reconnected(self) -> None:
+        """Forget it."""
+
+
+class StreamStatus:
+    """One stream's state machine, driven by its camera thread; `StatusBoard.stream` makes it."""
+
+    def __init__(self, stream: str, board: StatusBoard, read_timeout_s: float, meter: ReconnectMeter) -> None:
+        self.current = StreamState(stream, "connecting", "starting", "not opened yet", board.clock.wall())
+        self._board = board
+        self._meter = meter
+        self._most_silence_s = min(read_timeout_s, _MOST_SILENCE_S)
+        self._interval_s = 0.0
+        self._last_s: float | None = None
+        self._lost = False
+
+    def connecting(self, reason: str = "opening", text: str = "the stream is being opened") -> None:
+        """A try to open the stream begins."""
+        self._board.change(self, "connecting", reason, text)
+
+    def opened(self, details: StreamDetails) -> None:
+        """The source is open; the stream is live from its first frame on."""
+        self._last_s = None
+        self._interval_s = 1.0 / details.fps if details.fps else 0.0
+        self._board.describe(self, details)
+
+    def described(self, details: StreamDetails) -> None:
+        """Something about the open stream is new, such as its size or its clock."""
+        self._board.describe(self, details)
+
+    def frame_seen(self, at_s: float) -> None:
+        """A frame is there, at this monotonic time. For the hot path: no lock unless the state changes."""
+        last_s = self._last_s
+        if last_s is not None:
+            gap_s = at_s - last_s
+            self._interval_s += (gap_s - self._interval_s) * 0.125 if self._interval_s else gap_s
+        self._last_s = at_s
+        if self.current.state != "live":
+            self._board.change(self, "live", "ok", "frames arrive")
+
+    def down(self, reason: str, text: str) -> None:
+        """The stream is given up until the next try; `reason` is one word, such as a SourceError's."""
+        self._board.change(self, "down", reason, text)
+
+    def snapshot(self) -> StreamState:
+        """The state now, with the time of the newest frame."""
+        return self.current if self._last_s is None else replace(self.current, last_frame_s=self._last_s)
+
+    def overdue_s(self, now_s: float) -> float:
+        """Seconds by which the next frame is later than a live stream's may be; above 0 it has stalled."""
+        if self._last_s is None:
+            return 0.0
+        return now_s - self._last_s - 2 * (self._interval_s or _UNKNOWN_INTERVAL_S) - self._most_silence_s
+
+    def move(self, state: StateName, reason: str, text: str) -> bool:
+        """Take a new state; False if nothing is new. Only the board calls this, under its lock."""
+        old = self.current
+        if (old.state, old.reason, old.text) == (state, reason, text):
+            return False
+        back = state == "live" and self._lost
+        if back:
+            self._meter.reconnected()
+        # A stall that ends by itself is no reconnect: the same connection goes on.
+        self._lost = state != "live" and (
+            self._lost or (state != "stalled" and old.state in ("live", "stalled"))
+        )
+        self.current = replace(
+            self.snapshot(),
+            state=state,
+            reason=reason,
+            text=text,
+            since=old.since if state == old.state else self._board.clock.wall(),
+            reconnects=old.reconnects + back,
+        )
+        return True
+
+
+class StatusBoard:
+    """All states of the node. Thread-safe; changes are reported in order, one at a time, outside the lock.
+
+    Args:
+        clock: for `since` and for silence.
+        on_change: called with each new state of a stream, on the thread that caused it or one that caused
+            another.
+        on_node: called with each new state of the node, likewise.
+    """
+
+    def __init__(
+        self, clock: Clock, on_change: Callable[[StreamState], None], on_node: Callable[[NodeState], None]
+    ) -> None:
+        self.clock = clock
+        self._on_change = on_change
+        self._on_node = on_node
+        self._lock = threading.Lock()
+        self._streams: dict[str, StreamStatus] = {}
+        self._broker_away: str | None = None
+        self._stopping: str | None = None
+        self._node = NodeState("degraded", "starting", "no stream yet", clock.wall())
+        self._node_text_new = False
+        self._reports: deque[StreamState | NodeState] = deque()
+        self._reporting = threading.Lock()
+
+    def stream(
+        self, stream: str, read_timeout_s: float = 5.0, meter: ReconnectMeter | None = None
+    ) -> StreamStatus:
+        """The stream's state machine, made (and reported) at the first call."""
+        with self._lock:
+            status = self._streams.get(stream)
+            if status is None:
+                status = StreamStatus(stream, self, read_timeout_s, meter or NullReconnectMeter())
+                self._streams[stream] = status
+                self._reports.append(status.current)
+                self._derive_node()
+        self._report()
+        return status
+
+    def remove(self, stream: str) -> None:
+        """Forget a stream; its StreamStatus may still be driven, and nobody hears of it."""
+        with self._lock:
+            self._streams.pop(stream, None)
+            self._derive_node()
+        self._report()
+
+    def broker_changed(self, *, connected: bool, text: str = "the broker does not answer") -> None:
+        """The broker came or went; where none is configured nobody calls this."""
+        with self._lock:
+            self._broker_away = None if connected else redact(text)
+            self._derive_node()
+        self._report()
+
+    def stopping(self, text: str = "the daemon stops") -> None:
+        """The node goes offline, for good."""
+        with self._lock:
+            self._stopping = redact(text)
+            self._derive_node()
+        self._report()
+
+    def tick(self) -> None:
+        """Mark live streams that fell silent as stalled; call every TICK_S."""
+        now_s = self.clock.monotonic()
+        with self._lock:
+            for status in self._streams.values():
+                if status.current.live and status.overdue_s(now_s) > 0:
+                    status.move("stalled", "silent", "the connection is open, but no frame arrives")
+                    self._reports.append(status.current)
+            self._derive_node()
+            if self._node_text_new:
+                self._post_node()
+        self._report()
+
+    def change(self, status: StreamStatus, state: StateName, reason: str, text: str) -> None:
+        """Move one stream to a state; its StreamStatus calls this."""
+        with self._lock:
+            if status.move(state, reason, redact(text)) and self._knows(status):
+                self._reports.append(status.current)
+                self._derive_node()
+        self._report()
+
+    def describe(self, status: StreamStatus, details: StreamDetails) -> None:
+        """Take new details of one stream, and report them if it is live; its StreamStatus calls this."""
+        with self._lock:
+            if details != status.current.details:
+                status.current = replace(status.snapshot(), details=details)
+                if status.current.live and self._knows(status):
+                    self._reports.append(status.current)
+        self._report()
+
+    def streams(self) -> list[StreamState]:
+        """All streams' states, in the order they were added."""
+        with self._lock:
+            return [status.snapshot() for status in self._streams.values()]
+
+    def node(self) -> NodeState:
+        """The node's state."""
+        with self._lock:
+            return self._node
+
+    def _knows(self, status: StreamStatus) -> bool:
+        return self._streams.get(status.current.stream) is status
+
+    def _derive_node(self) -> None:
+        """Work out the node's state; a new state or reason is reported at once, a new text at the next tick.
+
+        Otherwise 500 cameras that come up within a second would each send a message about the node.
+        """
+        states = [status.current for status in self._streams.values()]
+        state, reason, text = self._judge(states)
+        old = self._node
+        self._node = NodeState(
+            state=state,
+            reason=reason,
+            text=text,
+            since=old.since if state == old.state else self.clock.wall(),
+            streams_live=sum(stream.live for stream in states),
+            streams=len(states),
+        )
+        self._node_text_new |= self._node != old
+        if (old.state, old.reason) != (state, reason):
+            self._post_node()
+
+    def _judge(self, states: Iterable[StreamState]) -> tuple[NodeStateName, str, str]:
+        if self._stopping is not None:
+            return "offline", "stopping", self._stopping
+        if self._broker_away is not None:
+            return "degraded", "broker", self._broker_away
+        late = [stream.stream for stream in states if not stream.live and not stream.ended]
+        if late:
+            more = f" and {len(late) - _NAMES_SHOWN} more" if len(late) > _NAMES_SHOWN else ""
+            return "degraded", "streams", f"not live: {', '.join(late[:_NAMES_SHOWN])}{more}"
+        return "online", "ok", "all streams are live"
+
+    def _post_node(self) -> None:
+        self._node_text_new = False
+        self._reports.append(self._node)
+
+    def _report(self) -> None:
+        """Deliver what waits, in order. A thread that finds another at it leaves its reports to that one.
+
+        The loop looks again after letting go: a report that came between the last look and the release would
+        be lost.
+        """
+        while self._reports and self._reporting.acquire(blocking=False):
+            try:
+                while self._reports:
+                    self._deliver(self._reports.popleft())
+            finally:
+                self._reporting.release()
+
+    def _deliver(self, report: StreamState | NodeState) -> None:
+        if isinstance(report, StreamState):
+            self._on_change(report)
+        else:
+            self._on_node(report)

@@ -1,0 +1,49 @@
+"""Puts the routes together behind the guard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import Depends, FastAPI
+from fastapi.security import HTTPBearer
+
+from framelane import __version__
+from framelane.web import metrics as metrics_routes
+from framelane.web import probes as probe_routes
+from framelane.web import status as status_routes
+from framelane.web.guard import Guard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp
+
+    from framelane.web.probes import HealthSource
+    from framelane.web.status import StatusReply
+
+
+def create_app(
+    health: HealthSource,
+    metrics: Callable[[str], tuple[bytes, str]],
+    status: Callable[[], StatusReply],
+    token: str | None,
+) -> ASGIApp:
+    """The HTTP application.
+
+    Args:
+        health: the verdicts behind /healthz and /readyz.
+        metrics: body and content type of /metrics for an Accept header.
+        status: the reply to /api/status.
+        token: bearer token that all but the probes ask for; None for none.
+
+    A new topic is a new file with a `router` of its own, and one line here.
+    """
+    app = FastAPI(
+        title="Framelane", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
+    # The guard checks the token; this only tells readers of /openapi.json about it.
+    locked = [Depends(HTTPBearer(auto_error=False))] if token is not None else []
+    app.include_router(probe_routes.router(health))
+    app.include_router(metrics_routes.router(metrics), dependencies=locked)
+    app.include_router(status_routes.router(status), dependencies=locked)
+    return Guard(app, token)
