@@ -1,0 +1,1 @@
+"""The YAML configuration: its schema, its loader and its checks."""

@@ -1,0 +1,179 @@
+"""A YAML file as plain maps, lists and texts, each with its line and column.
+
+Scalars stay text (but null): the schema alone decides what is a number or a switch. So `id: 007`,
+`password: 1e5` and `classes: [no]` mean what they say, which YAML 1.1's own guesses would not let them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import yaml
+
+from framelane.config.keypath import KeyPath, Node, Problem
+from framelane.core.errors import ConfigError, Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MOST_NODES = 200_000
+MOST_DEPTH = 64
+_TAG = "tag:yaml.org,2002:"
+_PLAIN_TAGS = {_TAG + name for name in ("null", "str", "int", "float", "bool", "seq", "map", "merge")}
+
+# PyYAML's words, and ours. The first pattern found in its text wins; `{0}` is the pattern's group.
+_WORDS = (
+    (r"found character '\\t'", "a tab; indent with spaces"),
+    (r"found character '(.)' that cannot start", "a value can't begin with `{0}`; put it in quotes"),
+    (r"mapping values are not allowed", "a `:` where none can stand; put values that hold `: ` in quotes"),
+    (r"sequence entries are not allowed", "a `-` where no list can begin; begin the list on its own line"),
+    (r"could not find expected ':'", "expected a `:` after the key"),
+    (r"expected ',' or '\]'", "expected `,` or `]` to go on or end the list"),
+    (r"expected ',' or '\}'", "expected `,` or `}` to go on or end the map"),
+    (r"unexpected end of stream", "expected the closing quote of this text"),
+    (r"unknown escape character '(.)'", "`\\{0}` is no escape in double quotes; use single quotes"),
+    (r"undefined alias '(.*)'", "no `&{0}` stands before `*{0}`; put text that begins with `*` in quotes"),
+    (r"another document", "expected one document; a second one begins here with `---`"),
+    (r"expected <block end>, but found '(<block mapping start>|<block sequence start>|-)'",
+     "indented unlike the lines above; indent the keys of one map alike"),
+    (r"expected <block end>, but found '\?'", "expected another `-`; the lines mix a list and a map"),
+    (r"expected <block end>, but found '(.*)'", "expected a new key or the end, not `{0}`"),
+    (r"expected the node content, but found '(.*)'", "expected a value, not `{0}`"),
+)  # fmt: skip
+
+
+class _Loader(yaml.SafeLoader):
+    """Resolves plain scalars to null, merge key or text, and nothing else."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - as PyYAML declares it
+
+
+_Loader.add_implicit_resolver(_TAG + "null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
+_Loader.add_implicit_resolver(_TAG + "merge", re.compile(r"^<<$"), ["<"])
+
+
+@dataclass(slots=True)
+class Document:
+    """What a YAML file says, where (1-based line and column), and what is wrong with it as YAML."""
+
+    data: Node = None
+    marks: dict[KeyPath, tuple[int, int]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def mark(self, path: KeyPath) -> tuple[int, int]:
+        """Line and column of a path, or of the nearest thing around it."""
+        while path and path not in self.marks:
+            path = path[:-1]
+        return self.marks.get(path, (1, 1))
+
+
+def parse_document(text: str) -> Document:
+    """Read a YAML text.
+
+    Raises:
+        ConfigError: It is not YAML at all; duplicate keys and unknown tags are left in `problems`.
+    """
+    try:
+        root = _compose(text)
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError([Finding("", _syntax_message(error))]) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        message = f"line {line}: a control character (code {int(error.character):#04x}); remove it"
+        raise ConfigError([Finding("", message)]) from None
+    except RecursionError:
+        raise ConfigError([Finding("", "nested too deeply to be read")]) from None
+    builder = _Builder()
+    if root is not None:
+        builder.document.data = builder.build(root, ())
+    return builder.document
+
+
+def _compose(text: str) -> yaml.Node | None:
+    loader = _Loader(text)
+    try:
+        return loader.get_single_node()
+    finally:
+        loader.dispose()
+
+
+def _syntax_message(error: yaml.MarkedYAMLError) -> str:
+    problem = error.problem or error.context or "not YAML"
+    mark = error.problem_mark or error.context_mark
+    if "end of stream" in problem and error.context_mark is not None:
+        mark = error.context_mark  # where the quote opens says more than where the file ends
+    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    for pattern, words in _WORDS:
+        if found := re.search(pattern, problem):
+            return where + words.replace("{0}", "".join(found.groups()))
+    return where + problem
+
+
+class _Builder:
+    """Turns YAML nodes to plain values, keeping marks and problems."""
+
+    def __init__(self) -> None:
+        self.document = Document()
+        self._count = 0
+
+    def build(self, node: yaml.Node, path: KeyPath) -> Node:
+        self._count += 1
+        if self._count > MOST_NODES or len(path) > MOST_DEPTH:
+            # a few lines of aliases can stand for millions of values, or for themselves
+            raise ConfigError([Finding("", "holds too many values, or aliases that contain themselves")])
+        self.document.marks.setdefault(path, (node.start_mark.line + 1, node.start_mark.column + 1))
+        if node.tag not in _PLAIN_TAGS:
+            tag = node.tag.replace(_TAG, "!!")
+            self._problem(path, f"unknown YAML tag `{tag}`; put text that begins with `!` in quotes")
+            return None
+        if isinstance(node, yaml.MappingNode):
+            return self._map(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
+        return None if node.tag == _TAG + "null" else str(node.value)
+
+    def _map(self, node: yaml.MappingNode, path: KeyPath) -> Node:
+        lines: dict[str, int] = {}
+        result: dict[str, Node] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if key_node.tag == _TAG + "merge":
+                continue
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._problem(path, f"line {line}: a key must be text, not a list or a map")
+                continue
+            key = str(key_node.value)
+            if key in lines:
+                self._problem((*path, key), f"the key stands twice, on lines {lines[key]} and {line}")
+                continue
+            lines[key] = line
+            self.document.marks[(*path, key)] = (line, key_node.start_mark.column + 1)
+            result[key] = self.build(value_node, (*path, key))
+        for key, value_node in self._merged(node, path):
+            if key not in result:
+                result[key] = self.build(value_node, (*path, key))
+        return result
+
+    def _merged(
+        self, node: yaml.MappingNode, path: KeyPath, depth: int = 0
+    ) -> Iterator[tuple[str, yaml.Node]]:
+        """Keys and values that `<<` brings in, the ones that win first."""
+        for key_node, value_node in node.value:
+            if key_node.tag != _TAG + "merge":
+                continue
+            sources = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+            if depth > MOST_DEPTH or not all(isinstance(source, yaml.MappingNode) for source in sources):
+                self._problem(path, "`<<` takes an alias of a map, or a list of such aliases")
+                continue
+            for source in sources:
+                yield from (
+                    (str(key.value), value)
+                    for key, value in source.value
+                    if key.tag != _TAG + "merge" and isinstance(key, yaml.ScalarNode)
+                )
+                yield from self._merged(source, path, depth + 1)
+
+    def _problem(self, path: KeyPath, message: str) -> None:
+        self.document.problems.append(Problem(path, message))

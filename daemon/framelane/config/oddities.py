@@ -1,0 +1,87 @@
+"""What a configuration may say but probably doesn't mean: warnings, which stop nothing."""
+
+from __future__ import annotations
+
+import stat
+from collections import defaultdict
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from framelane.config.address import source_kind
+from framelane.config.keypath import KeyPath, Node, Problem, dotted
+from framelane.config.secrets import clear_text_secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from framelane.config.schema import Config, MqttConfig, StreamConfig
+
+
+def find_oddities(config: Config, written: Node, file: Path | None) -> list[Problem]:
+    """Warnings on a faultless configuration.
+
+    Args:
+        config: as the daemon would use it.
+        written: the file's content before variables are filled in.
+        file: where it lies, if in a file.
+    """
+    found = [_secrets(written, file), _models(config), _same_urls(config)]
+    if config.mqtt is not None:
+        found.append(_mqtt(config.mqtt))
+    found += [_stream(("streams", index), stream) for index, stream in enumerate(config.streams)]
+    if not any(stream.enabled for stream in config.streams):
+        found.append(iter([Problem(("streams",), "no stream is enabled")]))
+    return list(chain.from_iterable(found))
+
+
+def _secrets(written: Node, file: Path | None) -> Iterator[Problem]:
+    clear = clear_text_secrets(written)
+    urls = [path for path in clear if path[0] == "streams"]
+    for path in clear:
+        if path not in urls:
+            yield Problem(path, "a secret in clear text; use ${NAME} or a `*_file` key")
+    if urls:
+        more = f" (and in {len(urls) - 1} more streams)" if len(urls) > 1 else ""
+        yield Problem(urls[0], f"a password in clear text{more}; use ${{NAME}}")
+    if clear and file is not None and file.stat().st_mode & stat.S_IROTH:
+        yield Problem((), f"holds secrets and every user may read it; chmod o-r {file}")
+
+
+def _models(config: Config) -> Iterator[Problem]:
+    used = {key for stream in config.streams for key in stream.model_keys}
+    for key, model in config.models.items():
+        if key not in used:
+            yield Problem(("models", key), "no stream uses this model")
+        if model.backend == "onnxruntime" and model.precision != "auto":
+            message = "has no effect on ONNX Runtime, which runs the file as it is"
+            yield Problem(("models", key, "precision"), message)
+
+
+def _same_urls(config: Config) -> Iterator[Problem]:
+    streams: dict[str, list[int]] = defaultdict(list)
+    for index, stream in enumerate(config.streams):
+        if stream.enabled:
+            streams[stream.url.get_secret_value()].append(index)
+    for first, *others in streams.values():
+        for index in others:
+            message = f"the same URL as {dotted(('streams', first))}: the camera is opened and decoded twice"
+            yield Problem(("streams", index, "url"), message)
+
+
+def _mqtt(mqtt: MqttConfig) -> Iterator[Problem]:
+    if mqtt.protocol == "3.1.1" and mqtt.expiry_s:
+        yield Problem(("mqtt", "expiry_s"), "has no effect with MQTT 3.1.1")
+    if mqtt.url.lower().startswith("mqtts:") and not mqtt.tls.verify:
+        message = "anyone between here and the broker can read and change messages"
+        yield Problem(("mqtt", "tls", "verify"), message)
+
+
+def _stream(path: KeyPath, stream: StreamConfig) -> Iterator[Problem]:
+    url = stream.url.get_secret_value()
+    if source_kind(url) == "path" and not Path(url).exists():
+        yield Problem((*path, "url"), f"there is no such file or folder (yet): {url}")
+    if stream.classes is not None and isinstance(stream.confidence, dict):
+        for label in stream.confidence:
+            if label not in stream.classes:
+                yield Problem((*path, "confidence", label), "has no effect: `classes` leaves this label out")

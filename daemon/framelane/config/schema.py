@@ -1,0 +1,312 @@
+"""The typed shape of the YAML file; a field has a default or is required, and one line of documentation."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SecretStr,
+    Tag,
+    model_validator,
+)
+
+IDENTIFIER_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+PREFIX_PATTERN = r"^[^#+$/\x00]+(/[^#+/\x00]+)*$"
+
+
+def _shape(value: object) -> str:
+    """Branch of a union, chosen by the value's shape alone: a bad value is reported for one branch only."""
+    if isinstance(value, Mapping):
+        return "<map>"
+    return "<list>" if isinstance(value, list) else "<one>"
+
+
+def _whole(value: object) -> object:
+    """A whole number written as text (all scalars of the YAML file arrive as text), or the value as it is."""
+    return int(value) if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value) else value
+
+
+def default_node_id() -> str:
+    """The host name, as far as an identifier may hold it."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", socket.gethostname()).strip("._-")[:64] or "node"
+
+
+Identifier = Annotated[str, Field(pattern=IDENTIFIER_PATTERN)]
+Text = Annotated[str, Field(min_length=1)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Unit = Annotated[float, Field(ge=0, le=1)]
+QueueLength = Annotated[int, Field(ge=1, le=1_000_000)]
+Side = Annotated[int, Field(ge=32, le=4096)]
+NameOrNames = Annotated[
+    Annotated[Text, Tag("<one>")] | Annotated[list[Text], Field(min_length=1), Tag("<list>")],
+    Discriminator(_shape),
+]
+UnitOrUnits = Annotated[
+    Annotated[Unit, Tag("<one>")] | Annotated[dict[str, Unit], Tag("<map>")], Discriminator(_shape)
+]
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_default(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the YAML file holds
+        """A section whose keys are all commented out is a section of defaults."""
+        return {} if value is None else value
+
+
+class NodeConfig(Section):
+    """This daemon among others."""
+
+    id: Identifier = Field(
+        default_factory=default_node_id,
+        description="Name of this node in topics and messages; the host name by default.",
+        examples=["gate-01"],
+    )
+    stats_s: Seconds = Field(
+        default=10.0, description="Seconds between two reports of per-stream statistics."
+    )
+    shutdown_s: Seconds = Field(
+        default=8.0, description="Seconds that a stop may take to drain results before it gives up."
+    )
+    exit_when_ended: bool = Field(
+        default=False, description="Exit 0 once every stream has ended (files played once); for batch jobs."
+    )
+
+
+class LogConfig(Section):
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severity that is logged."
+    )
+    format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="`auto`: console on a terminal, JSON lines elsewhere."
+    )
+
+
+class TlsConfig(Section):
+    """TLS towards the broker, used with a mqtts:// URL."""
+
+    ca_file: Text | None = Field(
+        default=None, description="PEM file of the authorities to trust; the system's by default."
+    )
+    cert_file: Text | None = Field(default=None, description="PEM file of the client certificate.")
+    key_file: Text | None = Field(default=None, description="PEM file of the client certificate's key.")
+    verify: bool = Field(default=True, description="Check the broker's certificate and host name.")
+
+
+class MqttConfig(Section):
+    """The broker that detections go to."""
+
+    url: Text = Field(
+        description="mqtt://host[:1883] or mqtts://host[:8883]; may hold user:password@.",
+        examples=["mqtt://127.0.0.1:1883"],
+    )
+    username: Text | None = Field(default=None, description="User name.")
+    password: SecretStr | None = Field(
+        default=None, description="Password; better as ${ENV} or password_file."
+    )
+    password_file: Text | None = Field(default=None, description="File that holds the password.")
+    client_id: Text | None = Field(
+        default=None, description="MQTT client id; `<prefix>-<node id>` by default."
+    )
+    prefix: str = Field(
+        default="framelane", pattern=PREFIX_PATTERN, description="First levels of every topic."
+    )
+    qos: Annotated[Literal[0, 1, 2], BeforeValidator(_whole)] = Field(
+        default=1, description="Quality of service of detections."
+    )
+    protocol: Literal["5", "3.1.1"] = Field(default="5", description="MQTT version.")
+    keepalive_s: Annotated[int, Field(ge=5, le=3600)] = Field(
+        default=30, description="Seconds between pings on an idle connection."
+    )
+    expiry_s: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="Message expiry of detections in seconds (MQTT 5 only); 0 for none."
+    )
+    queue: QueueLength = Field(
+        default=10_000, description="Messages held while the broker is away; then the oldest go, counted."
+    )
+    inflight: Annotated[int, Field(ge=1, le=65_535)] = Field(
+        default=256, description="Unacknowledged QoS 1 and 2 messages in flight."
+    )
+    tls: TlsConfig = Field(default_factory=TlsConfig, description="TLS files for mqtts://.")
+
+
+class JsonlConfig(Section):
+    """Detections as JSON lines, to a file or to standard output."""
+
+    path: Text = Field(description="File to append to, or `-` for standard output.", examples=["-"])
+    kinds: list[Literal["detections", "state", "stats", "status"]] = Field(
+        default=["detections"], description="Which messages are written."
+    )
+    queue: QueueLength = Field(
+        default=10_000, description="Messages held while the disk is slow; then the oldest go, counted."
+    )
+
+
+class HttpConfig(Section):
+    """Health and metrics over HTTP."""
+
+    listen: Text | None = Field(
+        default=None, description="`host:port` to listen on, such as 127.0.0.1:8080; off by default."
+    )
+    token: SecretStr | None = Field(
+        default=None, description="Bearer token that all but /healthz and /readyz ask for; none by default."
+    )
+    token_file: Text | None = Field(default=None, description="File that holds the bearer token.")
+    ready: Literal["any", "all"] = Field(
+        default="any", description="/readyz wants one live stream (`any`), or every one of them (`all`)."
+    )
+
+
+class PublishConfig(Section):
+    """Which results become messages."""
+
+    empty: Literal["always", "heartbeat", "never"] = Field(
+        default="always",
+        description="Results without objects: all of them, one every heartbeat_s a stream, or none.",
+    )
+    heartbeat_s: Seconds = Field(
+        default=10.0, description="Seconds between two empty results with `empty: heartbeat`."
+    )
+
+
+class ModelConfig(Section):
+    """One detection model."""
+
+    path: Text = Field(
+        description="ONNX file; relative paths start at the YAML file.", examples=["models/yolox_nano.onnx"]
+    )
+    backend: Literal["auto", "onnxruntime"] = Field(
+        default="auto", description="What runs the model; `auto` takes the fastest one present."
+    )
+    precision: Literal["auto", "fp32", "fp16"] = Field(
+        default="auto",
+        description="Precision asked of backends that convert; ONNX Runtime runs the file as it is.",
+    )
+    head: Literal["auto", "yolox", "yolox-decoded", "yolov5", "yolov8", "end2end"] = Field(
+        default="auto", description="Layout of the output; `auto` reads metadata and shapes."
+    )
+    batch: Annotated[int, Field(ge=1, le=256)] = Field(default=4, description="Most frames in one inference.")
+    linger_ms: Annotated[float, Field(ge=0, le=1000)] = Field(
+        default=10.0, description="Milliseconds an incomplete batch waits for more frames."
+    )
+    slots: Annotated[int, Field(ge=0, le=64)] = Field(
+        default=0, description="Batches in flight at once; 0 for one a CPU core."
+    )
+    size: Annotated[list[Side], Field(min_length=2, max_length=2)] | None = Field(
+        default=None, description="Input [width, height] in pixels, where the file leaves it open."
+    )
+    labels: NameOrNames = Field(
+        default="auto",
+        description="`auto` (from the file), `coco`, a text file with a name a line, or a list.",
+    )
+    confidence: Unit = Field(default=0.4, description="Least confidence of a detection.")
+    iou: Unit = Field(
+        default=0.45, description="Overlap above which the weaker of two boxes of a class is suppressed."
+    )
+    max_det: Annotated[int, Field(ge=1, le=3000)] = Field(default=300, description="Most detections a frame.")
+
+
+class BackoffConfig(Section):
+    """Waits between two tries to open a stream."""
+
+    first_s: Seconds = Field(
+        default=1.0, description="Seconds before the first new try; doubles from there, with jitter."
+    )
+    most_s: Seconds = Field(default=60.0, description="Most seconds between two tries.")
+
+
+class StreamOptions(Section):
+    """What can be said of all streams in `defaults` and of one in `streams`."""
+
+    enabled: bool = Field(default=True, description="Whether the stream is opened at all.")
+    model: NameOrNames | None = Field(
+        default=None, description="Key of the model, or of several; the first of `models` by default."
+    )
+    fps: Annotated[float, Field(gt=0, le=1000)] | None = Field(
+        default=None, description="Most frames a second that go to inference; null for all."
+    )
+    classes: Annotated[list[Text], Field(min_length=1)] | None = Field(
+        default=None, description="Labels to report; null for all."
+    )
+    confidence: UnitOrUnits | None = Field(
+        default=None,
+        description="Least confidence, for all labels or by label; the model's by default.",
+    )
+    decode: Literal["auto", "cpu"] = Field(
+        default="auto", description="Which decoder; `auto` takes the fastest one present."
+    )
+    skip: Literal["none", "nonref", "nonkey"] = Field(
+        default="none",
+        description="Frames the decoder may skip: none, those no other frame needs, all but key frames.",
+    )
+    transport: Literal["tcp", "udp"] = Field(default="tcp", description="RTP transport of rtsp:// streams.")
+    loop: bool = Field(default=False, description="Start a file again at its end.")
+    realtime: bool = Field(
+        default=True,
+        description="Pace a file by its time stamps; else every frame is read, as fast as inference goes.",
+    )
+    low_latency: bool = Field(
+        default=True,
+        description="Decode an RTSP picture when its own last packet is in; else when the next one begins.",
+    )
+    clock: Literal["auto", "rtcp", "receive"] = Field(
+        default="auto",
+        description="Capture time: the camera's RTCP clock where it is sane, or the arrival here.",
+    )
+    open_timeout_s: Seconds = Field(default=10.0, description="Seconds a camera may take to answer.")
+    read_timeout_s: Seconds = Field(
+        default=5.0, description="Seconds of silence after which a camera is given up and opened again."
+    )
+    backoff: BackoffConfig = Field(
+        default_factory=BackoffConfig, description="Waits between two tries to open."
+    )
+    ffmpeg: dict[str, str] = Field(default_factory=dict, description="More FFmpeg input options, by name.")
+
+
+class StreamConfig(StreamOptions):
+    """One camera, file or folder."""
+
+    id: Identifier = Field(description="Name of the stream in topics and messages.", examples=["lobby"])
+    url: Annotated[SecretStr, Field(min_length=1)] = Field(
+        description="rtsp(s)://, http(s)://, a file, a folder of images, or /dev/videoN; may hold ${ENV}.",
+        examples=["rtsp://127.0.0.1:8554/lobby"],
+    )
+
+    @property
+    def model_keys(self) -> list[str]:
+        """Keys of the models this stream goes to; filled in by the loader."""
+        return [self.model] if isinstance(self.model, str) else list(self.model or [])
+
+
+class Config(Section):
+    """The whole file."""
+
+    node: NodeConfig = Field(default_factory=NodeConfig, description="This daemon.")
+    log: LogConfig = Field(default_factory=LogConfig, description="Logging.")
+    mqtt: MqttConfig | None = Field(default=None, description="The MQTT broker; null for none.")
+    jsonl: JsonlConfig | None = Field(default=None, description="JSON lines; null for none.")
+    http: HttpConfig = Field(default_factory=HttpConfig, description="Health and metrics.")
+    publish: PublishConfig = Field(
+        default_factory=PublishConfig, description="Which results become messages."
+    )
+    models: Annotated[dict[Identifier, ModelConfig], Field(min_length=1)] = Field(
+        description="Models by name."
+    )
+    defaults: StreamOptions = Field(
+        default_factory=StreamOptions, description="Options of all streams that don't say otherwise."
+    )
+    streams: Annotated[list[StreamConfig], Field(min_length=1)] = Field(description="What to watch.")

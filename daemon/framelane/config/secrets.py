@@ -1,0 +1,107 @@
+"""Secrets: read from their files, made known to the redaction, and found where they stand in clear text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote
+
+from pydantic import SecretStr
+
+from framelane.config.address import credentials
+from framelane.config.keypath import KeyPath, Node, Problem, at
+from framelane.core.redact import register_secret
+
+if TYPE_CHECKING:
+    from framelane.config.schema import Config
+
+# section, secret, and the key of the file that may hold it
+SECRETS = (("mqtt", "password", "password_file"), ("http", "token", "token_file"))
+_MOST_BYTES = 65_536
+_QUERY_SECRETS = {
+    "password",
+    "passwd",
+    "pass",
+    "pwd",
+    "token",
+    "access_token",
+    "secret",
+    "key",
+    "auth",
+    "loginpas",
+}
+
+
+def read_secrets(config: Config) -> tuple[Config, list[Problem]]:
+    """The configuration with the content of `password_file` and `token_file` in `password` and `token`."""
+    problems: list[Problem] = []
+    for name, secret, file_key in SECRETS:
+        section = getattr(config, name)
+        file = getattr(section, file_key, None)
+        if file is None:
+            continue
+        if getattr(section, secret) is not None:
+            problems.append(Problem((name, file_key), f"both `{secret}` and `{file_key}` are set; keep one"))
+            continue
+        try:
+            value = _read(Path(file))
+        except OSError as error:
+            problems.append(Problem((name, file_key), f"can't read {file}: {error.strerror or error}"))
+        except ValueError as error:
+            problems.append(Problem((name, file_key), f"{file} {error}"))
+        else:
+            config = config.model_copy(update={name: section.model_copy(update={secret: SecretStr(value)})})
+    return config, problems
+
+
+def _read(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise ValueError("is too large for a secret")
+    try:
+        value = content.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8 text") from None
+    if not value:
+        raise ValueError("is empty")
+    return value
+
+
+def register_secrets(config: Config) -> None:
+    """Make every password and token of the configuration known to `redact`."""
+    if config.mqtt is not None:
+        _register(config.mqtt.password)
+        register_secret(unquote(credentials(config.mqtt.url)[1]))
+    _register(config.http.token)
+    for stream in config.streams:
+        url = stream.url.get_secret_value()
+        if "://" not in url:
+            continue
+        register_secret(credentials(url)[1])
+        for name, value in parse_qsl(url.partition("?")[2].partition("#")[0]):
+            if name.lower() in _QUERY_SECRETS:
+                register_secret(value)
+
+
+def _register(secret: SecretStr | None) -> None:
+    if secret is not None:
+        register_secret(secret.get_secret_value())
+
+
+def clear_text_secrets(written: Node) -> list[KeyPath]:
+    """Where the file itself holds a secret: neither `${NAME}` nor a `*_file`."""
+    paths: list[KeyPath] = [(section, secret) for section, secret, _ in SECRETS]
+    found = [path for path in paths if _is_clear(at(written, path))]
+    urls: list[KeyPath] = [("mqtt", "url")]
+    streams = at(written, ("streams",))
+    urls += [("streams", index, "url") for index in range(len(streams) if isinstance(streams, list) else 0)]
+    for path in urls:
+        url = at(written, path)
+        if isinstance(url, str) and "://" in url and _is_clear(credentials(url)[1]):
+            found.append(path)
+    return found
+
+
+def _is_clear(value: Node) -> bool:
+    return isinstance(value, str) and bool(value) and "${" not in value

@@ -1,0 +1,79 @@
+"""What is odd about a file that can be used: input -> exact warnings."""
+
+# ruff: noqa: E501 - a table of messages reads best with each message whole
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from framelane.config.load import check_config, check_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TWO = '{id: a, url: "rtsp://h/1"}, {id: b, url: "rtsp://h/1"}'
+CLEAR = (
+    '{id: a, url: "rtsp://u:hunter2@h/1"}, {id: b, url: "rtsp://u:${PW}@h/2"}, {id: c, url: "rtsp://u:x@h/3"}'
+)
+
+
+def text_of(streams: str, mqtt: str = "", model: str = "", rest: str = "") -> str:
+    return f"""
+mqtt: {{url: "mqtt://h"{mqtt}}}
+models: {{yolox: {{path: m.onnx{model}}}}}
+streams: [{streams}]
+{rest}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (text_of('{id: a, url: "rtsp://h/1"}'), []),
+        (text_of(TWO), ["streams[1].url: the same URL as streams[0]: the camera is opened and decoded twice"]),
+        (text_of(TWO.replace("id: b", "id: b, enabled: false")), []),
+        (text_of('{id: a, url: "rtsp://h/1", enabled: false}'), ["streams: no stream is enabled"]),
+        (text_of('{id: a, url: "rtsp://h/1"}', model=", backend: onnxruntime, precision: fp16"), [
+            "models.yolox.precision: has no effect on ONNX Runtime, which runs the file as it is"]),
+        (text_of('{id: a, url: "rtsp://h/1"}', model=", precision: fp16"), []),
+        (text_of('{id: a, url: "rtsp://h/1"}', model="}, spare: {path: m.onnx"), [
+            "models.spare: no stream uses this model"]),
+        (text_of("{id: a, url: no.mp4}"), ["streams[0].url: there is no such file or folder (yet): {base}/no.mp4"]),
+        (text_of('{id: a, url: "rtsp://h/1"}', mqtt=", username: u, password: hunter2"), [
+            "mqtt.password: a secret in clear text; use ${NAME} or a `*_file` key"]),
+        (text_of('{id: a, url: "rtsp://h/1"}', mqtt=', username: u, password: "${PW}"'), []),
+        (text_of('{id: a, url: "rtsp://h/1"}', rest="http: {token: hunter2}"), [
+            "http.token: a secret in clear text; use ${NAME} or a `*_file` key"]),
+        (text_of(CLEAR), ["streams[0].url: a password in clear text (and in 1 more streams); use ${NAME}"]),
+        (text_of('{id: a, url: "rtsp://h/1"}', mqtt=", protocol: 3.1.1, expiry_s: 5"), [
+            "mqtt.expiry_s: has no effect with MQTT 3.1.1"]),
+        (text_of('{id: a, url: "rtsp://h/1"}').replace('mqtt://h"', 'mqtts://h", tls: {verify: false}'), [
+            "mqtt.tls.verify: anyone between here and the broker can read and change messages"]),
+        (text_of('{id: a, url: "rtsp://h/1", classes: [car], confidence: {person: 0.5, car: 0.1}}'), [
+            "streams[0].confidence.person: has no effect: `classes` leaves this label out"]),
+    ],
+)  # fmt: skip
+def test_check_warns_of_what_is_odd(base: Path, text: str, expected: list[str]) -> None:
+    report = check_text(text, base, {"PW": "hunter2hunter2"})
+    assert report.findings == []
+    assert [str(warning) for warning in report.warnings] == [
+        line.replace("{base}", str(base)) for line in expected
+    ]
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o644, True), (0o640, False), (0o600, False)])
+def test_check_warns_when_everybody_may_read_a_file_with_secrets(base: Path, mode: int, warned: bool) -> None:  # noqa: FBT001 - a case of the table
+    file = base / "config.yaml"
+    file.write_text(text_of('{id: a, url: "rtsp://u:hunter2@h/1"}'))
+    file.chmod(mode)
+    messages = [str(warning) for warning in check_config(file, {}).warnings]
+    assert (f"holds secrets and every user may read it; chmod o-r {file}" in messages) == warned
+
+
+def test_check_does_not_mind_the_mode_of_a_file_without_secrets(base: Path, minimal: str) -> None:
+    file = base / "config.yaml"
+    file.write_text(minimal)
+    file.chmod(0o644)
+    assert check_config(file, {}).warnings == []
