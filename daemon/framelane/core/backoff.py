@@ -16,7 +16,11 @@ class Backoff:
     """
 
     def __init__(
-        self, first_s: float, most_s: float, jitter: float = 0.25, uniform: Callable[[float, float], float] = random.uniform
+        self,
+        first_s: float,
+        most_s: float,
+        jitter: float = 0.25,
+        uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._first_s = first_s
         self._most_s = most_s

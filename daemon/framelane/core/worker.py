@@ -13,8 +13,8 @@ log = structlog.get_logger(__name__)
 class Worker(ABC):
     """One named daemon thread that calls `run_once` until it is stopped.
 
-    `run_once` does one unit of work and raises; `run` only repeats it. What escapes `run_once` is logged once and handed
-    to `failed`, which decides after how long to go on: a fault in one worker never ends another.
+    `run_once` does one unit of work and raises; `run` only repeats it. What escapes `run_once` is handed to `failed`,
+    which logs it and says after how long to go on: a fault in one worker never ends another.
     """
 
     def __init__(self, name: str) -> None:

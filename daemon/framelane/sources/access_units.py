@@ -1,7 +1,7 @@
 """Puts access units together from RTP payloads, each as soon as its own last packet is in.
 
 FFmpeg's parser ends an access unit when it sees the next one begin: a frame interval late, 40 ms at 25 frames a second.
-RTP marks the last packet of a picture (RFC 6184 section 5.1, RFC 7798 section 4.1), but FFmpeg keeps the mark to itself.
+RTP marks the last packet of a picture (RFC 6184 section 5.1, RFC 7798 section 4.1), but FFmpeg keeps that to itself.
 What it hands on tells the same: senders cut a NAL unit into pieces of one size and a shorter last one, and encoders cut
 each picture into the same number of slices. Both are learnt from the stream before they are relied on. A stream that
 contradicts them has its units ended as FFmpeg ends them, when the next begins.
@@ -88,7 +88,11 @@ class AccessUnits:
             yield self._take()
         slices_before = self._slices
         self._add(payload)
-        if self._early_pts is not None and payload.pts == self._early_pts and (self._slices > slices_before or not _starts_nal(payload)):
+        if (
+            self._early_pts is not None
+            and payload.pts == self._early_pts
+            and (self._slices > slices_before or not _starts_nal(payload))
+        ):
             self._shape.refute()  # more of a picture that was taken for complete
         if self._in_slice and self._shape.completes(self._slices, payload):
             self._early_pts = payload.pts

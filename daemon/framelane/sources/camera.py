@@ -95,11 +95,20 @@ class CameraWorker(Worker):
 
     def failed(self, error: Exception) -> float:
         """Show the fault as the stream's state; return how long to wait before the next try."""
-        reason, text = (error.reason, str(error)) if isinstance(error, SourceError) else ("failed", str(error))
+        reason, text = (
+            (error.reason, str(error)) if isinstance(error, SourceError) else ("failed", str(error))
+        )
         wait_s = self._backoff.next_s()
         self._status.down(reason, text)
         unforeseen = None if isinstance(error, SourceError) else error
-        log.warning("stream_down", stream=self._config.id, reason=reason, text=text, retry_s=round(wait_s, 1), exc_info=unforeseen)
+        log.warning(
+            "stream_down",
+            stream=self._config.id,
+            reason=reason,
+            text=text,
+            retry_s=round(wait_s, 1),
+            exc_info=unforeseen,
+        )
         return wait_s
 
     def _opened(self, source: Source) -> None:
@@ -127,7 +136,9 @@ class CameraWorker(Worker):
             timeline.restart()
             source.rewind()
 
-    def _take(self, decoded: Decoded, timeline: Timeline, limit: FrameRateLimit, pacer: RealtimePacer) -> None:
+    def _take(
+        self, decoded: Decoded, timeline: Timeline, limit: FrameRateLimit, pacer: RealtimePacer
+    ) -> None:
         pts_s = timeline.place(decoded.pts_s)
         self._meter.frame_decoded()
         if not self._live and not self._wait:
@@ -145,7 +156,14 @@ class CameraWorker(Worker):
             captured_at, clock = self._clock.wall(), "media"
         picture = decoded.picture
         info = FrameInfo(
-            self._config.id, self._index, pts_s, captured_at, clock, self._clock.monotonic(), picture.width, picture.height
+            self._config.id,
+            self._index,
+            pts_s,
+            captured_at,
+            clock,
+            self._clock.monotonic(),
+            picture.width,
+            picture.height,
         )
         self._index += 1
         return Frame(info, picture)

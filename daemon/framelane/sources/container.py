@@ -12,7 +12,7 @@ from av import error as av_error
 from framelane.core.errors import SourceError
 from framelane.sources.access_units import NAL_KINDS, AccessUnits, Payload
 from framelane.sources.faults import source_error
-from framelane.sources.source import LIVE_KINDS, Decoded, Kind, SourceInfo, SourceMeter, kind_of, local_path
+from framelane.sources.source import LIVE_KINDS, Decoded, Kind, SourceInfo, SourceMeter, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -69,10 +69,15 @@ class ContainerSource:
         self.close()
 
     @property
+    def live(self) -> bool:
+        """Whether pictures come at their own pace, now."""
+        return self._kind in LIVE_KINDS
+
+    @property
     def info(self) -> SourceInfo:
         """What the container declares."""
         context = self._stream.codec_context
-        rate = self._stream.average_rate or self._stream.guessed_rate
+        rate = self._stream.average_rate  # FFmpeg's guess, where it has no average, counts fields
         return SourceInfo(context.name, context.width, context.height, float(rate) if rate else None, "cpu")
 
     def pictures(self) -> Iterator[Decoded]:
@@ -159,7 +164,9 @@ class ContainerSource:
     def _count_failure(self) -> None:
         self._failed += 1
         if self._decoded_any:
-            self._meter.frame_dropped("decode")  # before the first key frame nothing can be decoded, and nothing is wrong
+            self._meter.frame_dropped(
+                "decode"
+            )  # before the first key frame nothing can be decoded, and nothing is wrong
         if self._failed > _MOST_FAILED_UNITS:
             raise SourceError("undecodable", f"{self._failed} frames in a row could not be decoded")
 
@@ -187,7 +194,7 @@ def _open(url: str, kind: Kind, options: StreamOptions) -> tuple[InputContainer,
 def _open_with(url: str, kind: Kind, options: StreamOptions, more: dict[str, str]) -> InputContainer:
     rtsp = {"rtsp_transport": options.transport, "allowed_media_types": "video"} if kind == "rtsp" else {}
     return av.open(
-        local_path(url),
+        url,
         format="v4l2" if kind == "device" else None,
         options={**rtsp, **more, **options.ffmpeg},
         timeout=(options.open_timeout_s, options.read_timeout_s) if kind in LIVE_KINDS else None,

@@ -12,7 +12,11 @@ _MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
     (av_error.HTTPForbiddenError, "forbidden", "the camera forbids this user the stream"),
     (av_error.HTTPNotFoundError, "not-found", "the server has no stream at this path"),
     (av_error.HTTPError, "rejected", "the server rejects the request"),
-    (av_error.DecoderNotFoundError, "codec", "no decoder for the stream's codec; set the camera to H.264 or H.265"),
+    (
+        av_error.DecoderNotFoundError,
+        "codec",
+        "no decoder for the stream's codec; set the camera to H.264 or H.265",
+    ),
     (av_error.ProtocolNotFoundError, "protocol", "FFmpeg knows no such protocol; check the URL's scheme"),
     (av_error.ConnectionRefusedError, "refused", "nothing listens at this address; check host and port"),
     (av_error.ConnectionResetError, "lost", "the other side closed the connection"),
@@ -22,8 +26,16 @@ _MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
     (av_error.FileNotFoundError, "missing", "there is no such file or device"),
     (av_error.PermissionError, "permission", "the file or device can't be read by this user"),
     (av_error.EOFError, "ended", "the stream ended"),
-    (av_error.InvalidDataError, "invalid", "what comes is not a stream that FFmpeg can read, or nothing comes at all"),
-    (av_error.OptionNotFoundError, "option", "FFmpeg refuses an input option; check the stream's `ffmpeg` section"),
+    (
+        av_error.InvalidDataError,
+        "invalid",
+        "what comes is not a stream that FFmpeg can read, or nothing comes at all",
+    ),
+    (
+        av_error.OptionNotFoundError,
+        "option",
+        "FFmpeg refuses an input option; check the stream's `ffmpeg` section",
+    ),
     (OSError, "unreachable", "the address can't be reached; check host name, route and firewall"),
 )
 

@@ -9,7 +9,7 @@ import av
 from av import error as av_error
 
 from framelane.core.errors import SourceError
-from framelane.sources.source import Decoded, SourceInfo, SourceMeter, local_path
+from framelane.sources.source import Decoded, SourceInfo, SourceMeter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ class FolderSource:
     def __init__(self, url: str, clock: Clock, meter: SourceMeter) -> None:
         self._clock = clock
         self._meter = meter
-        folder = Path(local_path(url))
+        folder = Path(url)
         self._paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
         if not self._paths:
             raise SourceError("missing", f"no images in {folder}; it takes {', '.join(sorted(SUFFIXES))}")

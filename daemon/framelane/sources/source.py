@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
-from urllib.parse import urlsplit
+
+from framelane.config.address import AddressError, source_kind
+from framelane.core.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,17 +81,15 @@ class Source(Protocol):
 
 
 def kind_of(url: str) -> Kind:
-    """What a URL or path names, by its scheme and by what lies there."""
-    scheme = urlsplit(url).scheme.lower()
-    if scheme in ("rtsp", "rtsps"):
-        return "rtsp"
-    if scheme in ("http", "https"):
-        return "http"
-    if url.startswith("/dev/"):
-        return "device"
-    return "folder" if Path(local_path(url)).is_dir() else "file"
+    """What a URL or path names, by its scheme and by what lies there.
 
-
-def local_path(url: str) -> str:
-    """The path behind a file:// URL; anything else as it is."""
-    return urlsplit(url).path if url.lower().startswith("file://") else url
+    Raises:
+        SourceError: the scheme is none that Framelane opens.
+    """
+    try:
+        kind = source_kind(url)
+    except AddressError as error:
+        raise SourceError("protocol", str(error)) from error
+    if kind != "path":
+        return kind
+    return "folder" if Path(url).is_dir() else "file"

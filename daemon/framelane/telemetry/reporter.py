@@ -1,4 +1,4 @@
-"""The thread that keeps time for telemetry: spots stalls and a wedged pipeline, and closes a statistics window when due."""
+"""The thread that keeps time for telemetry: spots stalls and a wedged pipeline, closes statistics windows."""
 
 from __future__ import annotations
 

@@ -1,0 +1,5 @@
+"""`python -m framelane`: the same as the `framelane` command."""
+
+from framelane.cli import main
+
+main()

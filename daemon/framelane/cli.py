@@ -1,0 +1,152 @@
+"""The `framelane` command: run, check, schema, probe, demo and bench.
+
+Exit codes: 0 done; 1 something failed; 2 the configuration or the command line is wrong; 3 a model can't be used;
+128 + n a second signal n while stopping.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import orjson
+import typer
+
+from framelane import __version__
+from framelane.core.errors import ConfigError, Finding, FramelaneError, ModelError
+
+if TYPE_CHECKING:
+    from framelane.config.schema import Config
+
+cli = typer.Typer(
+    name="framelane",
+    help="Many cameras in, detections on MQTT out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+bench = typer.Typer(help="Measure this machine: engine, decode or the whole pipeline.", no_args_is_help=True)
+cli.add_typer(bench, name="bench")
+
+ConfigPath = Annotated[Path, typer.Argument(help="The YAML file.", metavar="CONFIG")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Seconds = Annotated[float, typer.Option(min=0.5, help="How long to measure.")]
+
+
+@cli.callback(invoke_without_command=True)
+def version(*, show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Options of the command itself."""
+    if show:
+        typer.echo(f"framelane {__version__}")
+        raise typer.Exit
+
+
+@cli.command()
+def run(config: ConfigPath) -> None:
+    """Run the daemon until SIGTERM or SIGINT."""
+    from framelane.config.load import check_config
+    from framelane.core.log import setup
+    from framelane.service import Service
+
+    report = check_config(config, os.environ)
+    loaded = report.require()
+    setup(loaded.log.level, loaded.log.format)
+    _log_warnings(report.warnings)
+    Service(loaded).run()
+
+
+@cli.command()
+def check(config: ConfigPath) -> None:
+    """Report everything wrong with a configuration and its models, and exit 2 if anything is."""
+    from framelane.config.load import check_config
+    from framelane.core.log import setup
+
+    setup("error", "console")
+    report = check_config(config, os.environ)
+    findings = list(report.findings) if report.config is None else _model_findings(report.config)
+    for finding in findings:
+        typer.echo(_located(config, finding, report.lines), err=True)
+    for warning in report.warnings:
+        typer.echo(f"warning: {_located(config, warning, report.lines)}", err=True)
+    if findings:
+        raise typer.Exit(ConfigError.exit_code)
+    typer.echo(f"{config}: ok")
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON Schema of the YAML file, for editors."""
+    from framelane.config.jsonschema import json_schema
+
+    typer.echo(orjson.dumps(json_schema(), option=orjson.OPT_INDENT_2))
+
+
+@cli.command()
+def probe(
+    url: Annotated[str, typer.Argument(help="Camera, file or device.", metavar="URL")],
+    *,
+    seconds: Seconds = 3.0,
+    transport: Annotated[str, typer.Option(help="tcp or udp, for rtsp://.")] = "tcp",
+    as_json: AsJson = False,
+) -> None:
+    """Open a stream and say what is in it: codec, size, frames a second, clock."""
+    from framelane.sources.probe import probe_stream, render
+
+    report = probe_stream(url, seconds, transport)
+    typer.echo(orjson.dumps(report.as_dict(), option=orjson.OPT_INDENT_2) if as_json else render(report))
+
+
+@cli.command()
+def demo(
+    *,
+    streams: Annotated[int, typer.Option(min=1, max=64, help="Cameras to embed.")] = 4,
+    seconds: Annotated[float, typer.Option(min=0, help="Stop after so long; 0 for Ctrl-C.")] = 0.0,
+    as_json: Annotated[bool, typer.Option("--json", help="No table; a JSON summary at the end.")] = False,
+) -> None:
+    """Run the daemon on embedded cameras, model and broker, and watch it work."""
+    from framelane.demo.show import DemoOptions, run_demo
+
+    run_demo(DemoOptions(streams, seconds, as_json))
+
+
+def main() -> None:
+    """Run the command; errors meant for operators end it with their message and exit code."""
+    try:
+        cli()
+    except FramelaneError as error:
+        from framelane.core.redact import redact
+
+        sys.stderr.write(f"framelane: {redact(str(error))}\n")
+        sys.exit(error.exit_code)
+
+
+def _log_warnings(warnings: list[Finding]) -> None:
+    import structlog
+
+    for warning in warnings:
+        structlog.get_logger(__name__).warning("config_oddity", key=warning.path, text=warning.message)
+
+
+def _located(file: Path, finding: Finding, lines: dict[str, int]) -> str:
+    line = lines.get(finding.path)
+    return f"{file}:{line}: {finding}" if line else f"{file}: {finding}"
+
+
+def _model_findings(config: Config) -> list[Finding]:
+    """What is wrong with the models themselves, and with labels that streams ask of them."""
+    from framelane.inference.class_filter import label_findings
+    from framelane.inference.model import load_model
+
+    findings, labels = [], {}
+    for key, section in config.models.items():
+        try:
+            labels[key] = load_model(key, section).info.labels
+        except ModelError as error:
+            findings.append(Finding(f"models.{key}.path", str(error)))
+    for index, stream in enumerate(config.streams):
+        known = {key: labels[key] for key in stream.model_keys if key in labels}
+        if known:
+            findings += label_findings(f"streams[{index}]", known, stream.classes, stream.confidence)
+    return findings

@@ -1,0 +1,1 @@
+"""From pictures to detections: models, their heads, and the batches that feed them."""

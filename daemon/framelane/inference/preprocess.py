@@ -1,0 +1,105 @@
+"""From decoded frames to one batch tensor on the CPU: shrink the YUV planes first, then colour, then layout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from av.video.reformatter import ColorRange, VideoReformatter
+
+from framelane.inference.colour import yuv_matrix
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import av
+    from numpy.typing import NDArray
+
+    from framelane.inference.inputs import InputSpec
+    from framelane.inference.letterbox import Letterbox, SizeWH
+
+    Plane = NDArray[np.uint8]
+
+# Read as they are; every other format (10 bit, packed, palette, RGB) goes through one swscale conversion first.
+_PLANAR = {"yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p"}
+_GREY = {"gray", "gray8"}
+_SEMIPLANAR = {"nv12"}
+_NEUTRAL = 128
+
+
+class Preprocessor:
+    """Letterboxes decoded frames into one reused batch tensor; belongs to one thread.
+
+    Bilinear sampling is OpenCV's (pixel centres aligned, no smoothing on shrinking), on each plane apart; so a pixel
+    costs its colour conversion only where the model sees it.
+    """
+
+    def __init__(self, spec: InputSpec, batch: int) -> None:
+        self._spec = spec
+        self._batch = np.full(spec.shape(batch), spec.pad * spec.scale, spec.dtype)
+        self._placed: list[Letterbox | None] = [None] * batch
+        self._scratch: dict[SizeWH, NDArray[np.uint8]] = {}
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, pictures: Sequence[av.VideoFrame]) -> tuple[NDArray[np.generic], list[Letterbox]]:
+        """Fill the tensor with at most `batch` pictures.
+
+        Returns:
+            The first n rows [n, 3, h, w] of the tensor, valid until the next call, and each picture's letterbox.
+        """
+        boxes = [self._place(row, picture) for row, picture in enumerate(pictures)]
+        return self._batch[: len(boxes)], boxes
+
+    def _place(self, row: int, picture: av.VideoFrame) -> Letterbox:
+        box = self._spec.letterbox((picture.width, picture.height))
+        if self._placed[row] is not box:
+            self._batch[row] = self._spec.pad * self._spec.scale
+            self._placed[row] = box
+        (left, top), (width, height) = box.pad_xy, box.new_wh
+        target = self._batch[row, :, top : top + height, left : left + width]
+        for channel, plane in zip(target, self._coloured(picture, box.new_wh), strict=True):
+            np.copyto(channel, plane, casting="unsafe")
+        if self._spec.scale != 1:
+            np.multiply(target, np.float32(self._spec.scale), out=target, casting="unsafe")
+        return box
+
+    def _coloured(self, picture: av.VideoFrame, new_wh: SizeWH) -> Sequence[NDArray[np.generic]]:
+        """The picture at its new size, as three 8-bit planes in the model's channel order."""
+        picture, planes = self._planes(picture)
+        scratch = self._scratch_for(new_wh)
+        for source, shrunk in zip(planes, scratch, strict=True):
+            cv2.resize(source, new_wh, dst=shrunk, interpolation=cv2.INTER_LINEAR)
+        full_range = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
+        matrix = yuv_matrix(
+            picture.colorspace, picture.height, full_range=full_range, order=self._spec.colour
+        )
+        return cv2.split(cv2.transform(cv2.merge(list(scratch)), matrix))
+
+    def _planes(self, picture: av.VideoFrame) -> tuple[av.VideoFrame, list[Plane]]:
+        name = picture.format.name
+        if name in _PLANAR:
+            return picture, [_view(plane) for plane in picture.planes]
+        if name in _SEMIPLANAR:
+            luma, chroma = picture.planes
+            pairs = np.frombuffer(memoryview(chroma), np.uint8).reshape(-1, chroma.line_size)
+            pairs = pairs[: chroma.height, : 2 * chroma.width]
+            return picture, [_view(luma), pairs[:, 0::2].copy(), pairs[:, 1::2].copy()]
+        if name in _GREY:
+            neutral = np.full((1, 1), _NEUTRAL, np.uint8)
+            return picture, [_view(picture.planes[0]), neutral, neutral]
+        converted = self._reformatter.reformat(picture, format="yuv444p", threads=1)
+        return converted, [_view(plane) for plane in converted.planes]
+
+    def _scratch_for(self, new_wh: SizeWH) -> NDArray[np.uint8]:
+        if new_wh not in self._scratch:
+            if len(self._scratch) >= 16:  # noqa: PLR2004 - more sizes at once than a site has; bounds the memory
+                self._scratch.clear()
+            self._scratch[new_wh] = np.empty((3, new_wh[1], new_wh[0]), np.uint8)
+        return self._scratch[new_wh]
+
+
+def _view(plane: av.video.plane.VideoPlane) -> Plane:
+    """The plane's pixels [h, w], without a copy."""
+    pixels: Plane = np.frombuffer(memoryview(plane), np.uint8)
+    return pixels.reshape(-1, plane.line_size)[: plane.height, : plane.width]
