@@ -154,7 +154,8 @@ class App:
             for stream in self._streams
             if name in stream.model_keys
         }
-        batcher = Batcher(section.batch, section.linger_ms / 1e3, self.clock, self._frame_dropped)
+        batch = section.batch or model.backend.best_batch
+        batcher = Batcher(batch, section.linger_ms / 1e3, self.clock, self._frame_dropped)
         meter = self.meters.model(name)
         return ModelWorker(model, batcher, lanes.__getitem__, meter, self.outlet.publish, self.clock)
 

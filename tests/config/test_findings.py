@@ -137,8 +137,8 @@ def source(url: str) -> str:
         ({"streams": stream("model: [yolox, rtdetr]")}, [
             "streams[0].model[1]: unknown model `rtdetr`; known models: yolox"]),
         ({"streams": stream("model: [yolox, yolox]")}, ["streams[0].model[1]: `yolox` is named twice"]),
-        ({"streams": stream("model: yolox"), "models": "{yolox: {path: m.onnx, batch: 0}}"}, [
-            "models.yolox.batch: expected a whole number from 1 to 256; got `0`"]),
+        ({"streams": stream("model: yolox"), "models": "{yolox: {path: m.onnx, batch: -1}}"}, [
+            "models.yolox.batch: expected a whole number from 0 to 256; got `-1`"]),
         ({"streams": stream("model: yolox"), "models": "{yolox: 5}"}, ["models.yolox: expected a map; got `5`"]),
         ({"streams": stream("loop: true")}, [
             "streams[0].loop: an RTSP stream has no end to start again from; remove it"]),
@@ -256,7 +256,7 @@ streams:
   - {id: lobby, url: "rstp://h/1"}
   - {url: street.mp4, loop: maybe}
 models:
-  yolox: {path: no.onnx, batch: 0}
+  yolox: {path: no.onnx, batch: -1}
 http: {listen: "0.0.0.0:80"}
 node: {id: my node}
 mqtt: {url: "mqtt://h", qos: 3}
@@ -282,7 +282,7 @@ mqtt: {url: "mqtt://h", qos: 3}
 
 def test_check_gives_the_line_of_each_finding(base: Path) -> None:
     text = (
-        "mqtt: {url: 'mqtt://h'}\nmodels:\n  yolox:\n    path: m.onnx\n    batch: 0\nstreams:\n- url: x.mp4\n"
+        "mqtt: {url: 'mqtt://h'}\nmodels:\n  yolox:\n    path: m.onnx\n    batch: -1\nstreams:\n- url: x.mp4\n"
     )
     report = check_text(text, base, {})
     assert report.lines == {"models.yolox.batch": 5, "streams[0].id": 7}

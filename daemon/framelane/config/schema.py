@@ -199,7 +199,9 @@ class ModelConfig(Section):
     head: Literal["auto", "yolox", "yolox-decoded", "yolov5", "yolov8", "end2end"] = Field(
         default="auto", description="Layout of the output; `auto` reads metadata and shapes."
     )
-    batch: Annotated[int, Field(ge=1, le=256)] = Field(default=4, description="Most frames in one inference.")
+    batch: Annotated[int, Field(ge=0, le=256)] = Field(
+        default=0, description="Most frames in one inference; 0 for what suits the backend: 1 on a CPU."
+    )
     linger_ms: Annotated[float, Field(ge=0, le=1000)] = Field(
         default=10.0, description="Milliseconds an incomplete batch waits for more frames."
     )

@@ -38,6 +38,11 @@ _GREY = 114
 class Backend(Protocol):
     """What runs a model's graph; any number of threads may call it at once."""
 
+    @property
+    def best_batch(self) -> int:
+        """The batch size that suits it, where the configuration asks for none."""
+        ...
+
     def run(self, batch: NDArray[np.generic]) -> list[NDArray[np.float32]]:
         """Raw outputs, each [n, ...], for pictures [n, 3, h, w]."""
         ...
@@ -56,7 +61,6 @@ class Model:
     Attributes:
         info: what consumers learn of it.
         input: the pictures it wants.
-        batch: the batch size its file fixes, None where it takes any.
         confidence: its own least confidence.
         backend: what runs it.
         postprocess: what makes detections of its outputs.
@@ -64,7 +68,6 @@ class Model:
 
     info: ModelInfo
     input: InputSpec
-    batch: int | None
     confidence: float
     backend: Backend
     postprocess: Postprocessor
@@ -123,7 +126,7 @@ def load_model(name: str, config: ModelConfig) -> Model:
         size=f"{size_wh[0]}x{size_wh[1]}", classes=len(labels), batch=artifact.batch or "any",
     )  # fmt: skip
     postprocess = Postprocessor(head, config.iou, config.max_det)
-    return Model(info, head.input, artifact.batch, config.confidence, backend, postprocess)
+    return Model(info, head.input, config.confidence, backend, postprocess)
 
 
 def _size_wh(artifact: Artifact, config: ModelConfig) -> SizeWH:

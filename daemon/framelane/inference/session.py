@@ -59,6 +59,11 @@ class OnnxSession:
                 remedy="incomplete batches are padded; export with a dynamic batch to save that work",
             )
 
+    @property
+    def best_batch(self) -> int:
+        """What the file fixes, or 1: on a CPU larger batches add latency and memory, and no throughput."""
+        return self._artifact.batch or 1
+
     def run(self, batch: NDArray[np.generic]) -> list[NDArray[np.float32]]:
         """Outputs, each [n, ...], for pictures [n, 3, h, w] of the input's type.
 
