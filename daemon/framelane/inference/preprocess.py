@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from framelane.inference.inputs import InputSpec
     from framelane.inference.letterbox import Letterbox, SizeWH
 
-    Plane = NDArray[np.uint8]
+    Plane = NDArray[np.uint8]  # [h, w]
+    Planes = NDArray[np.uint8]  # [3, h, w]
 
 # Read as they are; every other format (10 bit, packed, palette, RGB) goes through one swscale conversion first.
 _PLANAR = {"yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p"}
 _GREY = {"gray", "gray8"}
 _SEMIPLANAR = {"nv12"}
 _NEUTRAL = 128
+_MOST_SIZES = 16  # more at once than a site has; bounds the memory
 
 
 class Preprocessor:
@@ -39,7 +41,7 @@ class Preprocessor:
         self._spec = spec
         self._batch = np.full(spec.shape(batch), spec.pad * spec.scale, spec.dtype)
         self._placed: list[Letterbox | None] = [None] * batch
-        self._scratch: dict[SizeWH, NDArray[np.uint8]] = {}
+        self._scratch: dict[SizeWH, _Scratch] = {}
         self._reformatter = VideoReformatter()
 
     def __call__(self, pictures: Sequence[av.VideoFrame]) -> tuple[NDArray[np.generic], list[Letterbox]]:
@@ -58,23 +60,25 @@ class Preprocessor:
             self._placed[row] = box
         (left, top), (width, height) = box.pad_xy, box.new_wh
         target = self._batch[row, :, top : top + height, left : left + width]
-        for channel, plane in zip(target, self._coloured(picture, box.new_wh), strict=True):
-            np.copyto(channel, plane, casting="unsafe")
+        np.copyto(target, self._coloured(picture, box.new_wh), casting="unsafe")
         if self._spec.scale != 1:
             np.multiply(target, np.float32(self._spec.scale), out=target, casting="unsafe")
         return box
 
-    def _coloured(self, picture: av.VideoFrame, new_wh: SizeWH) -> Sequence[NDArray[np.generic]]:
-        """The picture at its new size, as three 8-bit planes in the model's channel order."""
+    def _coloured(self, picture: av.VideoFrame, new_wh: SizeWH) -> Planes:
+        """The picture at its new size, as 8-bit planes [3, h, w] in the model's channel order."""
         picture, planes = self._planes(picture)
-        scratch = self._scratch_for(new_wh)
-        for source, shrunk in zip(planes, scratch, strict=True):
-            cv2.resize(source, new_wh, dst=shrunk, interpolation=cv2.INTER_LINEAR)
         full_range = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
         matrix = yuv_matrix(
             picture.colorspace, picture.height, full_range=full_range, order=self._spec.colour
         )
-        return cv2.split(cv2.transform(cv2.merge(list(scratch)), matrix))
+        scratch = self._scratch_for(new_wh)
+        for source, shrunk in zip(planes, scratch.planes, strict=True):
+            cv2.resize(source, new_wh, dst=shrunk, interpolation=cv2.INTER_LINEAR)
+        cv2.merge(list(scratch.planes), dst=scratch.packed)
+        cv2.transform(scratch.packed, matrix, dst=scratch.coloured)
+        cv2.split(scratch.coloured, list(scratch.planes))
+        return scratch.planes
 
     def _planes(self, picture: av.VideoFrame) -> tuple[av.VideoFrame, list[Plane]]:
         name = picture.format.name
@@ -91,12 +95,22 @@ class Preprocessor:
         converted = self._reformatter.reformat(picture, format="yuv444p", threads=1)
         return converted, [_view(plane) for plane in converted.planes]
 
-    def _scratch_for(self, new_wh: SizeWH) -> NDArray[np.uint8]:
+    def _scratch_for(self, new_wh: SizeWH) -> _Scratch:
         if new_wh not in self._scratch:
-            if len(self._scratch) >= 16:  # noqa: PLR2004 - more sizes at once than a site has; bounds the memory
+            if len(self._scratch) >= _MOST_SIZES:
                 self._scratch.clear()
-            self._scratch[new_wh] = np.empty((3, new_wh[1], new_wh[0]), np.uint8)
+            self._scratch[new_wh] = _Scratch(new_wh)
         return self._scratch[new_wh]
+
+
+class _Scratch:
+    """Memory for one size of picture. Fresh planes for every picture cost more than all the arithmetic on them."""
+
+    def __init__(self, size_wh: SizeWH) -> None:
+        width, height = size_wh
+        self.planes: Planes = np.empty((3, height, width), np.uint8)
+        self.packed = np.empty((height, width, 3), np.uint8)
+        self.coloured = np.empty((height, width, 3), np.uint8)
 
 
 def _view(plane: av.video.plane.VideoPlane) -> Plane:

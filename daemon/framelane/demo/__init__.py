@@ -1,0 +1,1 @@
+"""The self-contained demonstration: rendered streets, looping clips and a small detector trained on them."""

@@ -1,0 +1,136 @@
+"""The demo: the daemon as `framelane run` runs it, between embedded cameras, model and broker."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import yaml
+from rich.console import Console
+
+from framelane.config.load import load_config
+from framelane.core.log import setup
+from framelane.demo.broker import EmbeddedBroker
+from framelane.demo.clips import ensure_clips
+from framelane.demo.rtsp import CameraSpec, RtspServer
+from framelane.demo.table import LiveTable
+from framelane.demo.watcher import Watcher
+from framelane.service import Service
+
+if TYPE_CHECKING:
+    from framelane.app import App
+
+DIFFERENT_CLIPS = 4
+_PHASE_S = 1.7
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What the command line asks for; `seconds` 0 runs until a signal."""
+
+    streams: int
+    seconds: float
+    as_json: bool
+
+
+def run_demo(options: DemoOptions) -> None:
+    """Show the daemon at work until Ctrl-C or for `options.seconds`.
+
+    Raises:
+        FramelaneError: a part can't start.
+    """
+    folder = _cache_folder()
+    console = Console(stderr=options.as_json)
+    console.print("drawing the cameras' clips (once) ...", style="dim")
+    clips = ensure_clips(folder, min(options.streams, DIFFERENT_CLIPS))
+    cameras = [
+        CameraSpec(f"cam{number:02d}", clips[number % len(clips)], phase_s=number // len(clips) * _PHASE_S)
+        for number in range(options.streams)
+    ]
+    with ExitStack() as stack:
+        log_file = stack.enter_context((folder / "demo.log").open("w", encoding="utf-8"))
+        setup(stream=log_file)
+        broker = stack.enter_context(EmbeddedBroker())
+        server = stack.enter_context(RtspServer(cameras))
+        config_file = folder / "demo.yaml"
+        urls = {camera.path: server.url(camera.path) for camera in cameras}
+        config_file.write_text(_config_text(broker.url, urls), encoding="utf-8")
+        service = Service(load_config(config_file, os.environ))
+        watcher = Watcher(broker.port, "framelane/demo/streams/+/detections")
+        watcher.start()
+        stack.callback(watcher.stop)
+        if not options.as_json:
+            footer = _footer(broker.port, config_file, log_file.name)
+            table = LiveTable(service.app, watcher, footer, console)
+            table.start()
+            stack.callback(table.stop, 2.0)
+        _run_for(service, options.seconds)
+        if options.as_json:
+            sys.stdout.write(
+                orjson.dumps(_summary(service.app, watcher), option=orjson.OPT_INDENT_2).decode() + "\n"
+            )
+
+
+def _run_for(service: Service, seconds: float) -> None:
+    if seconds:
+        timer = threading.Timer(seconds, service.stopping.set)
+        timer.daemon = True
+        timer.start()
+    service.run()
+
+
+def _cache_folder() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(cache) / "framelane" / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _config_text(broker_url: str, urls: dict[str, str]) -> str:
+    """The YAML that the daemon runs; kept, so that a user can read it and run it again."""
+    model = files("framelane.demo") / "assets" / "framelane-demo.onnx"
+    config = {
+        "node": {"id": "demo", "shutdown_s": 3},
+        "mqtt": {"url": broker_url},
+        "models": {"street": {"path": str(model), "confidence": 0.4}},
+        "streams": [{"id": name, "url": url} for name, url in urls.items()],
+    }
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+def _footer(port: int, config_file: Path, log_file: str) -> str:
+    return (
+        f"subscribe:  mosquitto_sub -h 127.0.0.1 -p {port} -V 5 -v -t 'framelane/demo/streams/+/detections'\n"
+        f"config:     {config_file}\n"
+        f"log:        {log_file}\n"
+        "stop:       Ctrl-C"
+    )
+
+
+def _summary(app: App, watcher: Watcher) -> dict[str, Any]:
+    """What the whole run came to: counts by the daemon, and what a subscriber received."""
+    counts = app.meters.snapshot()
+    streams = {}
+    for state in app.board.streams():
+        stream = counts.streams[state.stream]
+        watched = watcher.of(state.stream)
+        streams[state.stream] = {
+            "state": state.state,
+            "decoded": stream.decoded,
+            "inferred": stream.inferred,
+            "published": stream.published,
+            "dropped": dict(stream.dropped),
+            "messages_received": watched.messages,
+            "messages_missing": watched.missing,
+            "objects": dict(watched.labels),
+            "last": watched.last,
+        }
+    return {"run": app.run, "finished_at": time.time(), "streams": streams}
