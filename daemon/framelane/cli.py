@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import orjson
 import typer
@@ -88,7 +88,7 @@ def probe(
     url: Annotated[str, typer.Argument(help="Camera, file or device.", metavar="URL")],
     *,
     seconds: Seconds = 3.0,
-    transport: Annotated[str, typer.Option(help="tcp or udp, for rtsp://.")] = "tcp",
+    transport: Annotated[Literal["tcp", "udp"], typer.Option(help="For rtsp://.")] = "tcp",
     as_json: AsJson = False,
 ) -> None:
     """Open a stream and say what is in it: codec, size, frames a second, clock."""
@@ -111,6 +111,56 @@ def demo(
     run_demo(DemoOptions(streams, seconds, as_json))
 
 
+@bench.command("engine")
+def bench_engine(
+    model: Annotated[Path, typer.Argument(help="The ONNX file.", metavar="MODEL")],
+    *,
+    batches: Annotated[str, typer.Option(help="Batch sizes, with commas between.")] = "1,2,4,8",
+    seconds: Seconds = 2.0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model alone: latency, images a second and CPU, for each batch size and way to use the cores."""
+    from framelane.bench import engine, report
+
+    _quiet()
+    sizes = [int(size) for size in batches.split(",")]
+    report.show(engine.bench_engine(model, sizes, seconds=seconds), as_json=as_json)
+
+
+@bench.command("decode")
+def bench_decode(
+    urls: Annotated[list[str], typer.Argument(help="Files or cameras.", metavar="URL...")],
+    *,
+    streams: Annotated[
+        int, typer.Option(min=0, help="Streams at once, dealt over the URLs; 0 for one each.")
+    ] = 0,
+    seconds: Seconds = 10.0,
+    parser: Annotated[Literal["product", "ffmpeg"], typer.Option(help="ffmpeg: plain PyAV.")] = "product",
+    as_json: AsJson = False,
+) -> None:
+    """Measure decoding alone: frames a second and CPU a frame."""
+    from framelane.bench import decode, report
+
+    _quiet()
+    report.show(decode.bench_decode(urls, streams, seconds, parser=parser), as_json=as_json)
+
+
+@bench.command("pipeline")
+def bench_pipeline(
+    config: ConfigPath,
+    *,
+    seconds: Seconds = 30.0,
+    warmup: Annotated[float, typer.Option(min=0, help="Seconds before measuring.")] = 5.0,
+    as_json: AsJson = False,
+) -> None:
+    """Run a configuration and measure it: rates, drops, latency percentiles, CPU and memory."""
+    from framelane.bench import pipeline, report
+    from framelane.config.load import load_config
+
+    _quiet()
+    report.show(pipeline.bench_pipeline(load_config(config, os.environ), seconds, warmup), as_json=as_json)
+
+
 def main() -> None:
     """Run the command; errors meant for operators end it with their message and exit code."""
     try:
@@ -120,6 +170,12 @@ def main() -> None:
 
         sys.stderr.write(f"framelane: {redact(str(error))}\n")
         sys.exit(error.exit_code)
+
+
+def _quiet() -> None:
+    from framelane.core.log import setup
+
+    setup("warning", "console")
 
 
 def _log_warnings(warnings: list[Finding]) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import av
 import numpy as np
 import onnxruntime
 import pytest
-from scripts.eval_demo_model import Tally, detect, pairwise_iou
+from scripts.eval_demo_model import Detector, Tally, pairwise_iou
 
 import framelane
 from framelane.demo.scene import CLASS_NAMES, Scene
@@ -43,11 +44,9 @@ def test_model_takes_any_batch_when_run(session: onnxruntime.InferenceSession) -
 
 
 @pytest.mark.parametrize(("seed", "t_s"), [(24, 7.0), (1, 1.0)])
-def test_model_finds_the_objects_when_shown_an_unseen_scene(
-    session: onnxruntime.InferenceSession, seed: int, t_s: float
-) -> None:
+def test_model_finds_the_objects_when_shown_an_unseen_scene(seed: int, t_s: float) -> None:
     image, truth = Scene(seed).render(t_s)
-    found = detect(session, image, 0.4)
+    found = Detector(MODEL)(av.VideoFrame.from_ndarray(image, format="bgr24"), 0.4)
     tally = Tally([])
     tally.add(found, truth)
     asked = int((~truth.ignore).sum())

@@ -1,0 +1,144 @@
+"""One run of the daemon among its neighbours, measured from outside: by its subscriber and by its process."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from framelane.bench.errors import BenchError
+from framelane.bench.figures import Percentiles, slowest_to_fastest
+from framelane.bench.process import peak_rss_mb
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from framelane.bench.ledger import Received
+    from framelane.bench.neighbours import Subscriber
+    from framelane.bench.process import Child
+
+_SAMPLE_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonRun:
+    """What a daemon did in a window.
+
+    Attributes:
+        seconds: length of the window.
+        fps: results that arrived a second, all streams together; every inferred frame is a result.
+        streams_fps: the same by stream.
+        slowest_to_fastest: of these.
+        dropped: frames that the messages say were skipped.
+        reasons: the same by reason, from statistics that came in the window, whose edges differ by some seconds.
+        missing: results lost on the way.
+        arrival_ms: from capture to arrival at the subscriber.
+        publish_ms: from capture to publish, as the daemon says.
+        rtcp_share: share of results whose capture time is the camera's own.
+        cpu_cores: CPU of the daemon, in cores.
+        cpu_ms_a_frame: CPU of the daemon a result.
+        rss_mb: most that a sample every half second saw.
+        peak_rss_mb: most since its start, as the kernel says.
+        neighbours_cores: CPU of the other processes, in cores, by name.
+    """
+
+    seconds: float
+    fps: float
+    streams_fps: Mapping[str, float]
+    slowest_to_fastest: float | None
+    dropped: int
+    reasons: Mapping[str, int]
+    missing: int
+    arrival_ms: Percentiles | None
+    publish_ms: Percentiles | None
+    rtcp_share: float
+    cpu_cores: float
+    cpu_ms_a_frame: float
+    rss_mb: float
+    peak_rss_mb: float
+    neighbours_cores: Mapping[str, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """All figures, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How long to wait for what: the streams that must be live, then a warm-up, then the measurement."""
+
+    streams: int
+    warmup_s: float
+    seconds: float
+
+
+def measure_daemon(
+    daemon: Child, subscriber: Subscriber, neighbours: list[Child], window: Window
+) -> DaemonRun:
+    """Start a daemon, wait until all its streams deliver, measure it, and stop it.
+
+    Raises:
+        BenchError: it doesn't start, a stream doesn't deliver, or it doesn't end with exit code 0.
+    """
+    subscriber.open()
+    with daemon:
+        subscriber.wait_for_streams(window.streams, daemon)
+        time.sleep(window.warmup_s)
+        run = _measure(daemon, subscriber, neighbours, window.seconds)
+        code = daemon.stop()
+    if code:
+        raise BenchError(f"the daemon ended with exit code {code}")
+    return run
+
+
+def _measure(daemon: Child, subscriber: Subscriber, neighbours: list[Child], seconds: float) -> DaemonRun:
+    others = [*neighbours, subscriber.child]
+    before_s = {child.name: child.usage().cpu_s for child in (daemon, *others)}
+    began_s = time.monotonic()
+    subscriber.open()
+    rss_mb = _watch_rss(daemon, seconds)
+    received = subscriber.close()
+    wall_s = time.monotonic() - began_s
+    cores = {child.name: (child.usage().cpu_s - before_s[child.name]) / wall_s for child in (daemon, *others)}
+    return describe_run(received, rss_mb, peak_rss_mb(daemon.pid), cores.pop(daemon.name), cores)
+
+
+def _watch_rss(daemon: Child, seconds: float) -> float:
+    most_mb = 0.0
+    end_s = time.monotonic() + seconds
+    while (left_s := end_s - time.monotonic()) > 0:
+        time.sleep(min(left_s, _SAMPLE_S))
+        most_mb = max(most_mb, daemon.usage().rss_mb)
+    return most_mb
+
+
+def describe_run(
+    received: Received, rss_mb: float, peak_mb: float, cpu_cores: float, neighbours_cores: Mapping[str, float]
+) -> DaemonRun:
+    """The figures of a window.
+
+    Raises:
+        BenchError: nothing arrived.
+    """
+    streams = received.streams.values()
+    frames = sum(arrivals.frames for arrivals in streams)
+    if not frames:
+        raise BenchError("no result arrived while measuring; measure for longer")
+    fps = {name: arrivals.frames / received.seconds for name, arrivals in sorted(received.streams.items())}
+    return DaemonRun(
+        seconds=received.seconds,
+        fps=frames / received.seconds,
+        streams_fps=fps,
+        slowest_to_fastest=slowest_to_fastest(list(fps.values())),
+        dropped=sum(arrivals.dropped for arrivals in streams),
+        reasons={reason: count for reason, count in received.reasons.items() if count},
+        missing=sum(arrivals.missing for arrivals in streams),
+        arrival_ms=Percentiles.of_ms([value for arrivals in streams for value in arrivals.arrival_ms]),
+        publish_ms=Percentiles.of_ms([value for arrivals in streams for value in arrivals.publish_ms]),
+        rtcp_share=received.clocks.get("rtcp", 0) / frames,
+        cpu_cores=cpu_cores,
+        cpu_ms_a_frame=1e3 * cpu_cores * received.seconds / frames,
+        rss_mb=rss_mb,
+        peak_rss_mb=peak_mb,
+        neighbours_cores=neighbours_cores,
+    )

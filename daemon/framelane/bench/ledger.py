@@ -1,0 +1,137 @@
+"""What arrives at a subscriber: how much of each stream, how late, and what is missing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """One stream's messages in a window.
+
+    Attributes:
+        arrival_ms: from capture, by the message's `captured_at`, to arrival at the subscriber.
+        publish_ms: from capture to publish, as the daemon says.
+        dropped: frames that the messages say were skipped before them.
+        missing: results lost on the way, told by gaps in `seq`.
+        repeated: results that came twice, as QoS 1 allows.
+    """
+
+    arrival_ms: list[float] = field(default_factory=list)
+    publish_ms: list[float] = field(default_factory=list)
+    dropped: int = 0
+    missing: int = 0
+    repeated: int = 0
+
+    @property
+    def frames(self) -> int:
+        """How many results came."""
+        return len(self.arrival_ms)
+
+
+@dataclass(slots=True)
+class Received:
+    """A window.
+
+    Attributes:
+        seconds: its length.
+        streams: what came of each stream; streams of which nothing came are not there.
+        clocks: results by what their `captured_at` stands on: arrivals are true for "rtcp" alone.
+        reasons: drops by reason, as the daemon's statistics that came in the window say.
+        reconnects: of each stream since the daemon's start, as far as states have come.
+    """
+
+    seconds: float
+    streams: dict[str, Arrivals] = field(default_factory=dict)
+    clocks: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
+    reconnects: dict[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """One line."""
+        return orjson.dumps(asdict(self)).decode()
+
+    @staticmethod
+    def from_json(text: str) -> Received:
+        """What `to_json` wrote."""
+        body = orjson.loads(text)
+        streams = {name: Arrivals(**arrivals) for name, arrivals in body.pop("streams").items()}
+        return Received(streams=streams, **body)
+
+
+class Ledger:
+    """Books messages, from one thread, into windows that another opens and closes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last_seq: dict[tuple[str, str], int] = {}
+        self._reconnects: dict[str, int] = {}
+        self.open()
+
+    def open(self) -> None:
+        """Begin a window; what an earlier one held is forgotten."""
+        with self._lock:
+            self._began_s = time.monotonic()
+            self._streams: dict[str, Arrivals] = {}
+            self._clocks: Counter[str] = Counter()
+            self._reasons: Counter[str] = Counter()
+
+    def received(self) -> Received:
+        """The window so far."""
+        with self._lock:
+            return Received(
+                time.monotonic() - self._began_s,
+                {name: Arrivals(**asdict(arrivals)) for name, arrivals in self._streams.items()},
+                dict(self._clocks),
+                dict(self._reasons),
+                dict(self._reconnects),
+            )
+
+    def frames(self) -> dict[str, int]:
+        """How many results of each stream have come in this window."""
+        with self._lock:
+            return {name: arrivals.frames for name, arrivals in self._streams.items()}
+
+    def book(self, payload: bytes, arrived_at: float) -> None:
+        """Take a message that came at this Unix time; of kinds it doesn't know it takes none."""
+        body = orjson.loads(payload)
+        take = {
+            "framelane.detections/1": self._detections,
+            "framelane.stats/1": self._stats,
+            "framelane.state/1": self._state,
+        }.get(body.get("schema"))
+        if take is not None:
+            with self._lock:
+                take(body, arrived_at)
+
+    def _detections(self, body: dict[str, Any], arrived_at: float) -> None:
+        arrivals = self._streams.setdefault(body["stream"], Arrivals())
+        key = body["run"], body["stream"]
+        step = body["seq"] - self._last_seq.get(key, body["seq"] - 1)
+        if step <= 0:
+            arrivals.repeated += 1
+            return
+        self._last_seq[key] = body["seq"]
+        arrivals.missing += step - 1
+        arrivals.dropped += body["dropped"]
+        arrivals.arrival_ms.append(1e3 * (arrived_at - _unix(body["captured_at"])))
+        arrivals.publish_ms.append(body["latency_ms"]["total"])
+        self._clocks[body["clock"]] += 1
+
+    def _stats(self, body: dict[str, Any], _arrived_at: float) -> None:
+        self._reasons.update(body["dropped"])
+
+    def _state(self, body: dict[str, Any], _arrived_at: float) -> None:
+        self._reconnects[body["stream"]] = body["reconnects"]
+
+
+def _unix(timestamp: str) -> float:
+    """Python 3.10 doesn't read the Z of RFC 3339."""
+    return datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp()

@@ -1,0 +1,160 @@
+"""The daemon's real neighbours in benchmarks, each a process whose CPU can be told: cameras, broker, subscriber."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+import yaml
+
+from framelane.bench.errors import BenchError
+from framelane.bench.ledger import Received
+from framelane.bench.process import Child
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+NODE = "bench"
+_START_TIMEOUT_S = 20.0
+_LIVE_TIMEOUT_S = 90.0
+_POLL_S = 0.1
+_FIRST_FRAMES = 3
+# Debian keeps daemons in sbin, which is not on every user's PATH.
+_MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+
+
+class Subscriber:
+    """What the daemon's consumers see, window by window."""
+
+    def __init__(self, child: Child) -> None:
+        self.child = child
+
+    def open(self) -> None:
+        """Begin a window."""
+        self.child.ask("open")
+
+    def close(self) -> Received:
+        """What has come since `open`; the window goes on."""
+        return Received.from_json(self.child.ask("close"))
+
+    def wait_for_streams(self, count: int, daemon: Child, timeout_s: float = _LIVE_TIMEOUT_S) -> float:
+        """Wait until some frames of that many streams have come in this window; returns the seconds it took.
+
+        Raises:
+            BenchError: they don't come in time, or the daemon has ended.
+        """
+        began_s = time.monotonic()
+        while True:
+            daemon.usage()
+            frames: dict[str, int] = orjson.loads(self.child.ask("frames"))
+            waited_s = time.monotonic() - began_s
+            if sum(number >= _FIRST_FRAMES for number in frames.values()) >= count:
+                return waited_s
+            if waited_s > timeout_s:
+                raise BenchError(
+                    f"after {timeout_s:g} s results come of {sorted(frames)} alone, not of {count} streams"
+                )
+            time.sleep(_POLL_S)
+
+
+class Site:
+    """A folder, a broker and a subscriber, and daemons that come and go: `with Site() as site:`."""
+
+    def __init__(self, broker: str = "auto") -> None:
+        self._broker_kind = broker
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Site:
+        with self._stack as stack:
+            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="framelane-bench-")))
+            self.broker, self.url = start_broker(self.folder, self._broker_kind, stack)
+            command = [sys.executable, "-m", "framelane.bench.subscriber", self.url, f"framelane/{NODE}"]
+            self.subscriber = Subscriber(stack.enter_context(Child("subscriber", command, self.folder)))
+            self.subscriber.child.read_line(_START_TIMEOUT_S)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def cameras(self, script: Path, clip: Path, count: int) -> tuple[Child, list[str]]:
+        """Start scripts/fake_cameras.py on a clip; returns it and the cameras' URLs.
+
+        Raises:
+            BenchError: it doesn't start.
+        """
+        command = [sys.executable, str(script), "--clip", str(clip), "--cameras", str(count)]
+        child = Child("cameras", [*command, "--port", "0", "--print-urls"], self.folder)
+        self._stack.enter_context(child)
+        return child, [child.read_line(_START_TIMEOUT_S) for _ in range(count)]
+
+    def daemon(self, model: Mapping[str, object], urls: Sequence[str], **defaults: object) -> Child:
+        """`framelane run` on streams cam00, cam01, ... of these URLs; the caller starts and stops it.
+
+        Args:
+            model: the model's section.
+            urls: of the streams.
+            defaults: options of all streams.
+        """
+        config = {
+            "node": {"id": NODE, "stats_s": 5},
+            "log": {"level": "warning"},
+            "mqtt": {"url": self.url},
+            "models": {"model": dict(model)},
+            "defaults": defaults,
+            "streams": [{"id": f"cam{number:02d}", "url": url} for number, url in enumerate(urls)],
+        }
+        path = self.folder / "framelane.yaml"
+        path.write_text(yaml.safe_dump(config), encoding="utf-8")
+        return Child("framelane", [sys.executable, "-m", "framelane", "run", str(path)], self.folder)
+
+
+def start_broker(folder: Path, kind: str, stack: ExitStack) -> tuple[Child, str]:
+    """Start mosquitto where there is one, or the embedded broker; returns it and its URL.
+
+    Args:
+        folder: for its configuration and log.
+        kind: "mosquitto", "embedded", or "auto".
+        stack: what will stop it.
+
+    Raises:
+        BenchError: it doesn't start.
+    """
+    if kind == "mosquitto" and _MOSQUITTO is None:
+        raise BenchError("mosquitto is not installed: apt-get install mosquitto, or use --broker embedded")
+    if kind == "embedded" or _MOSQUITTO is None:
+        child = Child("broker", [sys.executable, "-m", "framelane.bench.embedded_broker"], folder)
+        stack.enter_context(child)
+        return child, child.read_line(_START_TIMEOUT_S)
+    port = _free_port()
+    config = folder / "mosquitto.conf"
+    # Dropping to the user mosquitto would lose the private folder.
+    config.write_text(f"user root\nlistener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n")
+    child = stack.enter_context(Child("broker", [_MOSQUITTO, "-c", str(config)], folder))
+    _wait_for_port(child, port)
+    return child, f"mqtt://127.0.0.1:{port}"
+
+
+def _wait_for_port(child: Child, port: int) -> None:
+    deadline_s = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < deadline_s:
+        child.usage()
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
+            return
+        time.sleep(_POLL_S)
+    raise BenchError(f"{child.name} doesn't listen after {_START_TIMEOUT_S:g} s")
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port

@@ -1,0 +1,207 @@
+"""Child processes of benchmarks and soaks: started, asked, measured by pid, and stopped whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
+
+import psutil
+
+from framelane.bench.errors import BenchError
+from framelane.core.log import setup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+_STOP_TIMEOUT_S = 15.0
+_TAIL_LINES = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process has used: CPU seconds since its start, its children's included, and what it holds now."""
+
+    cpu_s: float
+    rss_mb: float
+    threads: int
+    descriptors: int
+
+
+def usage_of(pid: int) -> Usage:
+    """Look at a process.
+
+    Raises:
+        BenchError: it is gone.
+    """
+    try:
+        process = psutil.Process(pid)
+        cpu_s = sum(_cpu_s(each) for each in (process, *process.children(recursive=True)))
+        return Usage(cpu_s, process.memory_info().rss / 1e6, process.num_threads(), process.num_fds())
+    except psutil.NoSuchProcess as error:
+        raise BenchError(f"process {pid} has ended while it was measured") from error
+
+
+def peak_rss_mb(pid: int) -> float:
+    """The most memory a process ever held (VmHWM of proc(5)); 0 where the system doesn't tell."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return 0.0
+    sizes = (int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM:"))
+    return next(sizes, 0.0)
+
+
+def in_child(work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    """Call a function in a fresh Python process, so that its CPU and memory are its own.
+
+    Function, arguments and result must be picklable, and the caller's main module importable.
+    """
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, fresh, initializer=setup, initargs=("warning",)) as pool:
+        return pool.submit(work, *args, **kwargs).result()
+
+
+class Child:
+    """A process that answers in lines: `with Child("broker", [...], folder) as child: child.read_line(5)`.
+
+    Args:
+        name: what to call it in messages; its standard error goes to `<name>.log`.
+        command: what to run.
+        folder: where the log lies.
+    """
+
+    def __init__(self, name: str, command: Sequence[str], folder: Path) -> None:
+        self.name = name
+        self._command = list(command)
+        self._log = folder / f"{name}.log"
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Child:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._running.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start it; does nothing when it was started."""
+        if self._process is not None:
+            return
+        with self._log.open("a", encoding="utf-8") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - benchmarks' own commands
+                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1
+            )
+        threading.Thread(target=self._listen, name=f"{self.name}-lines", daemon=True).start()
+
+    def read_line(self, timeout_s: float) -> str:
+        """The next line of its standard output.
+
+        Raises:
+            BenchError: it says nothing in time, or has ended.
+        """
+        try:
+            line = self._lines.get(timeout=timeout_s)
+        except queue.Empty:
+            raise BenchError(f"{self.name} says nothing for {timeout_s:g} s{self._tail()}") from None
+        if line is None:
+            raise BenchError(f"{self.name} has ended with exit code {self._running.wait()}{self._tail()}")
+        return line
+
+    def ask(self, question: str, timeout_s: float = 10.0) -> str:
+        """Send a line and return the answer.
+
+        Raises:
+            BenchError: it doesn't answer in time, or has ended.
+        """
+        pipe = self._running.stdin
+        assert pipe is not None  # noqa: S101 - `start` made it
+        try:
+            pipe.write(f"{question}\n")
+        except BrokenPipeError as error:
+            raise BenchError(f"{self.name} has ended{self._tail()}") from error
+        return self.read_line(timeout_s)
+
+    def usage(self) -> Usage:
+        """What it has used so far.
+
+        Raises:
+            BenchError: it has ended.
+        """
+        if not self.alive:
+            raise BenchError(f"{self.name} has ended{self._tail()}")
+        return usage_of(self.pid)
+
+    def stop(self, timeout_s: float = _STOP_TIMEOUT_S) -> int:
+        """SIGTERM, and SIGKILL where that is not enough; returns its exit code, and may be called twice."""
+        process = self._running
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        code = process.wait()
+        if process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
+        return code
+
+    @property
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            raise BenchError(f"{self.name} was not started")
+        return self._process
+
+    def _listen(self) -> None:
+        """Without a reader the child would stop at a full pipe."""
+        output = self._running.stdout
+        assert output is not None  # noqa: S101 - `start` made it
+        with output:
+            for line in output:
+                self._lines.put(line.rstrip("\n"))
+        self._lines.put(None)
+
+    def _tail(self) -> str:
+        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
+        return "".join(f"\n  {line}" for line in lines)
+
+
+def end_on_sigterm() -> None:
+    """Make SIGTERM leave through `finally` and `with`, as Ctrl-C does, so that no child is left behind."""
+
+    def leave(number: int, _frame: object) -> NoReturn:
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    """A child may end between two looks; what it used is then lost."""
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return times.user + times.system

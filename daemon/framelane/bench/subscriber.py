@@ -1,0 +1,76 @@
+"""A subscriber as a process of its own: `python -m framelane.bench.subscriber mqtt://127.0.0.1:1883 framelane/bench`.
+
+It prints `ready` once subscribed, and answers each line on standard input with a line of JSON: `open` begins a
+window, `frames` counts what has come in it by stream, `close` tells all of it.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import orjson
+from paho.mqtt.client import Client, MQTTMessage, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
+
+from framelane.bench.ledger import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SUBSCRIBE_TIMEOUT_S = 10.0
+
+
+def main() -> None:
+    """Subscribe, then answer until standard input ends."""
+    url, base = sys.argv[1:]
+    ledger = Ledger()
+    client = _subscribed(url, f"{base}/streams/+/+", ledger)
+    _say("ready")
+    answers: dict[str, Callable[[], str]] = {
+        "open": lambda: _opened(ledger),
+        "frames": lambda: orjson.dumps(ledger.frames()).decode(),
+        "close": lambda: ledger.received().to_json(),
+    }
+    for line in sys.stdin:
+        _say(answers[line.strip()]())
+    client.disconnect()
+    client.loop_stop()
+
+
+def _subscribed(url: str, topics: str, ledger: Ledger) -> Client:
+    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
+    subscribed = threading.Event()
+
+    def take(_client: Client, _data: object, message: MQTTMessage) -> None:
+        ledger.book(bytes(message.payload), time.time())
+
+    def subscribe(*_: object) -> None:
+        client.subscribe(topics, qos=1)
+
+    client.on_subscribe = lambda *_: subscribed.set()
+    client.on_message = take
+    address = urlsplit(url)
+    client.on_connect = subscribe
+    client.connect(address.hostname or "127.0.0.1", address.port or 1883)
+    client.loop_start()
+    if not subscribed.wait(_SUBSCRIBE_TIMEOUT_S):
+        sys.exit(f"no subscription at {url} within {_SUBSCRIBE_TIMEOUT_S:g} s")
+    return client
+
+
+def _opened(ledger: Ledger) -> str:
+    ledger.open()
+    return "{}"
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

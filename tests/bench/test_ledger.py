@@ -1,0 +1,103 @@
+"""What a subscriber makes of messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from framelane.bench.daemon_run import describe_run
+from framelane.bench.errors import BenchError
+from framelane.bench.ledger import Arrivals, Ledger, Received
+
+CAPTURED_AT = 1_795_338_000.5
+
+
+def detections(seq: int, stream: str = "lobby", **more: Any) -> bytes:
+    body = {
+        "schema": "framelane.detections/1",
+        "run": "r1",
+        "stream": stream,
+        "seq": seq,
+        "captured_at": "2026-11-22T09:00:00.500000Z",
+        "clock": "rtcp",
+        "dropped": 0,
+        "latency_ms": {"total": 40.0},
+    }
+    return orjson.dumps(body | more)
+
+
+def test_ledger_measures_from_capture_to_arrival() -> None:
+    ledger = Ledger()
+
+    ledger.book(detections(1), CAPTURED_AT + 0.05)
+
+    arrivals = ledger.received().streams["lobby"]
+    assert [pytest.approx(50.0, abs=0.01)] == arrivals.arrival_ms
+    assert arrivals.publish_ms == [40.0]
+
+
+def test_ledger_counts_what_is_missing_repeated_and_dropped() -> None:
+    ledger = Ledger()
+
+    for seq, dropped in ((7, 2), (8, 0), (8, 0), (11, 1)):
+        ledger.book(detections(seq, dropped=dropped), CAPTURED_AT)
+
+    arrivals = ledger.received().streams["lobby"]
+    assert (arrivals.frames, arrivals.missing, arrivals.repeated, arrivals.dropped) == (3, 2, 1, 3)
+
+
+def test_ledger_sees_a_gap_between_two_windows_and_none_between_two_runs() -> None:
+    ledger = Ledger()
+    ledger.book(detections(1), CAPTURED_AT)
+    ledger.open()
+
+    ledger.book(detections(3), CAPTURED_AT)
+    ledger.book(detections(1, run="r2"), CAPTURED_AT)
+
+    arrivals = ledger.received().streams["lobby"]
+    assert (arrivals.frames, arrivals.missing) == (2, 1)
+
+
+def test_ledger_adds_up_reasons_and_keeps_reconnects_over_windows() -> None:
+    ledger = Ledger()
+    ledger.book(orjson.dumps({"schema": "framelane.state/1", "stream": "lobby", "reconnects": 4}), 0.0)
+    ledger.open()
+    for _ in range(2):
+        ledger.book(orjson.dumps({"schema": "framelane.stats/1", "dropped": {"replaced": 3, "fps": 0}}), 0.0)
+    ledger.book(b'{"schema":"framelane.status/1"}', 0.0)
+
+    received = ledger.received()
+
+    assert received.reasons == {"replaced": 6, "fps": 0}
+    assert received.reconnects == {"lobby": 4}
+
+
+def test_received_survives_the_way_between_processes() -> None:
+    received = Received(
+        2.0, {"lobby": Arrivals([1.0], [2.0], 3, 4, 5)}, {"rtcp": 1}, {"fps": 1}, {"lobby": 2}
+    )
+
+    assert received == Received.from_json(received.to_json())
+
+
+def test_describe_run_sums_streams_up() -> None:
+    streams = {
+        "a": Arrivals([10.0] * 20, [9.0] * 20, dropped=5),
+        "b": Arrivals([30.0] * 16, [20.0] * 16, missing=1),
+    }
+    received = Received(2.0, streams, clocks={"rtcp": 27, "receive": 9}, reasons={"replaced": 5, "fps": 0})
+
+    run = describe_run(received, 200.0, 210.0, 0.9, {"broker": 0.01})
+
+    assert (run.fps, run.streams_fps, run.slowest_to_fastest) == (18.0, {"a": 10.0, "b": 8.0}, 0.8)
+    assert (run.dropped, run.missing, run.reasons, run.rtcp_share) == (5, 1, {"replaced": 5}, 0.75)
+    assert pytest.approx(50.0) == run.cpu_ms_a_frame
+    assert run.arrival_ms is not None
+    assert (run.arrival_ms.count, run.arrival_ms.most) == (36, 30.0)
+
+
+def test_describe_run_refuses_silence() -> None:
+    with pytest.raises(BenchError, match="no result arrived"):
+        describe_run(Received(2.0), 0.0, 0.0, 0.0, {})

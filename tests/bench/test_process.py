@@ -1,0 +1,67 @@
+"""Child processes of benchmarks."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from framelane.bench.errors import BenchError
+from framelane.bench.process import Child, in_child, peak_rss_mb, usage_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ECHO = "import sys\nprint('ready', flush=True)\nfor line in sys.stdin: print(line.strip()[::-1], flush=True)"
+FAIL = "import sys; sys.exit('no such luck')"
+
+
+def python(folder: Path, code: str) -> Child:
+    return Child("child", [sys.executable, "-c", code], folder)
+
+
+def test_child_answers_and_ends(tmp_path: Path) -> None:
+    with python(tmp_path, ECHO) as child:
+        assert child.read_line(10) == "ready"
+        assert child.ask("abc") == "cba"
+        assert child.usage().rss_mb > 1
+        assert child.stop() == -15
+
+    assert not child.alive
+
+
+def test_child_says_why_it_ended(tmp_path: Path) -> None:
+    with python(tmp_path, FAIL) as child, pytest.raises(BenchError) as error:
+        child.read_line(10)
+
+    assert str(error.value) == "child has ended with exit code 1\n  no such luck"
+
+
+def test_child_that_says_nothing_is_an_error(tmp_path: Path) -> None:
+    with (
+        python(tmp_path, "import time; time.sleep(60)") as child,
+        pytest.raises(BenchError, match=r"says nothing for 0\.1 s"),
+    ):
+        child.read_line(0.1)
+
+
+def test_usage_is_that_of_the_process() -> None:
+    usage = usage_of(os.getpid())
+
+    assert usage.cpu_s > 0
+    assert usage.threads >= 1
+    assert peak_rss_mb(os.getpid()) >= usage.rss_mb * 0.9
+
+
+def test_usage_of_a_process_that_is_gone_is_an_error(tmp_path: Path) -> None:
+    with python(tmp_path, ECHO) as child:
+        pid = child.pid
+
+    with pytest.raises(BenchError, match="has ended while it was measured"):
+        usage_of(pid)
+
+
+def test_in_child_runs_elsewhere() -> None:
+    assert os.getpid() != in_child(os.getpid)
