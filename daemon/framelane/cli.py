@@ -104,11 +104,12 @@ def demo(
     streams: Annotated[int, typer.Option(min=1, max=64, help="Cameras to embed.")] = 4,
     seconds: Annotated[float, typer.Option(min=0, help="Stop after so long; 0 for Ctrl-C.")] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="No table; a JSON summary at the end.")] = False,
+    picture: Annotated[Path | None, typer.Option(help="Save the last table as SVG.")] = None,
 ) -> None:
     """Run the daemon on embedded cameras, model and broker, and watch it work."""
     from framelane.demo.show import DemoOptions, run_demo
 
-    run_demo(DemoOptions(streams, seconds, as_json))
+    run_demo(DemoOptions(streams, seconds, as_json, picture))
 
 
 @bench.command("engine")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import sys
 import threading
 import time
@@ -30,15 +32,24 @@ if TYPE_CHECKING:
 
 DIFFERENT_CLIPS = 4
 _PHASE_S = 1.7
+_PICTURE_COLUMNS = 116
 
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What the command line asks for; `seconds` 0 runs until a signal."""
+    """What the command line asks for.
+
+    Attributes:
+        streams: cameras to embed.
+        seconds: how long to run; 0 until a signal.
+        as_json: no table, but a summary at the end.
+        picture: file to which the last table goes as SVG.
+    """
 
     streams: int
     seconds: float
     as_json: bool
+    picture: Path | None = None
 
 
 def run_demo(options: DemoOptions) -> None:
@@ -71,7 +82,7 @@ def run_demo(options: DemoOptions) -> None:
             footer = _footer(broker.port, config_file, log_file.name)
             table = LiveTable(service.app, watcher, footer, console)
             table.start()
-            stack.callback(table.stop, 2.0)
+            stack.callback(_put_away, table, options.picture)
         _run_for(service, options.seconds)
         if options.as_json:
             sys.stdout.write(
@@ -85,6 +96,16 @@ def _run_for(service: Service, seconds: float) -> None:
         timer.daemon = True
         timer.start()
     service.run()
+
+
+def _put_away(table: LiveTable, picture: Path | None) -> None:
+    table.stop(2.0)
+    if picture is not None:
+        canvas = Console(record=True, width=_PICTURE_COLUMNS, file=io.StringIO())
+        canvas.print(table.last)
+        # Without the fonts that rich would have the reader's browser fetch from somebody's server.
+        drawn = re.sub(r"@font-face \{.*?\}", "", canvas.export_svg(title="framelane demo"), flags=re.DOTALL)
+        picture.write_text(drawn, encoding="utf-8")
 
 
 def _cache_folder() -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table
@@ -34,6 +35,8 @@ class LiveTable(Worker):
         self._footer = footer
         self._window = StatsWindow(app.meters, app.clock)
         self._live = Live(console=console, auto_refresh=False)
+        self.last: RenderableType = ""
+        """The table as it was drawn last while the daemon ran."""
 
     def start(self) -> None:
         """Begin to draw."""
@@ -43,7 +46,9 @@ class LiveTable(Worker):
     def run_once(self) -> None:
         """Wait a second, then draw."""
         self.stopping.wait(_EVERY_S)
-        self._live.update(self._draw(self._window.close()), refresh=True)
+        if self._app.board.node().state != "offline":
+            self.last = self._draw(self._window.close())
+            self._live.update(self.last, refresh=True)
 
     def ended(self) -> None:
         """Leave the last table on the screen."""
@@ -51,7 +56,10 @@ class LiveTable(Worker):
 
     def _draw(self, stats: NodeStats) -> RenderableType:
         table = Table(
-            title=f"framelane demo: {self._app.board.node().text}", title_justify="left", expand=True
+            title=f"framelane demo: {self._app.board.node().text}",
+            title_justify="left",
+            expand=True,
+            box=SIMPLE_HEAD,
         )
         table.add_column("stream", no_wrap=True)
         table.add_column("state", no_wrap=True)
