@@ -1,0 +1,184 @@
+"""The thread that connects to the broker, delivers what is in the outbox, and connects again, for ever."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import structlog
+
+from framelane.core.worker import Worker
+from framelane.sinks.faults import LinkError
+from framelane.sinks.outage import Outage
+from framelane.sinks.outbox import Parcel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from framelane.core.backoff import Backoff
+    from framelane.core.clock import Clock
+    from framelane.sinks.envelope import Envelopes
+    from framelane.sinks.link import Link, Settled
+    from framelane.sinks.message import Message
+    from framelane.sinks.outbox import Outbox
+    from framelane.sinks.waker import Waker
+
+log = structlog.get_logger(__name__)
+
+_IDLE_S = 60.0  # the link itself looks around every second
+_FAREWELL_SHARE = 0.25  # of the time to drain, at most a second, kept for the goodbye
+
+
+class Watch(Protocol):
+    """Who wants to know whether the broker is there, such as `StatusBoard.broker_changed`."""
+
+    def __call__(self, *, connected: bool, text: str) -> None:
+        """It came, or it went and this is why; called at each change, on the courier's thread."""
+        ...
+
+
+class Route(NamedTuple):
+    """How a courier gets to the broker: makes a link (not open; may raise LinkError), names topics, waits."""
+
+    dial: Callable[[], Link]
+    envelopes: Envelopes
+    backoff: Backoff
+
+
+class Ending(NamedTuple):
+    """How a courier ends: when it stops to deliver, by when all is over (monotonic), and its last message."""
+
+    drained_s: float
+    over_s: float
+    farewell: Message
+
+
+class Courier(Worker):
+    """Delivers to one broker.
+
+    Args:
+        route: how to get there.
+        outbox: what to deliver.
+        waker: what the outbox wakes us with.
+        clock: for deadlines.
+        watch: told when the broker comes and goes.
+    """
+
+    def __init__(self, route: Route, outbox: Outbox, waker: Waker, clock: Clock, watch: Watch) -> None:
+        super().__init__("mqtt")
+        self.connected = False
+        self.delivered = 0
+        self.refused = 0
+        self.outage = Outage("mqtt", clock)
+        self._refusals = Outage("mqtt", clock)
+        self._route = route
+        self._outbox = outbox
+        self._waker = waker
+        self._clock = clock
+        self._watch = watch
+        self._watched: tuple[bool, str] | None = None
+        self._ending: Ending | None = None
+        self._hurry = threading.Event()
+        self._over = threading.Event()
+
+    def finish(self, drain_s: float, farewell: Message) -> None:
+        """Deliver what waits, then the farewell, within `drain_s`; an absent broker is tried once more."""
+        now_s = self._clock.monotonic()
+        kept_s = min(1.0, drain_s * _FAREWELL_SHARE)
+        self._ending = Ending(now_s + drain_s - kept_s, now_s + drain_s, farewell)
+        self.wake()
+        if self.alive:
+            self._over.wait(drain_s)
+        self.stop(timeout_s=0.2)
+
+    def wake(self) -> None:
+        """Wake the thread, whatever it waits for."""
+        self._hurry.set()
+        self._waker.wake()
+
+    def run_once(self) -> None:
+        """One connection, from its making to its end."""
+        link = self._route.dial()
+        try:
+            link.open()
+            self._came()
+            while not self._drained(link) and not self.stopping.is_set():
+                self._deliver(link)
+            self._say_goodbye(link)
+            self.stopping.set()
+        finally:
+            link.close(clean=False)
+            self.connected = False
+            self._outbox.rewind()
+
+    def failed(self, error: Exception) -> float:
+        """Note why there is no connection, wait, and go on; while we end nothing more is tried."""
+        reason = error.reason if isinstance(error, LinkError) else "failed"
+        if self.outage.failed(reason, str(error) or type(error).__name__) and reason == "failed":
+            log.error("worker_failed", worker=self.name, exc_info=error)
+        self._tell(connected=False)
+        if self._ending is not None:
+            self.stopping.set()
+            return 0.0
+        if reason == "lost":  # it was connected: what comes next is a first try again
+            self._route.backoff.reset()
+        self._hurry.wait(self._route.backoff.next_s())
+        return 0.0
+
+    def ended(self) -> None:
+        """Let `finish` return; the waker goes with the only thread that it wakes."""
+        self._waker.close()
+        self._over.set()
+
+    def _came(self) -> None:
+        self.connected = True
+        self.outage.over()
+        log.info("mqtt_connected")
+        self._tell(connected=True)
+
+    def _tell(self, *, connected: bool) -> None:
+        now = connected, self.outage.text or ""
+        if now != self._watched:
+            self._watched = now
+            self._watch(connected=connected, text=now[1])
+
+    def _deliver(self, link: Link) -> None:
+        """Hand over what there is room for, then wait for acknowledgements or for more to send."""
+        while link.room > 0 and (parcel := self._outbox.take()) is not None:
+            link.publish(parcel, self._route.envelopes.of(parcel.message))
+        self._waker.arm()
+        ready = link.room > 0 and self._outbox.waiting()  # came between the last take and arm()
+        self._settle(link.poll(0.0 if ready else self._patience_s()))
+        self._waker.disarm()
+
+    def _patience_s(self) -> float:
+        if self._ending is None:
+            return _IDLE_S
+        return max(self._ending.drained_s - self._clock.monotonic(), 0.0)
+
+    def _settle(self, settled: list[Settled]) -> None:
+        for parcel, refusal in settled:
+            self._outbox.settle(parcel)
+            if refusal is None:
+                self.delivered += 1
+            else:
+                self.refused += 1
+                topic = self._route.envelopes.of(parcel.message).topic
+                self._refusals.failed("refused", f"the broker did not take a message on {topic}: {refusal}")
+
+    def _drained(self, link: Link) -> bool:
+        if self._ending is None:
+            return False
+        if self._clock.monotonic() >= self._ending.drained_s:
+            return True
+        return not link.in_flight and not self._outbox.waiting()
+
+    def _say_goodbye(self, link: Link) -> None:
+        """Send the farewell and end cleanly; where the broker takes nothing any more the Will must do."""
+        ending = self._ending
+        if ending is None or link.room <= 0:
+            return
+        link.publish(Parcel(ending.farewell, None), self._route.envelopes.of(ending.farewell))
+        while link.in_flight and (left_s := ending.over_s - self._clock.monotonic()) > 0:
+            self._settle(link.poll(left_s))
+        link.close(clean=True)

@@ -1,0 +1,219 @@
+"""The JSON lines sink: messages to a file, or to standard output."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from framelane.core.worker import Worker
+from framelane.sinks.outage import Outage
+from framelane.sinks.sink import SinkHealth
+
+if TYPE_CHECKING:
+    from framelane.config.schema import JsonlConfig
+    from framelane.core.clock import Clock
+    from framelane.sinks.message import Message
+
+log = structlog.get_logger(__name__)
+
+_GATHER_S = (
+    0.1  # between two writes, so that 4,000 results a second are 10 system calls and a kill loses little
+)
+_RETRY_S = 1.0
+_LAST_S = 0.2  # even a stop without any time to drain gets this much
+_MOST_AT_ONCE = 1000
+
+
+class JsonlSink:
+    """Writes one message a line; a full disk costs the oldest lines that wait, and nothing else.
+
+    Args:
+        config: the `jsonl` section.
+        clock: for the log.
+        retry_s: seconds between tries while the file can't be written.
+    """
+
+    def __init__(self, config: JsonlConfig, clock: Clock, retry_s: float = _RETRY_S) -> None:
+        self._config = config
+        self._kinds = frozenset(config.kinds)
+        self._writer = _Writer(_Lines(config.queue), _File(config.path), Outage("jsonl", clock), retry_s)
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._writer.start()
+
+    def offer(self, message: Message) -> None:
+        """Take a message, if its kind is wanted; when `queue` lines wait, the oldest of them goes."""
+        if message.kind in self._kinds:
+            self._writer.lines.put(message.payload)
+
+    def stop(self, drain_s: float, farewell: Message) -> None:
+        """Write what waits within `drain_s`, and the farewell, if its kind is wanted."""
+        self.offer(farewell)
+        self._writer.stop(max(drain_s, _LAST_S))
+        left = self._writer.lines.abandon()
+        if left:
+            log.warning(
+                "jsonl_unwritten", path=self._config.path, messages=left, error=self._writer.outage.text
+            )
+
+    def health(self) -> SinkHealth:
+        """How it fares now."""
+        lines = self._writer.lines
+        return SinkHealth(
+            name="jsonl",
+            connected=self._writer.outage.text is None,
+            queued=len(lines),
+            capacity=self._config.queue,
+            delivered=lines.written,
+            dropped=lines.dropped,
+            last_error=self._writer.outage.text,
+        )
+
+
+class _Lines:
+    """The lines that wait: bounded, the oldest go first, counted."""
+
+    def __init__(self, capacity: int) -> None:
+        self.news = threading.Event()
+        self.dropped = 0
+        self.written = 0
+        self._capacity = capacity
+        self._waiting: deque[bytes] = deque()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, line: bytes) -> None:
+        with self._lock:
+            if len(self._waiting) >= self._capacity:
+                self._waiting.popleft()
+                self.dropped += 1
+            self._waiting.append(line)
+        self.news.set()
+
+    def take(self, most: int) -> list[bytes]:
+        with self._lock:
+            return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+
+    def give_back(self, lines: list[bytes]) -> None:
+        """Put lines that were taken to the front again, as far as there is room."""
+        with self._lock:
+            room = max(self._capacity - len(self._waiting), 0)
+            kept = lines[len(lines) - min(room, len(lines)) :]
+            self.dropped += len(lines) - len(kept)
+            self._waiting.extendleft(reversed(kept))
+
+    def abandon(self) -> int:
+        """Give up all that waits; returns how many."""
+        left = len(self.take(len(self._waiting)))
+        self.dropped += left
+        return left
+
+
+class _File:
+    """A file that is appended to, and opened again when it was rotated away; `-` is standard output."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._stdout = path == "-"
+        self._descriptor: int | None = None
+        self._torn = False
+
+    def append(self, lines: list[bytes]) -> int:
+        """Write lines; returns how many were written whole, fewer than given if the disk filled up.
+
+        Raises:
+            OSError: Not one byte could be written.
+        """
+        descriptor = self._opened()
+        block = b"\n".join(lines) + b"\n"
+        if self._torn:  # the piece of a line that was left when the disk filled up is no JSON; end it
+            block = b"\n" + block
+        size = os.write(descriptor, block)
+        written = block[:size]
+        whole = written.count(b"\n") - self._torn
+        self._torn = not written.endswith(b"\n")
+        return whole
+
+    def close(self) -> None:
+        if self._descriptor is not None and not self._stdout:
+            os.close(self._descriptor)
+        self._descriptor = None
+
+    def _opened(self) -> int:
+        if self._descriptor is not None and not self._stdout and self._moved(self._descriptor):
+            self.close()
+        if self._descriptor is None:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            self._descriptor = 1 if self._stdout else os.open(self.path, flags, 0o644)
+            self._torn = not self._stdout and _ends_within_a_line(Path(self.path))
+        return self._descriptor
+
+    def _moved(self, descriptor: int) -> bool:
+        try:
+            there = Path(self.path).stat()
+        except FileNotFoundError:
+            return True
+        return not os.path.samestat(there, os.fstat(descriptor))
+
+
+class _Writer(Worker):
+    """The sink's thread."""
+
+    def __init__(self, lines: _Lines, file: _File, outage: Outage, retry_s: float) -> None:
+        super().__init__("jsonl")
+        self.lines = lines
+        self.outage = outage
+        self._file = file
+        self._retry_s = retry_s
+
+    def wake(self) -> None:
+        self.lines.news.set()
+
+    def run_once(self) -> None:
+        self.lines.news.wait()
+        self.lines.news.clear()
+        self._write_all()
+        self.stopping.wait(_GATHER_S)
+
+    def failed(self, error: Exception) -> float:
+        said = (error.strerror if isinstance(error, OSError) else None) or f"{type(error).__name__}: {error}"
+        self.outage.failed("disk", f"can't write {self._file.path}: {said}; lines wait, and the oldest go")
+        self._file.close()
+        self.lines.news.set()
+        return self._retry_s
+
+    def ended(self) -> None:
+        """Write what is left; no other try, should it fail."""
+        try:
+            self._write_all()
+        except OSError as error:
+            self.failed(error)
+        finally:
+            self._file.close()
+
+    def _write_all(self) -> None:
+        while lines := self.lines.take(_MOST_AT_ONCE):
+            done = 0
+            try:
+                done = self._file.append(lines)
+            finally:
+                self.lines.written += done
+                self.lines.give_back(lines[done:])
+            self.outage.over()
+
+
+def _ends_within_a_line(path: Path) -> bool:
+    """Whether who wrote the file before us was killed, or had no room, in the middle of a line."""
+    if not path.is_file() or path.stat().st_size == 0:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"

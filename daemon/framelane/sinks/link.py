@@ -1,0 +1,264 @@
+"""One connection to the broker over paho, from CONNECT to its end; used once, by one thread.
+
+paho reads, writes and keeps alive; the waiting is done here, for three reasons: `loop_start` waits with
+select(), which fails from descriptor 1024 on (500 cameras); it costs 135 microseconds of CPU a message where
+this costs 50; and its queue has no bound while a broker stalls. A new client for each connection leaves
+nothing of the last one in paho: the outbox knows what was not acknowledged and sends it again.
+"""
+
+from __future__ import annotations
+
+import select
+from typing import TYPE_CHECKING, NamedTuple
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+
+from framelane.sinks.faults import LinkError, cut_off, explained, lost, refused, unreachable
+
+if TYPE_CHECKING:
+    from paho.mqtt.properties import Properties
+    from paho.mqtt.reasoncodes import ReasonCode
+
+    from framelane.config.schema import MqttConfig
+    from framelane.core.clock import Clock
+    from framelane.sinks.broker import Broker
+    from framelane.sinks.envelope import Envelope
+    from framelane.sinks.outbox import Parcel
+    from framelane.sinks.waker import Waker
+
+_CONNECT_S = 5.0
+_ACCEPT_S = 5.0
+_HOUSEKEEPING_S = 1.0
+_MOST_PACKET = 268_435_455  # MQTT's own limit
+# More than a PUBLISH's header, topic and properties take, where the broker limits whole packets.
+_HEADERS = 512
+_CLOSED = 128  # what paho makes of a socket that was closed; the broker's own reasons are above
+
+
+class Will(NamedTuple):
+    """What the broker publishes, retained, when this connection ends without a goodbye."""
+
+    envelope: Envelope
+    payload: bytes
+
+
+class Settled(NamedTuple):
+    """A parcel that the broker has answered for; `refusal` says why it did not take it, None if it did."""
+
+    parcel: Parcel
+    refusal: str | None
+
+
+class Link:
+    """One connection."""
+
+    def __init__(self, broker: Broker, config: MqttConfig, will: Will, clock: Clock, waker: Waker) -> None:
+        self._broker = broker
+        self._clock = clock
+        self._waker = waker
+        self._keepalive_s = config.keepalive_s
+        self._mqtt5 = config.protocol == "5"
+        self._window = config.inflight
+        self._most_qos = 2
+        self._most_payload = _MOST_PACKET - _HEADERS
+        self._may_retain = True
+        self._in_flight: dict[int, Parcel] = {}
+        self._settled: list[Settled] = []
+        self._accepted = False
+        self._ended: LinkError | None = None
+        self._socket_said = ""
+        self._tidied_s = self._answered_s = self._accepted_s = clock.monotonic()
+        self._client = self._made_client(will)
+
+    @property
+    def room(self) -> int:
+        """Messages that may be published before one is settled."""
+        return self._window - len(self._in_flight)
+
+    @property
+    def in_flight(self) -> int:
+        """Messages published and not settled."""
+        return len(self._in_flight)
+
+    def open(self) -> None:
+        """Connect and wait until the broker accepts.
+
+        Raises:
+            LinkError: It does not.
+        """
+        try:
+            self._client.connect(self._broker.host, self._broker.port, self._keepalive_s)
+        except OSError as error:
+            raise unreachable(str(self._broker), error) from error
+        deadline_s = self._clock.monotonic() + _ACCEPT_S
+        while not self._accepted:
+            left_s = deadline_s - self._clock.monotonic()
+            if left_s <= 0:
+                raise LinkError(
+                    "silent", f"{self._broker}: accepts connections and does not answer: is it MQTT?"
+                )
+            self._turn(left_s)
+            self._raise_if_ended()
+        self._client.on_log = None
+        self._answered_s = self._accepted_s = self._clock.monotonic()
+
+    def publish(self, parcel: Parcel, envelope: Envelope) -> None:
+        """Hand a message to paho; call only while there is room."""
+        message = parcel.message
+        if len(message.payload) > self._most_payload:
+            self._settled.append(
+                Settled(parcel, f"it is larger than the broker allows ({self._most_payload} bytes)")
+            )
+            return
+        if not self._in_flight:
+            self._answered_s = self._clock.monotonic()
+        while True:
+            info = self._client.publish(
+                envelope.topic,
+                message.payload,
+                min(envelope.qos, self._most_qos),
+                message.retain and self._may_retain,
+                envelope.properties if self._mqtt5 else None,
+            )
+            # After 65,535 messages paho may meet an identifier still in use; its next try takes the next one.
+            if info.rc != MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
+                break
+        self._in_flight[info.mid] = parcel
+
+    def poll(self, timeout_s: float) -> list[Settled]:
+        """Write, read and wait at most this long; what was settled meanwhile.
+
+        Raises:
+            LinkError: The connection has ended, and all that was settled before has been returned.
+        """
+        if self._ended is None:
+            self._turn(timeout_s)
+        if not self._settled:
+            self._raise_if_ended()
+        settled, self._settled = self._settled, []
+        return settled
+
+    def close(self, *, clean: bool) -> None:
+        """End the connection; unless `clean`, the broker publishes the Last Will. May be called twice."""
+        if clean and self._client.socket() is not None:
+            self._client.disconnect()
+            self._client.loop_write()
+        # What is left of the socket must go without a DISCONNECT, for which paho has no call.
+        sock = self._client.socket()
+        if sock is not None:
+            sock.close()
+
+    def _made_client(self, will: Will) -> mqtt.Client:
+        broker = self._broker
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=broker.client_id,
+            protocol=mqtt.MQTTv5 if self._mqtt5 else mqtt.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = _CONNECT_S
+        # No limit: the window is kept here, and paho's own scans all messages at each acknowledgement.
+        client.max_inflight_messages = 0
+        properties = will.envelope.properties if self._mqtt5 else None
+        client.will_set(
+            will.envelope.topic, will.payload, will.envelope.qos, retain=True, properties=properties
+        )
+        if broker.username is not None:
+            client.username_pw_set(broker.username, broker.password)
+        context = broker.tls_context()
+        if context is not None:
+            client.tls_set_context(context)
+            client.tls_insecure_set(not broker.verify)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_log = self._on_log
+        # With it set paho only queues in publish(), and one loop_write() sends them all.
+        client.on_socket_register_write = _ignore
+        return client
+
+    def _turn(self, timeout_s: float) -> None:
+        """Write what waits, wait for the socket or the waker, read what came."""
+        client = self._client
+        if client.want_write():
+            client.loop_write()
+        sock = client.socket()
+        if sock is None:  # ended while writing
+            return
+        unread = getattr(sock, "pending", int)  # what TLS has read and nobody took; 0 without TLS
+        # QoS 0 is settled by writing alone.
+        wait_s = 0.0 if self._settled or unread() else min(timeout_s, _HOUSEKEEPING_S)
+        poller = select.poll()
+        poller.register(sock.fileno(), select.POLLIN | (select.POLLOUT if client.want_write() else 0))
+        poller.register(self._waker.fileno(), select.POLLIN)
+        for descriptor, event in poller.poll(wait_s * 1e3):
+            if descriptor == self._waker.fileno():
+                self._waker.drain()
+            elif event & ~select.POLLOUT:
+                client.loop_read()
+        if client.socket() is sock and unread():
+            client.loop_read()
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Once a second: pings, and whether the broker acknowledges at all."""
+        now_s = self._clock.monotonic()
+        if now_s - self._tidied_s < _HOUSEKEEPING_S:
+            return
+        self._tidied_s = now_s
+        self._client.loop_misc()
+        if self._in_flight and self._ended is None and now_s - self._answered_s > 2 * self._keepalive_s:
+            self._ended = LinkError(
+                "silent", f"{self._broker}: acknowledges no message: see the broker's log and disk"
+            )
+
+    def _raise_if_ended(self) -> None:
+        if self._ended is not None:
+            raise self._ended
+
+    def _on_connect(
+        self,
+        _client: mqtt.Client,
+        _data: object,
+        _flags: object,
+        code: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        if code.is_failure:
+            self._ended = refused(str(self._broker), code)
+            return
+        self._accepted = True
+        self._window = min(self._window, getattr(properties, "ReceiveMaximum", self._window))
+        self._most_qos = getattr(properties, "MaximumQoS", self._most_qos)
+        self._may_retain = bool(getattr(properties, "RetainAvailable", 1))
+        self._most_payload = getattr(properties, "MaximumPacketSize", _MOST_PACKET) - _HEADERS
+
+    def _on_disconnect(
+        self, _client: mqtt.Client, _data: object, _flags: object, code: ReasonCode, _properties: object
+    ) -> None:
+        if self._ended is not None:
+            return
+        if int(code.value) > _CLOSED:
+            self._ended = refused(str(self._broker), code)
+        elif self._accepted:
+            lived_s = self._clock.monotonic() - self._accepted_s
+            self._ended = lost(str(self._broker), self._broker.client_id, lived_s)
+        else:
+            self._ended = cut_off(str(self._broker), self._socket_said, tls=self._broker.tls)
+
+    def _on_publish(
+        self, _client: mqtt.Client, _data: object, mid: int, code: ReasonCode, _properties: object
+    ) -> None:
+        parcel = self._in_flight.pop(mid, None)
+        self._answered_s = self._clock.monotonic()
+        if parcel is not None:
+            self._settled.append(Settled(parcel, explained(code)[1] if code.is_failure else None))
+
+    def _on_log(self, _client: mqtt.Client, _data: object, level: int, text: str) -> None:
+        if level == mqtt.MQTT_LOG_ERR:
+            self._socket_said = text.rpartition("socket: ")[2]
+
+
+def _ignore(*_arguments: object) -> None:
+    """The write is made at the next turn."""

@@ -1,0 +1,129 @@
+"""What leaves Framelane: a message, and the making of the one that matters most, a frame's detections."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import orjson
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from framelane.core.frames import Detections, Result
+
+Kind = Literal["status", "state", "detections", "stats"]
+
+_BOX_STEPS = 10.0  # boxes to 0.1 pixel
+_NORM_STEPS = 1e5  # box_norm to 5 digits
+_CONFIDENCE_STEPS = 1e4  # confidence to 4 digits
+_STEPS = np.array([_BOX_STEPS] * 4 + [_NORM_STEPS] * 4 + [_CONFIDENCE_STEPS])
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One encoded message on its way to the sinks.
+
+    Attributes:
+        kind: what it is; sinks choose by it.
+        stream: the stream it speaks of, or None for the node.
+        payload: UTF-8 JSON.
+        retain: whether it replaces the one before of the same kind and stream, for those who come later.
+    """
+
+    kind: Kind
+    stream: str | None
+    payload: bytes
+    retain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who speaks: the node, and which start of it."""
+
+    node: str
+    run: str
+
+
+def timestamp(unix_s: float) -> str:
+    """RFC 3339 in UTC, always with microseconds and Z."""
+    return datetime.fromtimestamp(unix_s, timezone.utc).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def detections_message(origin: Origin, result: Result, *, seq: int, dropped: int, total_s: float) -> Message:
+    """A result, in the contract's shape; `total_s` is the latency from capture to here.
+
+    `replayed` stays the last key, so that a spool can turn it on without decoding the payload.
+    """
+    frame, model = result.frame, result.model
+    body = {
+        "schema": "framelane.detections/1",
+        "node": origin.node,
+        "stream": frame.stream,
+        "run": origin.run,
+        "seq": seq,
+        "captured_at": timestamp(frame.captured_at),
+        "clock": frame.clock,
+        "pts": round(frame.pts_s, 6),
+        "width": frame.width,
+        "height": frame.height,
+        "model": {"name": model.name, "hash": model.hash, "backend": model.backend},
+        "detections": _objects(result.detections, model.labels, frame.width, frame.height),
+        "dropped": dropped,
+        "latency_ms": {
+            "queue": round(result.queued_s * 1e3, 1),
+            "infer": round(result.inferred_s * 1e3, 1),
+            "total": round(total_s * 1e3, 1),
+        },
+        "replayed": False,
+    }
+    return Message("detections", frame.stream, orjson.dumps(body), retain=False)
+
+
+@lru_cache(maxsize=1024)
+def _grid(width: int, height: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Factors from pixels to whole steps of each column, and the most steps each may have."""
+    size = np.array([width, height, width, height], np.float64)
+    factors = np.concatenate([np.full(4, _BOX_STEPS), _NORM_STEPS / size, [_CONFIDENCE_STEPS]])
+    ceiling = np.concatenate([size * _BOX_STEPS, np.full(4, _NORM_STEPS), [_CONFIDENCE_STEPS]])
+    return factors, ceiling
+
+
+def _objects(
+    detections: Detections, labels: tuple[str, ...], width: int, height: int
+) -> list[dict[str, Any]]:
+    """The objects as JSON values, rounded in one table: x1 y1 x2 y2, the same over size, confidence."""
+    if not len(detections):
+        return []
+    factors, ceiling = _grid(width, height)
+    table = np.empty((len(detections), 9))
+    table[:, :4] = table[:, 4:8] = detections.xyxy
+    table[:, 8] = detections.confidence
+    if not math.isfinite(table.sum()):  # an FP16 model may overflow; JSON has no such number
+        return _objects(
+            detections.select(np.flatnonzero(np.isfinite(table).all(axis=1))), labels, width, height
+        )
+    table *= factors
+    np.rint(table, out=table)
+    np.minimum(table, ceiling, out=table)
+    np.maximum(table, 0.0, out=table)
+    table /= _STEPS
+    named = len(labels)
+    objects = [
+        {
+            "label": labels[class_id] if class_id < named else str(class_id),
+            "class_id": class_id,
+            "confidence": row[8],
+            "box": row[:4],
+            "box_norm": row[4:8],
+        }
+        for row, class_id in zip(table.tolist(), detections.class_id.tolist(), strict=True)
+    ]
+    if detections.track_id is not None:
+        for each, track_id in zip(objects, detections.track_id.tolist(), strict=True):
+            each["track_id"] = track_id
+    return objects

@@ -1,0 +1,169 @@
+"""The way out of the pipeline: numbers results, leaves out the unwanted, encodes once, offers to all."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+from framelane.sinks.message import Origin, detections_message
+from framelane.sinks.reports import node_stats_message, state_message, stats_message, status_message
+from framelane.telemetry.states import NodeState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from framelane.config.schema import PublishConfig
+    from framelane.core.clock import Clock
+    from framelane.core.frames import FrameInfo, Result
+    from framelane.sinks.message import Message
+    from framelane.sinks.sink import Sink, SinkHealth
+    from framelane.telemetry.states import StreamState
+    from framelane.telemetry.stats import NodeStats
+
+_LATEST_LATENCY_S = 60.0  # beyond it a camera's clock is wrong rather than the path slow
+
+
+class OutletMeter(Protocol):
+    """Who counts what is published."""
+
+    def result_published(self, stream: str, latency_s: float) -> None:
+        """A result of this stream went to the sinks, that long after its capture."""
+        ...
+
+
+class Outlet:
+    """Where results, states and statistics leave the pipeline. Thread-safe; keeps each stream's order.
+
+    Args:
+        node: this node's id.
+        run: the id of this start; `seq` begins anew with it.
+        publish: which results become messages.
+        sinks: where messages go.
+        meter: counts what is published.
+        clock: for latency, heartbeats and time stamps.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        run: str,
+        publish: PublishConfig,
+        sinks: Sequence[Sink],
+        *,
+        meter: OutletMeter,
+        clock: Clock,
+    ) -> None:
+        self._origin = Origin(node, run)
+        self._publish = publish
+        self._sinks = tuple(sinks)
+        self._meter = meter
+        self._clock = clock
+        self._lanes: dict[str, _Lane] = {}
+        self._farewell: Message | None = None
+
+    def start(self) -> None:
+        """Start the sinks."""
+        for sink in self._sinks:
+            sink.start()
+
+    def stop(self, drain_s: float) -> None:
+        """Let the sinks deliver what waits, within `drain_s` seconds for all together, and say goodbye."""
+        deadline_s = self._clock.monotonic() + drain_s
+        farewell = self._farewell or status_message(self._origin, self._stopped())
+        for sink in self._sinks:
+            sink.stop(max(deadline_s - self._clock.monotonic(), 0.0), farewell)
+
+    def health(self) -> tuple[SinkHealth, ...]:
+        """How each sink fares."""
+        return tuple(sink.health() for sink in self._sinks)
+
+    def publish(self, result: Result) -> None:
+        """Number a result and send it, unless it is empty and such are unwanted; in order for each stream."""
+        stream = result.frame.stream
+        lane = self._lanes.get(stream) or self._lanes.setdefault(stream, _Lane())
+        with lane.lock:
+            track = lane.track(result.model.name)
+            track.saw(result.frame.index)
+            if not len(result.detections) and not self._wants_empty(track):
+                return
+            latency_s = self._latency_s(result.frame)
+            message = detections_message(
+                self._origin, result, seq=lane.seq + 1, dropped=track.dropped, total_s=latency_s
+            )
+            lane.seq += 1
+            track.dropped = 0
+            self._offer(message)  # within the lock, or two models of a stream could overtake each other
+        self._meter.result_published(stream, latency_s)
+
+    def publish_state(self, state: StreamState) -> None:
+        """Send a stream's new state."""
+        self._offer(state_message(self._origin, state))
+
+    def publish_status(self, state: NodeState) -> None:
+        """Send the node's new status; `offline` is kept until `stop`, to come after the last results."""
+        message = status_message(self._origin, state)
+        if state.state == "offline":
+            self._farewell = message
+        else:
+            self._offer(message)
+
+    def publish_stats(self, stats: NodeStats) -> None:
+        """Send the figures of a window: a message for each stream, and one for the node."""
+        at = self._clock.wall()
+        for stream in stats.streams:
+            self._offer(stats_message(self._origin, stream, at))
+        self._offer(node_stats_message(self._origin, stats, self.health(), at))
+
+    def _offer(self, message: Message) -> None:
+        for sink in self._sinks:
+            sink.offer(message)
+
+    def _wants_empty(self, track: _Track) -> bool:
+        if self._publish.empty != "heartbeat":
+            return self._publish.empty == "always"
+        now_s = self._clock.monotonic()
+        if track.empty_at_s is not None and now_s - track.empty_at_s < self._publish.heartbeat_s:
+            return False
+        track.empty_at_s = now_s
+        return True
+
+    def _latency_s(self, frame: FrameInfo) -> float:
+        """Seconds since capture where the clocks allow to tell, else since the frame was in hand."""
+        in_hand_s = self._clock.monotonic() - frame.received_s
+        if frame.clock == "media":
+            return in_hand_s
+        captured_s = self._clock.wall() - frame.captured_at
+        return captured_s if in_hand_s <= captured_s <= _LATEST_LATENCY_S else in_hand_s
+
+    def _stopped(self) -> NodeState:
+        return NodeState("offline", "stopping", "the daemon stops", self._clock.wall())
+
+
+class _Lane:
+    """One stream's way out: its numbers, and a lock that keeps them in order."""
+
+    __slots__ = ("lock", "seq", "tracks")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.seq = 0
+        self.tracks: dict[str, _Track] = {}
+
+    def track(self, model: str) -> _Track:
+        return self.tracks.get(model) or self.tracks.setdefault(model, _Track())
+
+
+class _Track:
+    """One model's results on one stream: what it skipped since its last message, and its last empty one."""
+
+    __slots__ = ("dropped", "empty_at_s", "last_index")
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        self.empty_at_s: float | None = None
+        self.last_index = -1
+
+    def saw(self, index: int) -> None:
+        # A camera thread that was replaced (a stream changed while running) counts from 0 again.
+        self.dropped += index - self.last_index - 1 if index > self.last_index else index
+        self.last_index = index

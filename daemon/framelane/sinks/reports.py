@@ -1,0 +1,129 @@
+"""The rarer messages: a stream's state, the node's status, and the statistics of both."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from framelane import __version__
+from framelane.sinks.message import Message, timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from framelane.sinks.message import Origin
+    from framelane.sinks.sink import SinkHealth
+    from framelane.telemetry.states import NodeState, StreamState
+    from framelane.telemetry.stats import LatencyMs, ModelStats, NodeStats, StreamStats
+
+
+def state_message(origin: Origin, state: StreamState) -> Message:
+    """A stream's state; retained, so that who subscribes later learns it at once."""
+    body = {
+        "schema": "framelane.state/1",
+        "node": origin.node,
+        "stream": state.stream,
+        "run": origin.run,
+        "state": state.state,
+        "reason": state.reason,
+        "text": state.text,
+        "since": timestamp(state.since),
+        "reconnects": state.reconnects,
+        "video": asdict(state.details),
+    }
+    return Message("state", state.stream, orjson.dumps(body), retain=True)
+
+
+def status_message(origin: Origin, state: NodeState) -> Message:
+    """The node's status; retained."""
+    body = {
+        "schema": "framelane.status/1",
+        "node": origin.node,
+        "run": origin.run,
+        "state": state.state,
+        "reason": state.reason,
+        "text": state.text,
+        "since": timestamp(state.since),
+        "streams": state.streams,
+        "streams_live": state.streams_live,
+        "version": __version__,
+    }
+    return Message("status", None, orjson.dumps(body), retain=True)
+
+
+def stats_message(origin: Origin, stats: StreamStats, at: float) -> Message:
+    """One stream's figures over one window that ended `at` this Unix time."""
+    body = {
+        "schema": "framelane.stats/1",
+        "node": origin.node,
+        "stream": stats.stream,
+        "run": origin.run,
+        "at": timestamp(at),
+        **_rates(stats),
+        "queue_ms": _rounded(stats.queue_ms),
+        "infer_ms": _rounded(stats.infer_ms),
+        "reconnects": stats.reconnects,
+    }
+    return Message("stats", stats.stream, orjson.dumps(body), retain=False)
+
+
+def node_stats_message(origin: Origin, stats: NodeStats, sinks: Iterable[SinkHealth], at: float) -> Message:
+    """The node's totals over one window that ended `at` this Unix time, and how its sinks fare."""
+    body = {
+        "schema": "framelane.node-stats/1",
+        "node": origin.node,
+        "run": origin.run,
+        "at": timestamp(at),
+        "streams": len(stats.streams),
+        **_rates(stats),
+        "models": [_model(model) for model in stats.models],
+        "sinks": [_sink(sink) for sink in sinks],
+        "rss_bytes": stats.rss_bytes,
+        "cpu_cores": _rounded(stats.cpu_cores, 3),
+    }
+    return Message("stats", None, orjson.dumps(body), retain=False)
+
+
+def _rates(stats: StreamStats | NodeStats) -> dict[str, Any]:
+    return {
+        "window_s": _rounded(stats.window_s, 3),
+        "fps_in": _rounded(stats.fps_in),
+        "fps_decoded": _rounded(stats.fps_decoded),
+        "fps_inferred": _rounded(stats.fps_inferred),
+        "fps_published": _rounded(stats.fps_published),
+        "dropped": dict(stats.dropped),
+        "latency_ms": _percentiles(stats.latency_ms),
+    }
+
+
+def _percentiles(latency: LatencyMs | None) -> dict[str, float | None] | None:
+    if latency is None:
+        return None
+    return {"p50": _rounded(latency.p50), "p95": _rounded(latency.p95), "p99": _rounded(latency.p99)}
+
+
+def _model(stats: ModelStats) -> dict[str, Any]:
+    return {
+        "name": stats.model,
+        "batches_per_s": _rounded(stats.batches_per_s),
+        "batch_size": _rounded(stats.batch_size),
+        "preprocess_ms": _rounded(stats.preprocess_ms),
+        "infer_ms": _rounded(stats.infer_ms),
+        "postprocess_ms": _rounded(stats.postprocess_ms),
+    }
+
+
+def _sink(health: SinkHealth) -> dict[str, Any]:
+    return {
+        "name": health.name,
+        "connected": health.connected,
+        "queued": health.queued,
+        "dropped": health.dropped,
+        "delivered": health.delivered,
+    }
+
+
+def _rounded(value: float | None, digits: int = 2) -> float | None:
+    return None if value is None else round(value, digits)

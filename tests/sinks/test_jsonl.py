@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+from structlog.testing import capture_logs
+from tests.sinks.examples import FAREWELL, checked, detections, seqs, state, status, wait_until
+
+from framelane.config.schema import JsonlConfig
+from framelane.core.clock import SystemClock
+from framelane.sinks.jsonl import JsonlSink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., JsonlSink]]:
+    sinks: list[JsonlSink] = []
+
+    def started(path: Path | str, **config: Any) -> JsonlSink:
+        sink = JsonlSink(JsonlConfig(path=str(path), **config), SystemClock(), retry_s=0.05)
+        sinks.append(sink)
+        sink.start()
+        return sink
+
+    yield started
+    for sink in sinks:
+        sink.stop(0.0, FAREWELL)
+
+
+def lines(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines()
+
+
+def test_jsonl_writes_a_line_a_message_when_it_stops(tmp_path: Path, start: Callable[..., JsonlSink]) -> None:
+    sink = start(tmp_path / "out.jsonl")
+    for seq in range(1, 101):
+        sink.offer(detections(seq))
+    sink.offer(state())
+    sink.stop(5.0, FAREWELL)
+    assert seqs(lines(tmp_path / "out.jsonl")) == list(range(1, 101))
+    assert (sink.health().delivered, sink.health().dropped) == (100, 0)
+
+
+def test_jsonl_writes_soon_and_appends(tmp_path: Path, start: Callable[..., JsonlSink]) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(detections(1).payload + b"\n")
+    sink = start(path)
+    sink.offer(detections(2))
+    wait_until(lambda: len(lines(path)) == 2)
+    assert seqs(lines(path)) == [1, 2]
+
+
+def test_jsonl_writes_the_kinds_it_is_told(tmp_path: Path, start: Callable[..., JsonlSink]) -> None:
+    sink = start(tmp_path / "out.jsonl", kinds=["state", "status"])
+    for message in (detections(1), state(), status()):
+        sink.offer(message)
+    sink.stop(5.0, FAREWELL)
+    written = [orjson.loads(line)["state"] for line in lines(tmp_path / "out.jsonl")]
+    assert written == ["live", "online", "offline"]
+
+
+def test_jsonl_goes_on_in_a_new_file_when_the_old_one_is_rotated(
+    tmp_path: Path, start: Callable[..., JsonlSink]
+) -> None:
+    path, rotated = tmp_path / "out.jsonl", tmp_path / "out.jsonl.1"
+    sink = start(path)
+    sink.offer(detections(1))
+    wait_until(lambda: path.exists() and len(lines(path)) == 1)
+    path.rename(rotated)
+    sink.offer(detections(2))
+    wait_until(lambda: path.exists() and len(lines(path)) == 1)
+    assert (seqs(lines(rotated)), seqs(lines(path))) == ([1], [2])
+
+
+def test_jsonl_ends_a_line_that_a_killed_writer_left(tmp_path: Path, start: Callable[..., JsonlSink]) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(b'{"schema":"frame')
+    sink = start(path)
+    sink.offer(detections(1))
+    sink.stop(5.0, FAREWELL)
+    assert lines(path)[0] == b'{"schema":"frame'
+    assert seqs(lines(path)[1:]) == [1]
+
+
+def test_jsonl_counts_and_says_once_that_the_disk_is_full(start: Callable[..., JsonlSink]) -> None:
+    with capture_logs() as logs:
+        sink = start("/dev/full", queue=5)
+        for seq in range(1, 9):
+            sink.offer(detections(seq))
+        wait_until(lambda: sink._writer.outage._tries >= 3)
+        assert sink.health().connected is False
+        assert sink.health().last_error == (
+            "can't write /dev/full: No space left on device; lines wait, and the oldest go"
+        )
+        assert sink.health().dropped == 3
+        sink.stop(0.5, FAREWELL)
+    assert [log["event"] for log in logs] == ["sink_failed", "jsonl_unwritten"]
+    assert (sink.health().delivered, sink.health().dropped, sink.health().queued) == (0, 8, 0)
+
+
+def test_jsonl_writes_what_waited_when_the_file_can_be_written_again(
+    tmp_path: Path, start: Callable[..., JsonlSink]
+) -> None:
+    path = tmp_path / "folder" / "out.jsonl"
+    with capture_logs() as logs:
+        sink = start(path)
+        for seq in (1, 2, 3):
+            sink.offer(detections(seq))
+        wait_until(lambda: sink.health().last_error is not None)
+        path.parent.mkdir()
+        wait_until(lambda: sink.health().delivered == 3)
+    assert seqs(lines(path)) == [1, 2, 3]
+    assert [log["event"] for log in logs] == ["sink_failed", "sink_recovered"]
+
+
+def test_jsonl_writes_a_line_again_when_the_disk_filled_up_within_it(
+    tmp_path: Path, start: Callable[..., JsonlSink], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "out.jsonl"
+    write, room = os.write, [len(detections(1).payload) + 40]
+
+    def full(descriptor: int, data: bytes) -> int:
+        if not room:
+            return write(descriptor, data)
+        limit = room.pop()
+        return write(descriptor, data[:limit])
+
+    monkeypatch.setattr("framelane.sinks.jsonl.os.write", full)
+    sink = JsonlSink(JsonlConfig(path=str(path)), SystemClock())
+    for seq in (1, 2, 3):
+        sink.offer(detections(seq))
+    sink.start()
+    sink.stop(5.0, FAREWELL)
+    written = lines(path)
+    assert written[1] == detections(2).payload[:39]
+    assert seqs([written[0], *written[2:]]) == [1, 2, 3]
+    assert sink.health().delivered == 3
+
+
+def test_jsonl_to_standard_output(tmp_path: Path) -> None:
+    script = (
+        "from tests.sinks.examples import *; from framelane.sinks.jsonl import JsonlSink;"
+        "from framelane.config.schema import JsonlConfig; from framelane.core.clock import SystemClock;"
+        "sink = JsonlSink(JsonlConfig(path='-'), SystemClock()); sink.start();"
+        "[sink.offer(detections(seq)) for seq in (1, 2, 3)]; sink.stop(5.0, FAREWELL)"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, check=True)
+    assert seqs(done.stdout.splitlines()) == [1, 2, 3]
+
+
+def test_farewell_fits_its_schema() -> None:
+    assert checked(FAREWELL)["state"] == "offline"

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.sinks.examples import ORIGIN, YOLOX, checked, frame, node_stats, objects, result
+
+from framelane.core.frames import Detections, Result
+from framelane.sinks.message import detections_message, timestamp
+from framelane.sinks.reports import node_stats_message, state_message, stats_message, status_message
+from framelane.sinks.sink import SinkHealth
+from framelane.telemetry.states import NodeState, StreamDetails, StreamState
+
+
+def test_detections_message_has_the_shape_of_the_contract() -> None:
+    made = detections_message(ORIGIN, result(count=2), seq=1234, dropped=3, total_s=0.03456)
+
+    assert (made.kind, made.stream, made.retain) == ("detections", "lobby", False)
+    assert checked(made) == {
+        "schema": "framelane.detections/1",
+        "node": "gate-01",
+        "stream": "lobby",
+        "run": "run-1",
+        "seq": 1234,
+        "captured_at": "2026-11-22T09:00:00.123456Z",
+        "clock": "receive",
+        "pts": 12.345,
+        "width": 1920,
+        "height": 1080,
+        "model": {"name": "yolox", "hash": "695e750a5d57", "backend": "onnxruntime"},
+        "detections": [
+            {
+                "label": "person",
+                "class_id": 0,
+                "confidence": 0.9876,
+                "box": [0.1, 1.1, 20.6, 41.1],
+                "box_norm": [0.00006, 0.00104, 0.01072, 0.03808],
+            },
+            {
+                "label": "bicycle",
+                "class_id": 1,
+                "confidence": 0.4,
+                "box": [10.1, 11.1, 30.6, 51.1],
+                "box_norm": [0.00527, 0.0103, 0.01593, 0.04734],
+            },
+        ],
+        "dropped": 3,
+        "latency_ms": {"queue": 1.2, "infer": 13.4, "total": 34.6},
+        "replayed": False,
+    }
+
+
+def test_detections_message_ends_with_replayed_so_that_a_spool_can_turn_it_on() -> None:
+    made = detections_message(ORIGIN, result(), seq=1, dropped=0, total_s=0.0)
+    assert made.payload.endswith(b',"replayed":false}')
+
+
+@pytest.mark.parametrize("count", [0, 1, 300])
+def test_detections_message_fits_its_schema_when_objects_are_tracked(count: int) -> None:
+    tracked = Result(frame(), YOLOX, objects(count, track=True), 0.0, 0.0)
+    body = checked(detections_message(ORIGIN, tracked, seq=1, dropped=0, total_s=0.0))
+    assert list(range(17, 17 + count)) == [each["track_id"] for each in body["detections"]]
+
+
+def test_detections_message_leaves_out_what_no_number_can_tell() -> None:
+    found = objects(4)
+    found.xyxy[1, 2] = np.inf
+    found.confidence[3] = np.nan
+    body = checked(
+        detections_message(ORIGIN, Result(frame(), YOLOX, found, 0, 0), seq=1, dropped=0, total_s=0)
+    )
+    assert [each["class_id"] for each in body["detections"]] == [0, 2]
+
+
+def test_detections_message_keeps_boxes_in_the_picture() -> None:
+    wide = Detections(
+        np.array([[-3, -2, 1925, 1081]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int32)
+    )
+    body = checked(
+        detections_message(ORIGIN, Result(frame(), YOLOX, wide, 0, 0), seq=1, dropped=0, total_s=0)
+    )
+    assert (
+        body["detections"][0]["box"],
+        body["detections"][0]["box_norm"],
+    ) == ([0, 0, 1920, 1080], [0, 0, 1, 1])
+
+
+def test_detections_message_names_a_class_by_number_when_the_model_has_no_label_for_it() -> None:
+    found = Detections(np.ones((1, 4), np.float32), np.ones(1, np.float32), np.array([7], np.int32))
+    body = checked(
+        detections_message(ORIGIN, Result(frame(), YOLOX, found, 0, 0), seq=1, dropped=0, total_s=0)
+    )
+    assert body["detections"][0]["label"] == "7"
+
+
+@pytest.mark.parametrize(
+    ("unix_s", "text"),
+    [
+        (0.0, "1970-01-01T00:00:00.000000Z"),
+        (1_795_338_000.0, "2026-11-22T09:00:00.000000Z"),
+        (1_795_338_000.5, "2026-11-22T09:00:00.500000Z"),
+    ],
+)
+def test_timestamp_always_has_microseconds(unix_s: float, text: str) -> None:
+    assert text == timestamp(unix_s)
+
+
+def test_state_message_is_retained_and_fits_its_schema() -> None:
+    details = StreamDetails("h264", 640, 480, 25.0, "cpu", "receive")
+    made = state_message(ORIGIN, StreamState("lobby", "live", "ok", "frames arrive", 0.0, 2, 5.0, details))
+    body = checked(made)
+    assert made.retain
+    assert (
+        body["state"],
+        body["reason"],
+        body["since"],
+        body["reconnects"],
+        body["video"]["codec"],
+    ) == ("live", "ok", "1970-01-01T00:00:00.000000Z", 2, "h264")
+
+
+@pytest.mark.parametrize("state", ["connecting", "stalled", "down"])
+def test_state_message_fits_its_schema_when_nothing_is_known_of_the_video(state: str) -> None:
+    checked(state_message(ORIGIN, StreamState("lobby", state, "silent", "", 0.0)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("state", ["online", "degraded", "offline"])
+def test_status_message_is_retained_and_fits_its_schema(state: str) -> None:
+    made = status_message(ORIGIN, NodeState(state, "streams", "not live: lobby", 0.0, 1, 2))  # type: ignore[arg-type]
+    body = checked(made)
+    assert made.retain
+    assert (state, 1, 2) == (body["state"], body["streams_live"], body["streams"])
+
+
+@pytest.mark.parametrize("idle", [False, True])
+def test_stats_messages_fit_their_schemas(*, idle: bool) -> None:
+    stats = node_stats(idle=idle)
+    of_stream = checked(stats_message(ORIGIN, stats.streams[0], 0.0))
+    health = SinkHealth(
+        "mqtt", connected=True, queued=3, capacity=10, delivered=5, dropped=1, last_error=None
+    )
+    of_node = checked(node_stats_message(ORIGIN, stats, [health], 0.0))
+    assert (None if idle else {"p50": 30.12, "p95": 45.0, "p99": 51.0}) == of_stream["latency_ms"]
+    assert of_node["sinks"][0] == {
+        "name": "mqtt",
+        "connected": True,
+        "queued": 3,
+        "dropped": 1,
+        "delivered": 5,
+    }

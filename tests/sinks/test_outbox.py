@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import pytest
+from tests.sinks.examples import detections, seqs, state, status
+
+from framelane.sinks.backlog import MemoryBacklog
+from framelane.sinks.message import Message
+from framelane.sinks.outbox import Outbox, Parcel
+from framelane.sinks.waker import Waker
+
+
+class NoWaker(Waker):
+    """Nobody waits."""
+
+    def __init__(self) -> None:
+        self._armed = False
+
+
+def taken(outbox: Outbox) -> list[Parcel]:
+    parcels = []
+    while (parcel := outbox.take()) is not None:
+        parcels.append(parcel)
+    return parcels
+
+
+@pytest.fixture
+def outbox() -> Outbox:
+    return Outbox(MemoryBacklog(3), NoWaker())
+
+
+def test_outbox_drops_the_oldest_detections_when_it_is_full(outbox: Outbox) -> None:
+    for seq in range(1, 6):
+        outbox.put(detections(seq))
+    assert (len(outbox), outbox.dropped) == (3, 2)
+    assert seqs([parcel.message.payload for parcel in taken(outbox)]) == [3, 4, 5]
+
+
+def test_outbox_never_drops_states_for_detections(outbox: Outbox) -> None:
+    outbox.put(status())
+    outbox.put(state())
+    for seq in range(1, 10):
+        outbox.put(detections(seq))
+    assert [parcel.message.kind for parcel in taken(outbox)] == [
+        "status",
+        "state",
+        "detections",
+        "detections",
+        "detections",
+    ]
+
+
+def test_outbox_keeps_the_newest_state_of_each_stream(outbox: Outbox) -> None:
+    newest = state("down", "lobby")
+    for message in [state("live", "lobby"), state("live", "yard"), newest]:
+        outbox.put(message)
+    kept = [parcel.message for parcel in taken(outbox)]
+    assert [message.stream for message in kept] == ["lobby", "yard"]
+    assert newest is kept[0]
+
+
+def test_outbox_gives_again_what_was_not_settled_and_all_that_is_retained(outbox: Outbox) -> None:
+    outbox.put(status())
+    outbox.put(Message("stats", None, b"{}", retain=False))
+    for seq in (1, 2, 3):
+        outbox.put(detections(seq))
+    parcels = taken(outbox)
+    outbox.settle(parcels[2])  # detections 1
+    outbox.put(detections(4))
+    outbox.rewind()
+    assert outbox.waiting()
+    again = taken(outbox)
+    assert [each.message.kind for each in again] == ["status", "detections", "detections", "detections"]
+    assert seqs([parcel.message.payload for parcel in again[1:]]) == [2, 3, 4]
+    for parcel in again:
+        outbox.settle(parcel)
+    assert (len(outbox), outbox.dropped, outbox.waiting()) == (0, 0, False)
+
+
+def test_outbox_sends_the_newer_state_after_a_reconnect(outbox: Outbox) -> None:
+    outbox.put(state("live"))
+    taken(outbox)
+    newer = state("down")
+    outbox.put(newer)
+    outbox.rewind()
+    assert [newer] == [parcel.message for parcel in taken(outbox)]
+
+
+def test_outbox_counts_what_does_not_fit_when_the_flight_comes_back(outbox: Outbox) -> None:
+    for seq in (1, 2):
+        outbox.put(detections(seq))
+    taken(outbox)
+    for seq in (3, 4, 5):
+        outbox.put(detections(seq))
+    assert len(outbox) == 5
+    outbox.rewind()
+    assert (len(outbox), outbox.dropped) == (3, 2)
+    assert seqs([parcel.message.payload for parcel in taken(outbox)]) == [3, 4, 5]

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Literal
+
+import orjson
+import pytest
+from tests.sinks.examples import WALL_S, YOLOX, FakeClock, checked, node_stats, result
+
+from framelane.config.schema import PublishConfig
+from framelane.core.frames import ModelInfo
+from framelane.sinks.outlet import Outlet
+from framelane.sinks.sink import SinkHealth
+from framelane.telemetry.states import NodeState, StreamState
+
+if TYPE_CHECKING:
+    from framelane.sinks.message import Message
+
+OTHER = ModelInfo("plates", "000000000000", "onnxruntime", ("plate",))
+
+
+class Collected:
+    """A sink that keeps what it is offered."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.stopped: list[tuple[float, Message]] = []
+        self.started = 0
+
+    def start(self) -> None:
+        self.started += 1
+
+    def offer(self, message: Message) -> None:
+        self.messages.append(message)
+
+    def stop(self, drain_s: float, farewell: Message) -> None:
+        self.stopped.append((drain_s, farewell))
+
+    def health(self) -> SinkHealth:
+        return SinkHealth(
+            "kept", connected=True, queued=0, capacity=1, delivered=0, dropped=0, last_error=None
+        )
+
+    @property
+    def bodies(self) -> list[Any]:
+        return [checked(message) for message in self.messages]
+
+
+class Meter:
+    def __init__(self) -> None:
+        self.published: list[tuple[str, float]] = []
+
+    def result_published(self, stream: str, latency_s: float) -> None:
+        self.published.append((stream, latency_s))
+
+
+class Rig:
+    def __init__(self, empty: Literal["always", "heartbeat", "never"] = "always") -> None:
+        self.clock = FakeClock()
+        self.sinks = [Collected(), Collected()]
+        self.meter = Meter()
+        publish = PublishConfig(empty=empty, heartbeat_s=10.0)
+        self.outlet = Outlet("gate-01", "run-1", publish, self.sinks, meter=self.meter, clock=self.clock)
+
+    @property
+    def bodies(self) -> list[Any]:
+        assert self.sinks[0].messages == self.sinks[1].messages
+        return self.sinks[0].bodies
+
+
+def test_outlet_numbers_each_stream_from_one_without_a_gap() -> None:
+    rig = Rig()
+    for index in range(3):
+        rig.outlet.publish(result(index, stream="lobby"))
+        rig.outlet.publish(result(index, stream="yard"))
+    assert [(body["stream"], body["seq"]) for body in rig.bodies] == [
+        ("lobby", 1),
+        ("yard", 1),
+        ("lobby", 2),
+        ("yard", 2),
+        ("lobby", 3),
+        ("yard", 3),
+    ]
+    assert [stream for stream, _ in rig.meter.published] == ["lobby", "yard"] * 3
+
+
+def test_outlet_encodes_once_for_all_sinks() -> None:
+    rig = Rig()
+    rig.outlet.publish(result())
+    assert rig.sinks[0].messages[0] is rig.sinks[1].messages[0]
+
+
+@pytest.mark.parametrize(
+    ("indexes", "dropped"),
+    [
+        ([0, 1, 2], [0, 0, 0]),
+        ([0, 3, 4], [0, 2, 0]),
+        ([5, 6], [5, 0]),  # the first five were never inferred
+        ([8, 2, 3], [8, 2, 0]),  # the stream was changed while running: it counts from 0 again
+    ],
+)
+def test_outlet_tells_how_many_frames_were_skipped(indexes: list[int], dropped: list[int]) -> None:
+    rig = Rig()
+    for index in indexes:
+        rig.outlet.publish(result(index))
+    assert dropped == [body["dropped"] for body in rig.bodies]
+
+
+def test_outlet_counts_skipped_frames_for_each_model_and_numbers_them_together() -> None:
+    rig = Rig()
+    for index, model in [(0, YOLOX), (0, OTHER), (1, YOLOX), (4, OTHER), (2, YOLOX)]:
+        rig.outlet.publish(result(index, model=model))
+    assert [(body["seq"], body["dropped"]) for body in rig.bodies] == [(1, 0), (2, 0), (3, 0), (4, 3), (5, 0)]
+
+
+@pytest.mark.parametrize(
+    ("empty", "seconds"),
+    [("always", [0, 1, 2, 9, 10, 11, 20]), ("heartbeat", [0, 10, 20]), ("never", [])],
+)
+def test_outlet_publishes_empty_results_as_told(empty: Any, seconds: list[int]) -> None:
+    rig = Rig(empty)
+    published = []
+    for index, second in enumerate([0, 1, 2, 9, 10, 11, 20]):
+        rig.clock.monotonic_s = 100.0 + second
+        before = len(rig.meter.published)
+        rig.outlet.publish(result(index, count=0))
+        published += [second] * (len(rig.meter.published) - before)
+    assert seconds == published
+    assert list(range(1, len(seconds) + 1)) == [body["seq"] for body in rig.bodies]
+
+
+def test_outlet_does_not_count_results_left_out_as_skipped_frames() -> None:
+    rig = Rig("never")
+    for index, count in [(0, 1), (1, 0), (2, 0), (5, 0), (6, 1)]:
+        rig.outlet.publish(result(index, count))
+    assert [(body["seq"], body["dropped"]) for body in rig.bodies] == [(1, 0), (2, 2)]
+
+
+def test_outlet_beats_for_each_stream_and_model() -> None:
+    rig = Rig("heartbeat")
+    for stream, model in [("lobby", YOLOX), ("lobby", OTHER), ("yard", YOLOX), ("yard", YOLOX)]:
+        rig.outlet.publish(result(0, count=0, stream=stream, model=model))
+    assert [(body["stream"], body["model"]["name"]) for body in rig.bodies] == [
+        ("lobby", "yolox"),
+        ("lobby", "plates"),
+        ("yard", "yolox"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("clock", "captured_ago_s", "total_ms"),
+    [
+        ("receive", 0.05, 50.0),
+        ("rtcp", 0.25, 250.0),
+        (
+            "rtcp",
+            -5.0,
+            30.0,
+        ),  # the camera's clock is ahead: what we know is that the frame is here since 30 ms
+        ("rtcp", 3600.0, 30.0),
+        ("media", 7200.0, 30.0),
+    ],
+)
+def test_outlet_tells_latency_from_capture_when_the_clock_allows(
+    clock: str, captured_ago_s: float, total_ms: float
+) -> None:
+    rig = Rig()
+    rig.clock.advance(0.03)
+    captured_at = rig.clock.wall_s - captured_ago_s
+    rig.outlet.publish(result(clock=clock, captured_at=captured_at))
+    assert total_ms == rig.bodies[0]["latency_ms"]["total"]
+    assert pytest.approx(total_ms / 1e3, abs=1e-6) == rig.meter.published[0][1]
+
+
+def test_outlet_keeps_the_order_of_a_stream_when_two_models_publish_at_once() -> None:
+    rig = Rig()
+
+    def publish(model: ModelInfo) -> None:
+        for index in range(300):
+            rig.outlet.publish(result(index, model=model))
+
+    threads = [threading.Thread(target=publish, args=(model,)) for model in (YOLOX, OTHER)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    numbers = [orjson.loads(message.payload)["seq"] for message in rig.sinks[0].messages]
+    assert list(range(1, 601)) == numbers
+
+
+def test_outlet_sends_states_and_statistics() -> None:
+    rig = Rig()
+    rig.outlet.publish_state(StreamState("lobby", "live", "ok", "frames arrive", WALL_S))
+    rig.outlet.publish_status(NodeState("online", "ok", "all streams are live", WALL_S, 1, 1))
+    rig.outlet.publish_stats(node_stats())
+    schemas = [body["schema"] for body in rig.bodies]
+    assert schemas == [
+        "framelane.state/1",
+        "framelane.status/1",
+        "framelane.stats/1",
+        "framelane.node-stats/1",
+    ]
+    assert [sink["name"] for sink in rig.bodies[-1]["sinks"]] == ["kept", "kept"]
+
+
+def test_outlet_keeps_offline_until_it_stops() -> None:
+    rig = Rig()
+    rig.outlet.publish_status(NodeState("offline", "stopping", "SIGTERM", WALL_S))
+    rig.outlet.publish(result())
+    rig.outlet.stop(5.0)
+    assert [body["schema"] for body in rig.bodies] == ["framelane.detections/1"]
+    for sink in rig.sinks:
+        drain_s, farewell = sink.stopped[0]
+        assert (drain_s, checked(farewell)["state"], checked(farewell)["text"]) == (5.0, "offline", "SIGTERM")
+
+
+def test_outlet_says_goodbye_when_nobody_told_it_why_it_stops() -> None:
+    rig = Rig()
+    rig.outlet.start()
+    rig.outlet.stop(1.0)
+    assert [sink.started for sink in rig.sinks] == [1, 1]
+    assert tuple(checked(rig.sinks[0].stopped[0][1])[key] for key in ("state", "reason")) == (
+        "offline",
+        "stopping",
+    )
