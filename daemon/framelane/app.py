@@ -135,7 +135,7 @@ class App:
     def _frame_dropped(self, stream: str, reason: str) -> None:
         self._stream_meters[stream].frame_dropped(reason)
 
-    def _broker_changed(self, connected: bool, text: str) -> None:  # noqa: FBT001 - the sink's signature
+    def _broker_changed(self, *, connected: bool, text: str) -> None:
         self.board.broker_changed(connected=connected, text=text)
 
     def _check_labels(self, models: dict[str, Model]) -> None:

@@ -39,7 +39,7 @@ _SILENT = 4
 # ONNX Runtime's words, and ours with the remedy; the first that matches. What was captured fills the braces.
 _CAUSES = (
     (
-        "Protobuf parsing failed|No graph was found",
+        "Protobuf parsing failed|No graph was found|does not have a graph",
         "is not an ONNX model, or is cut short; export or copy it again",
     ),
     (
@@ -51,7 +51,7 @@ _CAUSES = (
         "needs ONNX IR version {0}, newer than {runtime} knows; export with opset=17, or upgrade onnxruntime",
     ),
     (
-        r'External data path does not exist: "(?:[^"]*/)?([^"/]+)"',
+        r'External data path does not exist: "(?:[^"]*/)?([^"/]+)"|get file size: No such .* \[(?:.*/)?([^/]+)\]',
         "keeps its weights in {0}, which is not beside it; copy both files",
     ),
     (

@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 
     Plane = NDArray[np.uint8]  # [h, w]
     Planes = NDArray[np.uint8]  # [3, h, w]
+    Matrix = NDArray[np.float32]  # [3, 4]
 
 # Read as they are; every other format (10 bit, packed, palette, RGB) goes through one swscale conversion first.
 _PLANAR = {"yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p"}
 _GREY = {"gray", "gray8"}
 _SEMIPLANAR = {"nv12"}
 _NEUTRAL = 128
+_FROM_GBR = {
+    "rgb": np.array([[0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 0, 0]], np.float32),
+    "bgr": np.array([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0]], np.float32),
+}
 _MOST_SIZES = 16  # more at once than a site has; bounds the memory
 
 
@@ -67,11 +72,7 @@ class Preprocessor:
 
     def _coloured(self, picture: av.VideoFrame, new_wh: SizeWH) -> Planes:
         """The picture at its new size, as 8-bit planes [3, h, w] in the model's channel order."""
-        picture, planes = self._planes(picture)
-        full_range = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
-        matrix = yuv_matrix(
-            picture.colorspace, picture.height, full_range=full_range, order=self._spec.colour
-        )
+        planes, matrix = self._planes(picture)
         scratch = self._scratch_for(new_wh)
         for source, shrunk in zip(planes, scratch.planes, strict=True):
             cv2.resize(source, new_wh, dst=shrunk, interpolation=cv2.INTER_LINEAR)
@@ -80,20 +81,28 @@ class Preprocessor:
         cv2.split(scratch.coloured, list(scratch.planes))
         return scratch.planes
 
-    def _planes(self, picture: av.VideoFrame) -> tuple[av.VideoFrame, list[Plane]]:
+    def _planes(self, picture: av.VideoFrame) -> tuple[list[Plane], Matrix]:
+        """Three planes of the picture, and the matrix from them to the model's channels."""
         name = picture.format.name
         if name in _PLANAR:
-            return picture, [_view(plane) for plane in picture.planes]
+            return [_view(plane) for plane in picture.planes], self._from_yuv(picture)
         if name in _SEMIPLANAR:
             luma, chroma = picture.planes
             pairs = np.frombuffer(memoryview(chroma), np.uint8).reshape(-1, chroma.line_size)
             pairs = pairs[: chroma.height, : 2 * chroma.width]
-            return picture, [_view(luma), pairs[:, 0::2].copy(), pairs[:, 1::2].copy()]
+            return [_view(luma), pairs[:, 0::2].copy(), pairs[:, 1::2].copy()], self._from_yuv(picture)
         if name in _GREY:
             neutral = np.full((1, 1), _NEUTRAL, np.uint8)
-            return picture, [_view(picture.planes[0]), neutral, neutral]
+            return [_view(picture.planes[0]), neutral, neutral], self._from_yuv(picture)
+        if picture.format.is_rgb or picture.format.has_palette:
+            converted = self._reformatter.reformat(picture, format="gbrp", threads=1)
+            return [_view(plane) for plane in converted.planes], _FROM_GBR[self._spec.colour]
         converted = self._reformatter.reformat(picture, format="yuv444p", threads=1)
-        return converted, [_view(plane) for plane in converted.planes]
+        return [_view(plane) for plane in converted.planes], self._from_yuv(converted)
+
+    def _from_yuv(self, picture: av.VideoFrame) -> Matrix:
+        full_range = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
+        return yuv_matrix(picture.colorspace, picture.height, full_range=full_range, order=self._spec.colour)
 
     def _scratch_for(self, new_wh: SizeWH) -> _Scratch:
         if new_wh not in self._scratch:

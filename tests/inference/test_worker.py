@@ -1,0 +1,266 @@
+"""Several slots of one model: order, failures and draining, with a model that takes its time as a test says."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any
+
+import av
+import numpy as np
+import pytest
+
+from framelane.core.clock import SystemClock
+from framelane.core.frames import Detections, Frame, FrameInfo, ModelInfo
+from framelane.inference.batcher import Batcher
+from framelane.inference.inputs import InputSpec
+from framelane.inference.worker import Lane, ModelWorker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from framelane.core.frames import Result
+
+STREAMS = ("a", "b", "c")
+SIZE = 32
+GENEROUS_S = 30.0
+
+
+class FakeModel:
+    """Finds one object whose class is the brightness of the picture; `before` runs on every batch first."""
+
+    info = ModelInfo("fake", "0" * 12, "test", ("dark",))
+    input = InputSpec(SIZE, SIZE, "rgb", 1.0, "topleft")
+
+    def __init__(self, before: Callable[[NDArray[Any]], None] = lambda _batch: None) -> None:
+        self.before = before
+        self.warmed: list[int] = []
+
+    def warm_up(self, batch: int) -> None:
+        self.warmed.append(batch)
+
+    def infer(self, batch: NDArray[Any]) -> list[NDArray[np.float32]]:
+        self.before(batch)
+        return [batch.mean(axis=(1, 2, 3)).astype(np.float32)]
+
+    def postprocess(
+        self, outputs: list[NDArray[np.float32]], letterboxes: Sequence[object], wanted: Sequence[object]
+    ) -> list[Detections]:
+        return [
+            Detections(
+                np.zeros((1, 4), np.float32),
+                np.ones(1, np.float32),
+                np.array([round(float(level))], np.int32),
+            )
+            for level in outputs[0]
+        ]
+
+
+class Meter:
+    """Counts what lanes and the model report."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.lock = threading.Lock()
+
+    def frame_inferred(self, queued_s: float, inferred_s: float) -> None:
+        assert queued_s >= 0
+        assert inferred_s >= 0
+        self.add("inferred")
+
+    def frame_dropped(self, reason: str, count: int = 1) -> None:
+        self.add(reason, count)
+
+    def batch_done(self, size: int, preprocess_s: float, infer_s: float, postprocess_s: float) -> None:
+        self.add("batches")
+
+    def add(self, what: str, count: int = 1) -> None:
+        with self.lock:
+            self.counts[what] += count
+
+
+class Bench:
+    """A ModelWorker between a batcher and a list of results."""
+
+    def __init__(self, model: FakeModel, batch: int = 2) -> None:
+        self.meters = {stream: Meter() for stream in STREAMS}
+        self.model_meter = Meter()
+        self.results: list[Result] = []
+        self.changed = threading.Condition()
+        clock = SystemClock()
+        self.batcher = Batcher(
+            batch, 0.0, clock, lambda stream, reason: self.meters[stream].frame_dropped(reason)
+        )
+        lanes = {stream: Lane(None, meter) for stream, meter in self.meters.items()}  # type: ignore[arg-type]
+        self.worker = ModelWorker(
+            model,  # type: ignore[arg-type]
+            self.batcher,
+            lanes.__getitem__,
+            self.model_meter,
+            self.deliver,
+            clock,
+        )
+
+    def deliver(self, result: Result) -> None:
+        with self.changed:
+            self.results.append(result)
+            self.changed.notify_all()
+
+    def offer(self, stream: str, index: int, *, wait: bool = True) -> None:
+        info = FrameInfo(stream, index, index / 25, 0.0, "media", self.worker.clock.monotonic(), SIZE, SIZE)
+        self.batcher.offer(Frame(info, grey(index % 200)), wait=wait)
+
+    def wait_for(self, count: int) -> None:
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.results) >= count, GENEROUS_S), len(self.results)
+
+    def total(self, what: str) -> int:
+        return sum(meter.counts[what] for meter in self.meters.values())
+
+    def indexes(self) -> dict[str, list[int]]:
+        found = defaultdict(list)
+        for result in self.results:
+            found[result.frame.stream].append(result.frame.index)
+        return dict(found)
+
+
+def grey(level: int) -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(np.full((SIZE, SIZE), level, np.uint8), format="gray")
+
+
+@pytest.fixture
+def bench() -> Iterator[Callable[..., Bench]]:
+    made: list[Bench] = []
+
+    def make(model: FakeModel | None = None, *, slots: int = 4, batch: int = 2) -> Bench:
+        one = Bench(model or FakeModel(), batch)
+        one.worker.start(slots)
+        made.append(one)
+        return one
+
+    yield make
+    for one in made:
+        one.worker.stop(10)
+        assert not any(slot.alive for slot in one.worker._slots)
+
+
+def feed(bench: Bench, frames: int) -> None:
+    """Offer that many frames of every stream, each stream from a thread of its own, as cameras do."""
+
+    def run(stream: str) -> None:
+        for index in range(frames):
+            bench.offer(stream, index)
+
+    threads = [threading.Thread(target=run, args=(stream,)) for stream in STREAMS]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(GENEROUS_S)
+
+
+def test_results_keep_each_streams_order_when_slots_finish_at_random(bench: Callable[..., Bench]) -> None:
+    chance = random.Random(7)
+    pause = threading.Event()
+
+    def linger(_batch: NDArray[Any]) -> None:
+        pause.wait(chance.random() * 0.004)
+
+    one = bench(FakeModel(linger))
+    feed(one, 60)
+    one.wait_for(180)
+    assert one.indexes() == {stream: list(range(60)) for stream in STREAMS}
+    assert one.total("inferred") == 180
+
+
+def test_results_belong_to_their_own_pictures(bench: Callable[..., Bench]) -> None:
+    """The levels 1 to 199 come back through shrinking, colour and batch tensor within a rounding."""
+    one = bench(batch=3)
+    feed(one, 60)
+    one.wait_for(180)
+    for result in one.results:
+        grey_level = (result.frame.index % 200 - 16) * 255 / 219
+        assert result.detections.class_id[0] == pytest.approx(max(grey_level, 0), abs=1.5)
+
+
+def test_later_batches_are_delivered_when_one_fails(bench: Callable[..., Bench]) -> None:
+    def fail_at_100(batch: NDArray[Any]) -> None:
+        if abs(float(batch.mean()) - (100 - 16) * 255 / 219) < 0.6:
+            raise RuntimeError("the accelerator coughs")
+
+    one = bench(FakeModel(fail_at_100), batch=1)
+    for index in range(98, 103):
+        one.offer("a", index)
+    one.wait_for(4)
+    assert one.indexes() == {"a": [98, 99, 101, 102]}
+    assert one.meters["a"].counts == {"failed": 1, "inferred": 4}
+    assert one.model_meter.counts["batches"] == 4
+
+
+def test_a_slow_batch_holds_back_the_ones_behind_it_and_loses_none(bench: Callable[..., Bench]) -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    def hold_first(batch: NDArray[Any]) -> None:
+        if not entered.is_set():
+            entered.set()
+            release.wait(GENEROUS_S)
+
+    one = bench(FakeModel(hold_first), slots=2, batch=1)
+    one.offer("a", 0)
+    assert entered.wait(GENEROUS_S)
+    for index in range(1, 4):
+        one.offer("a", index)  # waits for its turn: the second slot takes them
+    assert one.results == []
+    release.set()
+    one.wait_for(4)
+    assert one.indexes() == {"a": [0, 1, 2, 3]}
+
+
+def test_stop_infers_what_waits_and_refuses_what_comes_later(bench: Callable[..., Bench]) -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    def hold(batch: NDArray[Any]) -> None:
+        entered.set()
+        release.wait(GENEROUS_S)
+
+    one = bench(FakeModel(hold), slots=1, batch=1)
+    one.offer("a", 0)
+    assert entered.wait(GENEROUS_S)
+    one.offer("a", 1)
+    one.offer("b", 0)
+    stopping = threading.Thread(target=one.worker.stop, args=(GENEROUS_S,))
+    stopping.start()
+    while not one.batcher._closed:
+        pass
+    one.offer("c", 0, wait=False)
+    release.set()
+    stopping.join(GENEROUS_S)
+    assert one.indexes() == {"a": [0, 1], "b": [0]}
+    assert one.meters["c"].counts == {"stopping": 1}
+    assert not one.worker.alive
+
+
+def test_stop_gives_up_in_time_when_a_batch_hangs(bench: Callable[..., Bench]) -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    def hang(batch: NDArray[Any]) -> None:
+        entered.set()
+        release.wait(GENEROUS_S)
+
+    one = bench(FakeModel(hang), slots=1, batch=1)
+    one.offer("a", 0)
+    assert entered.wait(GENEROUS_S)
+    one.worker.stop(0.05)
+    assert one.worker.alive  # it could not end, and stop() came back all the same
+    release.set()
+
+
+def test_start_warms_up_every_size_that_batches_may_have(bench: Callable[..., Bench]) -> None:
+    model = FakeModel()
+    one = bench(model, slots=2, batch=3)
+    assert model.warmed == [1, 2, 3]
+    assert one.worker.alive
+    names = {thread.name for thread in threading.enumerate()}
+    assert {"infer-fake-0", "infer-fake-1"} <= names
