@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import orjson
 import typer
@@ -51,7 +51,9 @@ def run(config: ConfigPath) -> None:
     from framelane.service import Service
 
     report = check_config(config, os.environ)
-    loaded = report.require()
+    if report.config is None:
+        _refuse(config, report.findings, report.lines)
+    loaded = report.config
     setup(loaded.log.level, loaded.log.format)
     _log_warnings(report.warnings)
     Service(loaded).run()
@@ -65,13 +67,11 @@ def check(config: ConfigPath) -> None:
 
     setup("error", "console")
     report = check_config(config, os.environ)
-    findings = list(report.findings) if report.config is None else _model_findings(report.config)
-    for finding in findings:
-        typer.echo(_located(config, finding, report.lines), err=True)
     for warning in report.warnings:
         typer.echo(f"warning: {_located(config, warning, report.lines)}", err=True)
+    findings = list(report.findings) if report.config is None else _model_findings(report.config)
     if findings:
-        raise typer.Exit(ConfigError.exit_code)
+        _refuse(config, findings, report.lines)
     typer.echo(f"{config}: ok")
 
 
@@ -184,6 +184,12 @@ def _log_warnings(warnings: list[Finding]) -> None:
 
     for warning in warnings:
         structlog.get_logger(__name__).warning("config_oddity", key=warning.path, text=warning.message)
+
+
+def _refuse(file: Path, findings: list[Finding], lines: dict[str, int]) -> NoReturn:
+    for finding in findings:
+        typer.echo(_located(file, finding, lines), err=True)
+    raise typer.Exit(ConfigError.exit_code)
 
 
 def _located(file: Path, finding: Finding, lines: dict[str, int]) -> str:

@@ -33,7 +33,6 @@ class Service:
         self.app = App(config)
         self.stopping = threading.Event()
         self._node = config.node
-        self._notifier = sdnotify.SystemdNotifier()
 
     def run(self) -> None:
         """Start, wait and stop; call it on the main thread.
@@ -45,10 +44,10 @@ class Service:
             signal.signal(number, self._on_signal)
         try:
             self.app.start()
-            self._notifier.notify("READY=1")
+            _tell_systemd("READY=1")
             self._wait()
         finally:
-            self._notifier.notify("STOPPING=1")
+            _tell_systemd("STOPPING=1")
             self.app.stop(self._node.shutdown_s)
 
     def _wait(self) -> None:
@@ -61,3 +60,11 @@ class Service:
         if self.stopping.is_set():
             os._exit(128 + number)
         self.stopping.set()
+
+
+def _tell_systemd(news: str) -> None:
+    """Notify the service manager, where there is one; sdnotify leaves its socket open."""
+    if os.environ.get("NOTIFY_SOCKET"):
+        notifier = sdnotify.SystemdNotifier()
+        notifier.notify(news)
+        notifier.socket.close()

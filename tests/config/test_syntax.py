@@ -1,7 +1,5 @@
 """Text that is no YAML, or YAML that says something twice: input -> exact message."""
 
-# ruff: noqa: E501 - a table of messages reads best with each message whole
-
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What is odd about a file that can be used: input -> exact warnings."""
 
-# ruff: noqa: E501 - a table of messages reads best with each message whole
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

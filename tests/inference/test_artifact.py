@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 FLOAT = TensorProto.FLOAT
-IMAGE = ("images", FLOAT, ["N", 3, 64, 64])
+IMAGE: tuple[str, int, list[int | str]] = ("images", FLOAT, ["N", 3, 64, 64])
 IDENTITY = helper.make_node("Identity", ["images"], ["y"])
 
 
@@ -78,7 +78,7 @@ def write_without_weights(path: Path) -> None:
     graph = helper.make_graph(
         [helper.make_node("Add", ["images", "w"], ["y"])],
         "graph",
-        [helper.make_tensor_value_info(*IMAGE)],
+        [helper.make_tensor_value_info(IMAGE[0], IMAGE[1], IMAGE[2])],
         [helper.make_tensor_value_info("y", FLOAT, None)],
         [weights],
     )

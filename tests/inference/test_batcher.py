@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
+
 from framelane.core.clock import SystemClock
 from framelane.core.frames import Frame, FrameInfo
 from framelane.inference.batcher import Batcher
@@ -159,7 +160,7 @@ def test_leave_ends_lingering_for_a_stream_when_it_goes(drops: Drops) -> None:
 
 def test_offer_waits_for_the_slot_when_every_frame_counts(drops: Drops) -> None:
     batcher = make(drops)
-    taken = []
+    taken: list[tuple[str, int]] = []
 
     def feed() -> None:
         for index in range(5):

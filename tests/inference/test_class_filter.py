@@ -40,7 +40,9 @@ def test_build_makes_thresholds_by_class(
 
 
 def test_build_wants_every_class_of_a_name() -> None:
-    assert ClassFilter.build(("a", "b", "a"), ["a"], None, 0.5).wanted.tolist() == [0, 2]
+    wanted = ClassFilter.build(("a", "b", "a"), ["a"], None, 0.5).wanted
+    assert wanted is not None
+    assert wanted.tolist() == [0, 2]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("backend", ["auto", *BACKENDS])
 def test_load_model_tells_consumers_what_it_is(backend: str, path: Path) -> None:
-    info = load_model("gate", ModelConfig(path=str(path), backend=backend)).info
+    info = load_model("gate", ModelConfig.model_validate({"path": str(path), "backend": backend})).info
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert ("gate", digest[:12], "onnxruntime") == (info.name, info.hash, info.backend)
     assert info.labels == ("person", "bicycle", "car")

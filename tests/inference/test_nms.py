@@ -26,7 +26,7 @@ def overlap(one: list[float], other: list[float]) -> float:
 
 def reference(xyxy: Array, confidence: Array, class_id: NDArray[np.int32], iou: float) -> list[int]:
     boxes = xyxy.astype(float).tolist()
-    kept = []
+    kept: list[int] = []
     for index in sorted(range(len(boxes)), key=lambda row: -confidence[row]):
         rivals = (other for other in kept if class_id[other] == class_id[index])
         if all(overlap(boxes[other], boxes[index]) <= iou for other in rivals):

@@ -136,7 +136,7 @@ def test_broker_publishes_the_last_will_when_the_process_is_killed(broker: Mosqu
             daemon.wait()
         will = subscriber.wait_for(is_offline)
     body = checked(Message("status", None, will.payload, retain=True))
-    assert (body["reason"], body["run"]) == ("connection lost", "run-1")
+    assert (body["reason"], body["run"]) == ("lost", "run-1")
     with Subscriber(broker.url, f"{NODE}/status") as late:
         assert late.wait_for(is_offline).retain
     if protocol == "5":

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import av
 import numpy as np
-
 from tests.neighbours.clips import ClipShape, gradient
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
     Rgb = NDArray[np.uint8]
@@ -38,7 +38,8 @@ class Encoding:
 def encode(path: Path, encoding: Encoding, frames: Iterable[av.VideoFrame]) -> Path:
     """Write the frames, converted to the encoding's pixel format where they differ."""
     with av.open(str(path), "w") as sink:
-        stream = sink.add_stream(encoding.codec, rate=encoding.fps, options=dict(encoding.options))
+        options = dict(encoding.options)
+        stream = cast("VideoStream", sink.add_stream(encoding.codec, rate=encoding.fps, options=options))
         stream.pix_fmt = encoding.pixel_format
         for number, frame in enumerate(frames):
             if number == 0:
@@ -62,7 +63,9 @@ def fingerprint(frame: av.VideoFrame) -> bytes:
     digest = blake2b(digest_size=16)
     for plane in frame.planes:
         lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-        sample_bytes = max(1, frame.format.components[0].bits // 8 + bool(frame.format.components[0].bits % 8))
+        sample_bytes = max(
+            1, frame.format.components[0].bits // 8 + bool(frame.format.components[0].bits % 8)
+        )
         digest.update(lines[: plane.height, : plane.width * sample_bytes].tobytes())
     return digest.digest()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from framelane.sources.timeline import MOST_CLOCK_ERROR_S, Timeline, capture_time
 
 
@@ -16,7 +17,9 @@ from framelane.sources.timeline import MOST_CLOCK_ERROR_S, Timeline, capture_tim
         pytest.param([5.0, 5.1, 0.0, 0.1], [5.0, 5.1, 5.2, 5.3], id="clock starts again"),
     ],
 )
-def test_place_goes_forward_when_time_stamps_misbehave(given: list[float | None], expected: list[float]) -> None:
+def test_place_goes_forward_when_time_stamps_misbehave(
+    given: list[float | None], expected: list[float]
+) -> None:
     timeline = Timeline(0.1)
     assert [timeline.place(pts_s) for pts_s in given] == pytest.approx(expected, abs=0.01)
 

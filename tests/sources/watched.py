@@ -7,18 +7,19 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from tests.sources.pictures import fingerprint
+
 from framelane.config.schema import StreamConfig
 from framelane.core.clock import SystemClock
 from framelane.sources.camera import CameraWorker
 from framelane.telemetry.meters import Meters
 from framelane.telemetry.status import StatusBoard, StreamState
 
-from tests.sources.pictures import fingerprint
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import av
+
     from framelane.core.frames import Frame, FrameInfo
 
 GENEROUS_S = 30.0
@@ -37,9 +38,12 @@ class Seen:
 
 
 class WatchedCamera:
-    """Start it, do something to its source, wait for what should come of it."""
+    """Start it, do something to its source, wait for what should come of it.
 
-    def __init__(self, url: str, **options: object) -> None:
+    `silence_s` is how long a live stream may be silent before it counts as stalled; 4 s and more count as 4.
+    """
+
+    def __init__(self, url: str, *, silence_s: float = GENEROUS_S, **options: object) -> None:
         self._changed = threading.Condition()
         self._states: list[StreamState] = []
         self._seen: list[Seen] = []
@@ -49,7 +53,7 @@ class WatchedCamera:
         clock = SystemClock()
         config = StreamConfig.model_validate({"id": "cam", "url": url, **QUICK, **options})
         self.board = StatusBoard(clock, self._on_state, lambda _node: None)
-        status = self.board.stream("cam", config.read_timeout_s, self.meter)
+        status = self.board.stream("cam", silence_s, self.meter)
         self.worker = CameraWorker(config, [self], self.meter, status, clock)
 
     def join(self, stream: str) -> None:
@@ -109,6 +113,11 @@ class WatchedCamera:
 
         self.wait_for(lambda: bool(found()), f"state {state} from {after} on")
         return found()[0]
+
+    def first(self, state: str, *, after: int = 0) -> StreamState:
+        """The same, the state itself."""
+        number = self.wait_for_state(state, after=after)
+        return self.states[number]
 
     def wait_for_end(self) -> StreamState:
         """The last state of a stream that ends by itself."""

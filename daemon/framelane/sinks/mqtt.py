@@ -116,9 +116,7 @@ class MqttSink:
         )
 
     def _dial(self) -> Link:
-        lost = NodeState(
-            "offline", "connection lost", "the daemon or its network went away", self._clock.wall()
-        )
+        lost = NodeState("offline", "lost", "the daemon or its network went away", self._clock.wall())
         message = status_message(self._origin, lost)
         will = Will(self._envelopes.of_will(message), message.payload)
         return Link(self._broker, self._config, will, self._clock, self._waker)

@@ -9,38 +9,25 @@ contradicts them has its units ended as FFmpeg ends them, when the next begins.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     NalKind = Literal["key", "slice", "other"]
 
 START_CODE = b"\x00\x00\x00\x01"
 
-# FFmpeg puts a start code and one byte of NAL header, made from the fragment's own, before a first piece.
-_FIRST_PIECE_EXTRA = len(START_CODE) + 1
 _UNITS_TO_LEARN = 50
 _KEYS_TO_LEARN = 2
 _MOST_BYTES = 16 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
-    """Bytes with their times: of one RTP packet as FFmpeg unpacks it, or of a whole access unit (Annex B).
-
-    Attributes:
-        data: whole NAL units behind start codes, or a further piece of one.
-        pts: time stamp in the stream's time base, None where it had none.
-        camera_s: Unix time of capture by the camera's clock, or None.
-        arrived_s: Unix time at which it came in; of an access unit, its first packet.
-    """
+class AccessUnit(NamedTuple):
+    """A picture as a decoder takes it: all its NAL units behind start codes (Annex B), and its time stamp."""
 
     data: bytes
     pts: int | None
-    camera_s: float | None
-    arrived_s: float
 
 
 def h264_kind(header: int) -> NalKind:
@@ -59,17 +46,29 @@ def hevc_kind(header: int) -> NalKind:
     return "slice" if kind < 32 else "other"  # noqa: PLR2004 - table 7-1
 
 
-NAL_KINDS: dict[str, Callable[[int], NalKind]] = {"h264": h264_kind, "hevc": hevc_kind}
+class NalSyntax(NamedTuple):
+    """How a codec begins its NAL units: what the first byte says, and how long the header is."""
+
+    kind_of: Callable[[int], NalKind]
+    header_bytes: int
+
+
+NAL_SYNTAXES = {"h264": NalSyntax(h264_kind, 1), "hevc": NalSyntax(hevc_kind, 2)}
 
 
 class AccessUnits:
-    """Takes payloads, gives access units: at most one before the payload's own, and its own when that is complete."""
+    """Takes RTP payloads as FFmpeg unpacks them, and gives access units.
 
-    def __init__(self, kind_of: Callable[[int], NalKind]) -> None:
-        self._kind_of = kind_of
-        self._shape = _Shape()
+    A payload is one or more whole NAL units behind start codes, or a piece of one, of which only the first has a start
+    code. This runs for every packet of every camera, so it looks at as few bytes as it can.
+    """
+
+    def __init__(self, syntax: NalSyntax) -> None:
+        self._kind_of = syntax.kind_of
+        # FFmpeg puts a start code and a NAL header, made from the fragment's own, before a first piece.
+        self._shape = _Shape(len(START_CODE) + syntax.header_bytes)
         self._pieces: list[bytes] = []
-        self._first: Payload | None = None
+        self._pts: int | None = None
         self._bytes = 0
         self._slices = 0
         self._key = False
@@ -81,53 +80,48 @@ class AccessUnits:
         """Whether units are handed on at their own last packet by now."""
         return self._shape.known
 
-    def feed(self, payload: Payload) -> Iterator[Payload]:
-        """Take the next payload of the stream; yield the access units that it completes."""
-        if self._slices and self._first is not None and payload.pts != self._first.pts:
-            self._shape.learn(self._slices, key=self._key)
-            yield self._take()
-        slices_before = self._slices
-        self._add(payload)
-        if (
-            self._early_pts is not None
-            and payload.pts == self._early_pts
-            and (self._slices > slices_before or not _starts_nal(payload))
-        ):
+    def feed(self, payload: bytes, pts: int | None) -> Sequence[AccessUnit]:
+        """Take the stream's next payload; return the units that it completes: the one before it, its own, or none."""
+        units: Sequence[AccessUnit] = ()
+        if pts != self._pts:
+            if self._slices:
+                self._shape.learn(self._slices, key=self._key)
+                units = (self._take(),)
+            self._pts = pts  # what came without a slice, such as parameter sets, goes with the next picture
+        starts = payload.startswith(START_CODE)
+        if starts:
+            self._enter(payload)
+        size = self._shape.piece_size(payload, starts=starts)
+        if pts == self._early_pts and pts is not None and (self._in_slice or not starts):
             self._shape.refute()  # more of a picture that was taken for complete
-        if self._in_slice and self._shape.completes(self._slices, payload):
-            self._early_pts = payload.pts
-            yield self._take()
-
-    def flush(self) -> Iterator[Payload]:
-        """Yield what the end of the stream completes."""
-        if self._slices:
-            yield self._take()
-
-    def _add(self, payload: Payload) -> None:
-        if _starts_nal(payload):
-            for header in _headers(payload.data):
-                kind = self._kind_of(header)
-                self._in_slice = kind != "other"
-                self._slices += self._in_slice
-                self._key |= kind == "key"
-        self._shape.see(payload)
-        if self._first is None or not self._slices:
-            self._first = payload
-        self._pieces.append(payload.data)
-        self._bytes += len(payload.data)
+        self._pieces.append(payload)
+        self._bytes += len(payload)
+        if self._in_slice and self._shape.completes(self._slices, size):
+            self._early_pts = pts
+            return (*units, self._take())
         if self._bytes > _MOST_BYTES:
             self._reset()
+        return units
 
-    def _take(self) -> Payload:
-        first = self._first
-        assert first is not None  # noqa: S101 - slices are counted only where a payload was added
-        unit = Payload(b"".join(self._pieces), first.pts, first.camera_s, first.arrived_s)
+    def flush(self) -> Sequence[AccessUnit]:
+        """Return what the end of the stream completes."""
+        return (self._take(),) if self._slices else ()
+
+    def _enter(self, payload: bytes) -> None:
+        """Note what NAL units begin in a payload."""
+        for header in _headers(payload):
+            kind = self._kind_of(header)
+            self._in_slice = kind != "other"
+            self._slices += self._in_slice
+            self._key |= kind == "key"
+
+    def _take(self) -> AccessUnit:
+        unit = AccessUnit(b"".join(self._pieces), self._pts)
         self._reset()
         return unit
 
     def _reset(self) -> None:
         self._pieces = []
-        self._first = None
         self._bytes = self._slices = 0
         self._key = self._in_slice = False
 
@@ -135,8 +129,9 @@ class AccessUnits:
 class _Shape:
     """How this stream's sender cuts pictures: slices a picture and bytes a piece."""
 
-    def __init__(self) -> None:
+    def __init__(self, first_piece_extra: int) -> None:
         self.slices = 0
+        self._first_piece_extra = first_piece_extra
         self._piece = 0
         self._last_size = 0
         self._units = 0
@@ -148,17 +143,17 @@ class _Shape:
         """Whether the stream has kept to one shape for long enough."""
         return self._units >= _UNITS_TO_LEARN and self._keys >= _KEYS_TO_LEARN and not self._refuted
 
-    def see(self, payload: Payload) -> None:
-        """Check that all pieces of a NAL unit but its last have one size."""
-        size = len(payload.data)
-        if _starts_nal(payload):
-            self._last_size = size - _FIRST_PIECE_EXTRA
-            return
+    def piece_size(self, payload: bytes, *, starts: bool) -> int:
+        """Bytes of NAL unit in this piece; checks that all pieces of a NAL unit but its last have one size."""
+        if starts:
+            self._last_size = len(payload) - self._first_piece_extra
+            return self._last_size
         if not self._piece:
             self._piece = self._last_size
         elif self._last_size != self._piece:
             self._refuted = True
-        self._last_size = size
+        self._last_size = len(payload)
+        return self._last_size
 
     def learn(self, slices: int, *, key: bool) -> None:
         """Note a complete picture; another number of slices starts the learning anew."""
@@ -167,20 +162,13 @@ class _Shape:
         self._units += 1
         self._keys += key
 
-    def completes(self, slices: int, payload: Payload) -> bool:
-        """Whether this payload, in the picture's slice number `slices`, is the picture's last."""
-        if not self.known or slices != self.slices:
-            return False
-        size = len(payload.data) - (_FIRST_PIECE_EXTRA if _starts_nal(payload) else 0)
-        return not self._piece or size < self._piece
+    def completes(self, slices: int, size: int) -> bool:
+        """Whether a piece of this size, in the picture's slice number `slices`, is the picture's last."""
+        return slices == self.slices and self.known and (not self._piece or size < self._piece)
 
     def refute(self) -> None:
         """Never rely on the shape again."""
         self._refuted = True
-
-
-def _starts_nal(payload: Payload) -> bool:
-    return payload.data.startswith(START_CODE)
 
 
 def _headers(data: bytes) -> Iterator[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from framelane.config.schema import StreamConfig
     from framelane.core.clock import Clock
+    from framelane.core.frames import ClockName, Picture
     from framelane.telemetry.status import StreamStatus
 
 log = structlog.get_logger(__name__)
@@ -78,6 +80,7 @@ class CameraWorker(Worker):
         self._live = kind_of(self._url) in LIVE_KINDS
         self._wait = not self._live and not config.realtime
         self._backoff = Backoff(config.backoff.first_s, config.backoff.most_s)
+        self._details = StreamDetails()
         self._index = 0
 
     def run_once(self) -> None:
@@ -113,10 +116,9 @@ class CameraWorker(Worker):
 
     def _opened(self, source: Source) -> None:
         info = source.info
-        self._meter.stream_opened(info.width, info.height, info.codec, info.fps or 0.0)
-        self._status.opened(
-            StreamDetails(info.codec, info.width or None, info.height or None, info.fps, info.decoder)
-        )
+        size = info.width or None, info.height or None
+        self._show(StreamDetails(info.codec, *size, info.fps, info.decoder))
+        self._status.opened(self._details)
         self._each_consumer(lambda consumer: consumer.join(self._config.id))
 
     def _read(self, source: Source) -> None:
@@ -125,12 +127,16 @@ class CameraWorker(Worker):
         pacer = RealtimePacer(self._clock, self.stopping)
         started_s = self._clock.monotonic()
         while not self.stopping.is_set():
+            decoded = None
             for decoded in source.pictures():
                 if self.stopping.is_set():
                     return
                 self._take(decoded, timeline, limit, pacer)
                 if self._clock.monotonic() - started_s > _PROVEN_S:
                     self._backoff.reset()
+            if decoded is None:
+                # Not the end of a film, and in a loop it would be tried again without a pause.
+                raise SourceError("undecodable", "there is no picture in it that can be decoded")
             if not self._config.loop:
                 return
             timeline.restart()
@@ -143,18 +149,32 @@ class CameraWorker(Worker):
         self._meter.frame_decoded()
         if not self._live and not self._wait:
             pacer.wait(pts_s)
+        captured_at, clock = self._captured(decoded)
+        self._describe(decoded.picture, clock)
         self._status.frame_seen(self._clock.monotonic())
         if limit.due(pts_s):
-            self._offer(self._frame(decoded, pts_s))
+            self._offer(self._frame(decoded.picture, pts_s, captured_at, clock))
         else:
             self._meter.frame_dropped("fps")
 
-    def _frame(self, decoded: Decoded, pts_s: float) -> Frame:
+    def _captured(self, decoded: Decoded) -> tuple[float, ClockName]:
         if self._live:
-            captured_at, clock = capture_time(decoded.camera_s, decoded.arrived_s, self._config.clock)
-        else:
-            captured_at, clock = self._clock.wall(), "media"
-        picture = decoded.picture
+            return capture_time(decoded.camera_s, decoded.arrived_s, self._config.clock)
+        return self._clock.wall(), "media"
+
+    def _describe(self, picture: Picture, clock: ClockName) -> None:
+        """Show a size or clock that is new: cameras change their resolution without a word."""
+        details = self._details
+        if (details.width, details.height, details.clock) != (picture.width, picture.height, clock):
+            self._show(replace(details, width=picture.width, height=picture.height, clock=clock))
+            self._status.described(self._details)
+
+    def _show(self, details: StreamDetails) -> None:
+        self._details = details
+        size = details.width or 0, details.height or 0
+        self._meter.stream_opened(*size, details.codec or "", details.fps or 0.0)
+
+    def _frame(self, picture: Picture, pts_s: float, captured_at: float, clock: ClockName) -> Frame:
         info = FrameInfo(
             self._config.id,
             self._index,

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import struct
 from collections import OrderedDict
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import av
 from av import error as av_error
 
 from framelane.core.errors import SourceError
-from framelane.sources.access_units import NAL_KINDS, AccessUnits, Payload
+from framelane.sources.access_units import NAL_SYNTAXES, AccessUnit, AccessUnits
 from framelane.sources.faults import source_error
 from framelane.sources.source import LIVE_KINDS, Decoded, Kind, SourceInfo, SourceMeter, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from av.container import InputContainer
     from av.video.stream import VideoStream
@@ -49,6 +50,7 @@ class ContainerSource:
         self._decoded_any = False
         self._failed = 0
         self._arrivals: OrderedDict[int | None, tuple[float | None, float]] = OrderedDict()
+        began_s = clock.monotonic()
         try:
             self._container, self._units = _open(url, self._kind, options)
             self._stream = _video_stream(self._container)
@@ -56,11 +58,15 @@ class ContainerSource:
             self._stream.codec_context.skip_frame = _SKIP[options.skip]  # type: ignore[assignment] # by the table
         except (av_error.FFmpegError, OSError, ValueError) as error:
             self.close()
-            raise source_error(error) from None  # FFmpeg's own text holds the URL with its password
+            waited_s = clock.monotonic() - began_s
+            silent = self._kind in LIVE_KINDS and waited_s >= options.open_timeout_s
+            # FFmpeg's own text holds the URL with its password.
+            raise source_error(error, silent=silent) from None
         except SourceError:
             self.close()
             raise
-        self._time_base_s = float(self._stream.time_base or 0)
+        self._time_base = self._stream.time_base or Fraction(0)
+        self._time_base_s = float(self._time_base)
 
     def __enter__(self) -> ContainerSource:
         return self
@@ -122,30 +128,30 @@ class ContainerSource:
     def _access_units(self) -> Iterator[av.Packet[Any]]:
         """Packets for the decoder, each a whole access unit; an empty one at the end drains the decoder."""
         for packet in self._opened.demux(self._stream):
-            if self._units is None or not packet.size:
-                yield from self._packed(self._units.flush() if self._units else ())
-                self._note(Payload(b"", packet.pts, _camera_time(packet), self._clock.wall()), packet.size)
+            if packet.size:
+                self._note_arrival(packet)
+            if self._units is None:
                 yield packet
+            elif packet.size:
+                yield from map(self._packed, self._units.feed(bytes(packet), packet.pts))
             else:
-                payload = Payload(bytes(packet), packet.pts, _camera_time(packet), self._clock.wall())
-                yield from self._packed(self._units.feed(payload))
+                yield from map(self._packed, self._units.flush())
+                yield packet
 
-    def _packed(self, units: Iterable[Payload]) -> Iterator[av.Packet[Any]]:
-        for unit in units:
-            self._note(unit, len(unit.data))
-            packet: av.Packet[Any] = av.Packet(unit.data)
-            packet.pts = unit.pts
-            if self._stream.time_base is not None:
-                packet.time_base = self._stream.time_base
-            yield packet
-
-    def _note(self, unit: Payload, size: int) -> None:
-        if not size:
+    def _note_arrival(self, packet: av.Packet[Any]) -> None:
+        """Remember when a picture's first packet came, and when its camera says that it was captured."""
+        if packet.pts in self._arrivals and packet.pts is not None:
             return
         self._meter.frame_received()
-        self._arrivals.setdefault(unit.pts, (unit.camera_s, unit.arrived_s))
+        self._arrivals[packet.pts] = (_camera_time(packet), self._clock.wall())
         if len(self._arrivals) > _MOST_ARRIVALS:
             self._arrivals.popitem(last=False)
+
+    def _packed(self, unit: AccessUnit) -> av.Packet[Any]:
+        packet: av.Packet[Any] = av.Packet(unit.data)
+        packet.pts = unit.pts
+        packet.time_base = self._time_base
+        return packet
 
     def _decode(self, unit: av.Packet[Any]) -> Iterator[Decoded]:
         try:
@@ -171,9 +177,9 @@ class ContainerSource:
             raise SourceError("undecodable", f"{self._failed} frames in a row could not be decoded")
 
     def _decoded(self, frame: av.VideoFrame) -> Decoded:
-        camera_s, arrived_s = self._arrivals.pop(frame.pts, (None, self._clock.wall()))
+        arrival = self._arrivals.pop(frame.pts) if frame.pts in self._arrivals else (None, self._clock.wall())
         pts_s = None if frame.pts is None else frame.pts * self._time_base_s
-        return Decoded(frame, pts_s, camera_s, arrived_s)
+        return Decoded(frame, pts_s, *arrival)
 
 
 def _open(url: str, kind: Kind, options: StreamOptions) -> tuple[InputContainer, AccessUnits | None]:
@@ -182,9 +188,11 @@ def _open(url: str, kind: Kind, options: StreamOptions) -> tuple[InputContainer,
         return _open_with(url, kind, options, {}), None
     # Without a parser FFmpeg can't find what the session description doesn't say, so it need not look for long.
     container = _open_with(url, kind, options, {"fflags": "+noparse", "analyzeduration": "1"})
-    codec = container.streams.video[0].codec_context.name if container.streams.video else None
-    if codec in NAL_KINDS:
-        return container, AccessUnits(NAL_KINDS[codec])
+    # FFmpeg names the codec of a stream that it has no decoder for "none", and PyAV gives it no context.
+    context = container.streams.video[0].codec_context if container.streams.video else None
+    codec = None if context is None else context.name
+    if codec in NAL_SYNTAXES:
+        return container, AccessUnits(NAL_SYNTAXES[codec])
     if codec != "mjpeg":  # a JPEG is a packet of its own, other codecs need the parser
         container.close()
         container = _open_with(url, kind, options, {})
@@ -215,7 +223,8 @@ def _camera_time(packet: av.Packet[Any]) -> float | None:
 
     AVProducerReferenceTime (libavutil/defs.h) begins with an int64 of microseconds.
     """
-    if not packet.has_sidedata("prft"):
+    reference = packet.get_sidedata("prft")
+    if not reference:
         return None
-    wallclock_us: int = struct.unpack_from("q", bytes(packet.get_sidedata("prft")))[0]
+    wallclock_us: int = struct.unpack_from("q", bytes(reference))[0]
     return wallclock_us / 1e6

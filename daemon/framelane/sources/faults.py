@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from av import error as av_error
 
 from framelane.core.errors import SourceError
@@ -11,7 +13,8 @@ _MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
     (av_error.HTTPUnauthorizedError, "unauthorized", "the camera refuses the user name or password"),
     (av_error.HTTPForbiddenError, "forbidden", "the camera forbids this user the stream"),
     (av_error.HTTPNotFoundError, "not-found", "the server has no stream at this path"),
-    (av_error.HTTPError, "rejected", "the server rejects the request"),
+    (av_error.HTTPClientError, "rejected", "the server rejects the request"),
+    (av_error.HTTPError, "rejected", "the server fails to answer the request"),
     (
         av_error.DecoderNotFoundError,
         "codec",
@@ -40,12 +43,22 @@ _MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
 )
 
 
-def source_error(error: BaseException) -> SourceError:
+_NO_TRANSPORT = (
+    "the camera doesn't speak this transport; set the stream's `transport` to the other of tcp and udp"
+)
+
+
+def source_error(error: BaseException, *, silent: bool = False) -> SourceError:
     """The error to raise in place of one of PyAV's; FFmpeg's own words end the message, without the URL.
 
-    PyAV's text holds the URL with its password, so that only the errno's meaning is taken from it.
+    PyAV's text holds the URL with its password, so that only the errno's meaning is taken from it. Of a server that
+    accepts and never answers FFmpeg says that its data is invalid: `silent` says that the time to answer has passed.
     """
+    if silent and isinstance(error, av_error.InvalidDataError):
+        return SourceError("timeout", "the other side accepts the connection and does not answer")
     words = getattr(error, "strerror", None) or type(error).__name__
+    if isinstance(error, OSError) and error.errno == errno.EPROTONOSUPPORT:
+        return SourceError("transport", f"{_NO_TRANSPORT} ({words})")
     for kind, reason, meaning in _MEANINGS:
         if isinstance(error, kind):
             return SourceError(reason, f"{meaning} ({words})")

@@ -27,6 +27,7 @@ TICK_S = 0.5
 """Seconds between two calls of `StatusBoard.tick`; a stall must show within 2 x interval + 5 s."""
 
 _MOST_SILENCE_S = 4.0
+_SILENT_SHARE = 0.8  # of the read timeout, so that a stall shows before the connection is given up
 _UNKNOWN_INTERVAL_S = 1.0
 _NAMES_SHOWN = 5
 
@@ -53,7 +54,7 @@ class StreamStatus:
         self.current = StreamState(stream, "connecting", "starting", "not opened yet", board.clock.wall())
         self._board = board
         self._meter = meter
-        self._most_silence_s = min(read_timeout_s, _MOST_SILENCE_S)
+        self._most_silence_s = min(_SILENT_SHARE * read_timeout_s, _MOST_SILENCE_S)
         self._interval_s = 0.0
         self._last_s: float | None = None
         self._lost = False

@@ -1,0 +1,184 @@
+"""Access units from RTP payloads: whole, in order, and early once the sender's habits are known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from framelane.sources.access_units import NAL_SYNTAXES, START_CODE, AccessUnit, AccessUnits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+IDR, SLICE, SPS, SEI = b"\x65", b"\x41", b"\x67", b"\x06"
+HEVC_IDR, HEVC_SLICE, HEVC_VPS = b"\x26\x01", b"\x02\x01", b"\x40\x01"
+PIECE = 100  # bytes that this sender puts in a packet
+LEARNT = 60  # pictures, a key frame every tenth
+
+
+def nal(header: bytes, size: int = 20) -> bytes:
+    return START_CODE + header + b"\xaa" * (size - len(header))
+
+
+def fragments(header: bytes, size: int) -> list[bytes]:
+    """A NAL unit in pieces: FFmpeg makes the start code and the header of the first one."""
+    body = b"\xbb" * size
+    pieces = [body[at : at + PIECE] for at in range(0, size, PIECE)]
+    return [START_CODE + header + pieces[0], *pieces[1:]]
+
+
+def payloads(pictures: Iterable[Sequence[bytes]], first: int = 0) -> list[tuple[bytes, int | None]]:
+    return [(data, 100 * number) for number, picture in enumerate(pictures, first) for data in picture]
+
+
+def fed(units: AccessUnits, given: Iterable[tuple[bytes, int | None]]) -> list[AccessUnit]:
+    return [unit for data, pts in given for unit in units.feed(data, pts)]
+
+
+def gop(key: Sequence[bytes], other: Sequence[bytes], count: int = LEARNT) -> list[Sequence[bytes]]:
+    return [key if number % 10 == 0 else other for number in range(count)]
+
+
+def late(units: AccessUnits, given: Iterable[tuple[bytes, int | None]]) -> list[int]:
+    """For each unit: 0 if it came with a payload of its own, 1 if the next picture had to begin first."""
+    return [int(unit.pts != pts) for data, pts in given for unit in units.feed(data, pts)]
+
+
+def taught(pictures: Iterable[Sequence[bytes]], codec: str = "h264") -> AccessUnits:
+    units = AccessUnits(NAL_SYNTAXES[codec])
+    fed(units, payloads(pictures))
+    return units
+
+
+ONE = ([nal(SPS), nal(IDR)], [nal(SLICE)])
+FOUR = ([nal(SPS), *[nal(IDR)] * 4], [nal(SLICE)] * 4)
+PIECES = ([nal(SPS), *fragments(IDR, 950)], fragments(SLICE, 250))
+EXACT_ONCE = ([nal(SPS), *fragments(IDR, 930)], fragments(SLICE, 210))
+FOUR_PIECES = ([nal(SPS), *fragments(IDR, 950) * 2], fragments(SLICE, 130) * 2)
+AGGREGATED = ([nal(SPS) + nal(SEI) + nal(IDR) * 2], [nal(SLICE) + nal(SLICE)])
+HEVC = ([nal(HEVC_VPS), *fragments(HEVC_IDR, 250)], fragments(HEVC_SLICE, 150))
+SHAPES = {
+    "one slice": ("h264", ONE),
+    "four slices": ("h264", FOUR),
+    "pieces": ("h264", PIECES),
+    "two slices in pieces": ("h264", FOUR_PIECES),
+    "aggregated": ("h264", AGGREGATED),
+    "hevc": ("hevc", HEVC),
+}
+
+
+@pytest.mark.parametrize(("codec", "pictures"), SHAPES.values(), ids=SHAPES.keys())
+def test_feed_gives_whole_units_in_order(
+    codec: str, pictures: tuple[Sequence[bytes], Sequence[bytes]]
+) -> None:
+    units = AccessUnits(NAL_SYNTAXES[codec])
+    given = gop(*pictures, count=3 * LEARNT)
+    found = fed(units, payloads(given)) + list(units.flush())
+    assert [unit.data for unit in found] == [b"".join(picture) for picture in given]
+    assert [unit.pts for unit in found] == [100 * number for number in range(len(given))]
+
+
+@pytest.mark.parametrize(("codec", "pictures"), SHAPES.values(), ids=SHAPES.keys())
+def test_feed_gives_a_unit_with_its_own_last_payload_when_it_has_learnt(
+    codec: str, pictures: tuple[Sequence[bytes], Sequence[bytes]]
+) -> None:
+    units = AccessUnits(NAL_SYNTAXES[codec])
+    lateness = late(units, payloads(gop(*pictures, count=100)))
+    assert lateness == [1] * 50 + [0] * 49 or lateness == [1] * 50 + [0] * 50
+    assert units.early
+
+
+def test_feed_waits_for_the_next_unit_when_it_has_seen_too_few_key_frames() -> None:
+    units = AccessUnits(NAL_SYNTAXES["h264"])
+    assert set(late(units, payloads([ONE[0], *[ONE[1]] * 200]))) == {1}
+    assert not units.early
+
+
+def test_feed_is_a_unit_late_when_the_last_piece_is_a_full_one() -> None:
+    """It can't be told from a piece in the middle: the next unit ends it, and nothing is lost."""
+    units = taught(gop(*PIECES))
+    full, short = fragments(SLICE, 3 * PIECE), fragments(SLICE, 250)
+    given = payloads([full, short, short], first=LEARNT)
+    assert late(units, given) == [1, 0, 0]
+    assert units.early
+
+
+def test_feed_never_trusts_again_when_a_picture_has_more_slices_than_the_others() -> None:
+    units = taught(gop(*ONE))
+    assert units.early
+    fed(units, payloads([[nal(SLICE)] * 2], first=LEARNT))
+    assert not units.early
+    assert set(late(units, payloads(gop(*ONE, count=200), first=LEARNT + 1))) == {1}
+
+
+def test_feed_never_trusts_again_when_pieces_have_different_sizes() -> None:
+    units = taught(gop(*PIECES))
+    odd = [START_CODE + SLICE + b"\xbb" * PIECE, b"\xbb" * 70, b"\xbb" * PIECE]
+    given = [*payloads([odd], first=LEARNT), *payloads(gop(*PIECES, count=100), first=LEARNT + 1)]
+    found = fed(units, given)
+    assert not units.early
+    assert b"".join(unit.data for unit in found).startswith(b"".join(odd))
+
+
+def test_feed_learns_anew_when_the_encoder_changes_its_slices() -> None:
+    units = taught(gop(*FOUR))
+    assert units.early
+    lateness = late(units, payloads(gop(*ONE, count=150), first=LEARNT))
+    assert lateness[0] == 1
+    assert lateness[-1] == 0
+    assert units.early
+
+
+def test_feed_keeps_what_comes_before_the_first_slice_when_times_differ() -> None:
+    """Some cameras stamp parameter sets apart from the key frame that needs them."""
+    units = AccessUnits(NAL_SYNTAXES["h264"])
+    given = [(nal(SPS), 50), *payloads([[nal(IDR)], [nal(SLICE)]], first=1)]
+    found = fed(units, given)
+    assert [(unit.data, unit.pts) for unit in found] == [(nal(SPS) + nal(IDR), 100)]
+
+
+def test_feed_keeps_units_apart_when_times_lack() -> None:
+    units = AccessUnits(NAL_SYNTAXES["h264"])
+    given = [(nal(IDR), None), *payloads([[nal(SLICE)], [nal(SLICE)]], first=1)]
+    found = fed(units, given)
+    assert [unit.pts for unit in found] == [None, 100]
+
+
+def test_feed_gives_up_a_unit_when_it_grows_without_end() -> None:
+    units = AccessUnits(NAL_SYNTAXES["h264"])
+    piece = b"\xbb" * (1 << 20)
+    units.feed(nal(IDR), 0)
+    for _ in range(17):
+        units.feed(piece, 0)
+    assert list(units.flush()) == []
+
+
+def test_flush_gives_nothing_when_no_slice_came() -> None:
+    units = AccessUnits(NAL_SYNTAXES["h264"])
+    assert list(units.feed(nal(SPS), 0)) == []
+    assert list(units.flush()) == []
+
+
+@pytest.mark.parametrize(
+    ("codec", "header", "expected"),
+    [
+        ("h264", 0x65, "key"),
+        ("h264", 0x41, "slice"),
+        ("h264", 0x01, "slice"),
+        ("h264", 0x67, "other"),
+        ("h264", 0x68, "other"),
+        ("h264", 0x06, "other"),
+        ("h264", 0x09, "other"),
+        ("hevc", 0x26, "key"),
+        ("hevc", 0x2A, "key"),
+        ("hevc", 0x02, "slice"),
+        ("hevc", 0x00, "slice"),
+        ("hevc", 0x40, "other"),
+        ("hevc", 0x42, "other"),
+        ("hevc", 0x44, "other"),
+        ("hevc", 0x4E, "other"),
+    ],
+)
+def test_kind_is_read_from_the_first_byte(codec: str, header: int, expected: str) -> None:
+    assert NAL_SYNTAXES[codec].kind_of(header) == expected

@@ -1,0 +1,142 @@
+"""The life of the process, with the app faked: signals, readiness, end of files, failure to start."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from framelane import service as service_module
+from framelane.config.load import parse_config
+from framelane.core.errors import ModelError
+from framelane.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Make = Callable[..., Service]
+
+
+class FakeApp:
+    """Notes what is asked of it."""
+
+    def __init__(self, _config: object) -> None:
+        self.calls: list[Any] = []
+        self.ended = False
+        self.on_start: Callable[[], None] = lambda: None
+
+    def start(self) -> None:
+        self.calls.append("start")
+        self.on_start()
+
+    def stop(self, timeout_s: float) -> None:
+        self.calls.append(("stop", timeout_s))
+
+
+@pytest.fixture
+def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Make]:
+    """Makes a Service around a FakeApp; signals are the process's own again afterwards."""
+    monkeypatch.setattr(service_module, "App", FakeApp)
+    monkeypatch.setattr(service_module, "_LOOK_S", 0.01)
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    (tmp_path / "m.onnx").touch()
+
+    def service(node: str = "{shutdown_s: 7}") -> Service:
+        text = f"""
+node: {node}
+jsonl: {{path: "-"}}
+models: {{m: {{path: m.onnx}}}}
+streams: [{{id: cam, url: "rtsp://127.0.0.1/x"}}]
+"""
+        return Service(parse_config(text, tmp_path, {}))
+
+    yield service
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def fake(service: Service) -> FakeApp:
+    app = service.app
+    assert isinstance(app, FakeApp)
+    return app
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_run_stops_the_app_when_a_signal_comes(make: Make, number: signal.Signals) -> None:
+    service = make()
+    fake(service).on_start = lambda: os.kill(os.getpid(), number)
+    service.run()
+    assert fake(service).calls == ["start", ("stop", 7.0)]
+
+
+def test_second_signal_ends_the_process_at_once(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    service = make()
+
+    def interrupt_twice() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert codes == []
+        os.kill(os.getpid(), signal.SIGINT)
+
+    fake(service).on_start = interrupt_twice
+    service.run()
+    assert codes == [128 + signal.SIGINT]
+
+
+def test_run_ends_when_every_stream_has_ended_and_that_is_asked_for(make: Make) -> None:
+    service = make("{exit_when_ended: true}")
+    fake(service).ended = True
+    service.run()
+    assert fake(service).calls == ["start", ("stop", 8.0)]
+
+
+def test_run_goes_on_when_every_stream_has_ended_and_that_is_not_asked_for(make: Make) -> None:
+    service = make()
+    fake(service).ended = True
+    thread = threading.Timer(0.1, service.stopping.set)  # ten looks later
+    thread.start()
+    service.run()
+    assert service.stopping.is_set()
+
+
+def test_run_stops_what_had_started_when_the_start_fails(make: Make) -> None:
+    service = make()
+
+    def fail() -> None:
+        raise ModelError("m.onnx is not an ONNX model")
+
+    fake(service).on_start = fail
+    with pytest.raises(ModelError):
+        service.run()
+    assert fake(service).calls == ["start", ("stop", 7.0)]
+
+
+def test_systemd_hears_ready_after_the_start_and_stopping_before_the_stop(
+    make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    service = make()
+    app = fake(service)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        heard: list[bytes] = []
+
+        def hear() -> None:
+            systemd.settimeout(0)
+            with pytest.raises(BlockingIOError):
+                systemd.recv(64)
+            systemd.settimeout(10)
+            service.stopping.set()
+
+        app.on_start = hear
+        app.stop = lambda timeout_s: heard.extend([systemd.recv(64), systemd.recv(64)])  # type: ignore[method-assign]
+        service.run()
+    assert heard == [b"READY=1", b"STOPPING=1"]
