@@ -16,6 +16,7 @@ import typer
 
 from framelane import __version__
 from framelane.core.errors import ConfigError, Finding, FramelaneError, ModelError
+from framelane.core.hugepages import use_huge_pages
 
 if TYPE_CHECKING:
     from framelane.config.schema import Config
@@ -164,6 +165,8 @@ def bench_pipeline(
 
 def main() -> None:
     """Run the command; errors meant for operators end it with their message and exit code."""
+    if sys.argv[1:2] == ["run"]:
+        use_huge_pages()
     try:
         cli()
     except FramelaneError as error:
