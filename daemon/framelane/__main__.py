@@ -1,5 +1,5 @@
 """`python -m framelane`: the same as the `framelane` command."""
 
-from framelane.cli import main
+from framelane.cli import entry
 
-main()
+entry()
