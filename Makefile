@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STREAMS ?= 4
+MINUTES ?= 30
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
 
-.PHONY: demo test check format bench install clean
+.PHONY: demo test check format bench soak install clean
 
 install: $(VENV)/.installed
 
@@ -35,6 +36,10 @@ format: install
 
 bench: install
 	$(BIN)/python scripts/bench_pipeline.py
+
+soak: install
+	$(BIN)/python scripts/soak_memory.py --minutes $(MINUTES)
+	$(BIN)/python scripts/soak_reconnects.py --reconnects 200
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

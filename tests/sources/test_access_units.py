@@ -121,6 +121,16 @@ def test_feed_never_trusts_again_when_pieces_have_different_sizes() -> None:
     assert b"".join(unit.data for unit in found).startswith(b"".join(odd))
 
 
+def test_feed_learns_anew_when_a_first_piece_was_lost() -> None:
+    units = taught(gop(*PIECES))
+    key = fragments(IDR, 950)
+    given = [*payloads([key[1:]], first=LEARNT), *payloads(gop(*PIECES, count=150), first=LEARNT + 1)]
+    lateness = late(units, given)
+    assert lateness[1] == 1
+    assert lateness[-1] == 0
+    assert units.early
+
+
 def test_feed_learns_anew_when_the_encoder_changes_its_slices() -> None:
     units = taught(gop(*FOUR))
     assert units.early

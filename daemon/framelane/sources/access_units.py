@@ -144,14 +144,17 @@ class _Shape:
         return self._units >= _UNITS_TO_LEARN and self._keys >= _KEYS_TO_LEARN and not self._refuted
 
     def piece_size(self, payload: bytes, *, starts: bool) -> int:
-        """Bytes of NAL unit in this piece; checks that all pieces of a NAL unit but its last have one size."""
+        """Bytes of NAL unit in this piece; checks that all pieces of a NAL unit but its last have one size.
+
+        Another size starts the learning anew: it may be the sender's habit, or a packet lost on the way.
+        """
         if starts:
             self._last_size = len(payload) - self._first_piece_extra
             return self._last_size
         if not self._piece:
             self._piece = self._last_size
         elif self._last_size != self._piece:
-            self._refuted = True
+            self._piece = self._units = self._keys = 0
         self._last_size = len(payload)
         return self._last_size
 
