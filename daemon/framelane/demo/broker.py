@@ -14,6 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from framelane.core.errors import FramelaneError
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -44,7 +46,7 @@ dynamic_filters = true
 """
 
 
-class BrokerError(RuntimeError):
+class BrokerError(FramelaneError):
     """The embedded broker cannot start."""
 
 

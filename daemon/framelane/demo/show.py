@@ -60,34 +60,39 @@ def run_demo(options: DemoOptions) -> None:
     """
     folder = _cache_folder()
     console = Console(stderr=options.as_json)
-    console.print("drawing the cameras' clips (once) ...", style="dim")
-    clips = ensure_clips(folder, min(options.streams, DIFFERENT_CLIPS))
-    cameras = [
-        CameraSpec(f"cam{number:02d}", clips[number % len(clips)], phase_s=number // len(clips) * _PHASE_S)
-        for number in range(options.streams)
-    ]
     with ExitStack() as stack:
         log_file = stack.enter_context((folder / "demo.log").open("w", encoding="utf-8"))
         setup(stream=log_file)
         broker = stack.enter_context(EmbeddedBroker())
-        server = stack.enter_context(RtspServer(cameras))
+        console.print("drawing the cameras' clips (once) ...", style="dim")
+        server = stack.enter_context(RtspServer(_cameras(folder, options.streams)))
         config_file = folder / "demo.yaml"
-        urls = {camera.path: server.url(camera.path) for camera in cameras}
-        config_file.write_text(_config_text(broker.url, urls), encoding="utf-8")
+        config_file.write_text(_config_text(broker.url, server, options.streams), encoding="utf-8")
         service = Service(load_config(config_file, os.environ))
         watcher = Watcher(broker.port, "framelane/demo/streams/+/detections")
         watcher.start()
         stack.callback(watcher.stop)
         if not options.as_json:
-            footer = _footer(broker.port, config_file, log_file.name)
-            table = LiveTable(service.app, watcher, footer, console)
+            table = LiveTable(service.app, watcher, _footer(broker.port, config_file, log_file.name), console)
             table.start()
             stack.callback(_put_away, table, options.picture)
         _run_for(service, options.seconds)
         if options.as_json:
-            sys.stdout.write(
-                orjson.dumps(_summary(service.app, watcher), option=orjson.OPT_INDENT_2).decode() + "\n"
-            )
+            summary = orjson.dumps(_summary(service.app, watcher), option=orjson.OPT_INDENT_2)
+            sys.stdout.write(f"{summary.decode()}\n")
+
+
+def _cameras(folder: Path, count: int) -> list[CameraSpec]:
+    """Cameras that share a few clips, each at another moment of its own."""
+    clips = ensure_clips(folder, min(count, DIFFERENT_CLIPS))
+    return [
+        CameraSpec(_name(number), clips[number % len(clips)], phase_s=number // len(clips) * _PHASE_S)
+        for number in range(count)
+    ]
+
+
+def _name(number: int) -> str:
+    return f"cam{number:02d}"
 
 
 def _run_for(service: Service, seconds: float) -> None:
@@ -115,14 +120,14 @@ def _cache_folder() -> Path:
     return folder
 
 
-def _config_text(broker_url: str, urls: dict[str, str]) -> str:
+def _config_text(broker_url: str, server: RtspServer, count: int) -> str:
     """The YAML that the daemon runs; kept, so that a user can read it and run it again."""
     model = files("framelane.demo") / "assets" / "framelane-demo.onnx"
     config = {
         "node": {"id": "demo", "shutdown_s": 3},
         "mqtt": {"url": broker_url},
         "models": {"street": {"path": str(model), "confidence": 0.4}},
-        "streams": [{"id": name, "url": url} for name, url in urls.items()],
+        "streams": [{"id": name, "url": server.url(name)} for name in map(_name, range(count))],
     }
     return yaml.safe_dump(config, sort_keys=False)
 
