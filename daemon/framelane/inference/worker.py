@@ -142,6 +142,11 @@ class _Slot(Worker):
                 self._give_up(batch)
             self._owner.in_order.complete(batch.number, results)
 
+    def failed(self, error: Exception) -> float:
+        """Log it, and go on at once: the next batch may be another camera's."""
+        log.error("inference_failed", model=self._model.info.name, error=str(error), exc_info=error)
+        return 0.0
+
     def _infer(self, batch: Batch) -> list[Result]:
         start_s = time.perf_counter()
         tensor, letterboxes = self._preprocess([cast("VideoFrame", frame.picture) for frame in batch.frames])
