@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @pytest.mark.e2e
 def test_demo_publishes_what_its_cameras_show_when_run_by_a_script(tmp_path: Path) -> None:
-    pytest.importorskip("iotcore", reason="the embedded broker is not installed: pip install 'framelane[demo]'")
+    pytest.importorskip(
+        "iotcore", reason="the embedded broker is not installed: pip install 'framelane[demo]'"
+    )
     picture = tmp_path / "demo.svg"
     command = [sys.executable, "-m", "framelane", "demo", "--streams", "2", "--seconds", "8", "--json"]
     done = subprocess.run(
