@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 ClockName = Literal["rtcp", "receive", "media"]
@@ -78,11 +77,6 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.confidence)
-
-    @staticmethod
-    def empty() -> Detections:
-        """No objects."""
-        return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
 
     def select(self, keep: NDArray[np.bool_] | NDArray[np.intp]) -> Detections:
         """Those rows that `keep` names, by mask or by index."""

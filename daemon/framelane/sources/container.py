@@ -12,7 +12,7 @@ from av import error as av_error
 
 from framelane.core.errors import SourceError
 from framelane.sources.access_units import NAL_SYNTAXES, AccessUnit, AccessUnits
-from framelane.sources.faults import source_error
+from framelane.sources.faults import NO_DECODER, source_error
 from framelane.sources.source import LIVE_KINDS, Decoded, Kind, SourceInfo, SourceMeter, kind_of
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def _video_stream(container: InputContainer) -> VideoStream:
         raise SourceError("no-video", "there is no video in it")
     stream = container.streams.video[0]
     if stream.codec_context is None:
-        raise SourceError("codec", "no decoder for the stream's codec; set the camera to H.264 or H.265")
+        raise SourceError("codec", NO_DECODER)
     return stream
 
 

@@ -8,6 +8,8 @@ from av import error as av_error
 
 from framelane.core.errors import SourceError
 
+NO_DECODER = "no decoder for the stream's codec; set the camera to H.264 or H.265"
+
 # First match wins, so the narrower type comes first.
 _MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
     (av_error.HTTPUnauthorizedError, "unauthorized", "the camera refuses the user name or password"),
@@ -18,7 +20,7 @@ _MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
     (
         av_error.DecoderNotFoundError,
         "codec",
-        "no decoder for the stream's codec; set the camera to H.264 or H.265",
+        NO_DECODER,
     ),
     (av_error.ProtocolNotFoundError, "protocol", "FFmpeg knows no such protocol; check the URL's scheme"),
     (av_error.ConnectionRefusedError, "refused", "nothing listens at this address; check host and port"),
