@@ -13,6 +13,7 @@ import yaml
 from framelane.config.schema import (
     BackoffConfig,
     Config,
+    EngineConfig,
     HttpConfig,
     JsonlConfig,
     LogConfig,
@@ -50,6 +51,7 @@ SECTIONS: tuple[tuple[type[BaseModel], KeyPath, str], ...] = (
     (HttpConfig, ("http",), "http"),
     (PublishConfig, ("publish",), "publish"),
     (ModelConfig, ("models", "*"), "models.&lt;name&gt;"),
+    (EngineConfig, ("models", "*", "engine"), "models.&lt;name&gt;.engine"),
     (StreamOptions, ("defaults",), "defaults, streams[]"),
     (BackoffConfig, ("defaults", "backoff"), "defaults.backoff, streams[].backoff"),
     (StreamConfig, ("streams", 0), "streams[]"),

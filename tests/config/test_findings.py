@@ -92,7 +92,7 @@ def source(url: str) -> str:
             "streams[0].fps: expected a number above 0 and at most 1000, or null; got what `${FPS}` holds"]),
         ({"streams": stream("enabled: maybe")}, ["streams[0].enabled: expected `true` or `false`; got `maybe`"]),
         ({"streams": stream("enabled: ")}, ["streams[0].enabled: expected `true` or `false`; got nothing"]),
-        ({"streams": stream("decode: gpu")}, ["streams[0].decode: expected `auto` or `cpu`; got `gpu`"]),
+        ({"streams": stream("decode: gpu")}, ["streams[0].decode: expected `auto`, `nvdec` or `cpu`; got `gpu`"]),
         ({"streams": stream("classes: person")}, [
             "streams[0].classes: expected a list of texts, at least one, or null; got `person`"]),
         ({"streams": stream("classes: []")}, [

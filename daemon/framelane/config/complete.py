@@ -74,7 +74,12 @@ def _complete_stream(
 
 
 def _complete_model(model: ModelConfig, base_dir: Path) -> ModelConfig:
-    update = _absolute(base_dir, path=model.path)
+    engine = model.engine
+    files = _absolute(base_dir, folder=engine.folder, calibration=engine.calibration)
+    update: dict[str, object] = {
+        **_absolute(base_dir, path=model.path),
+        "engine": engine.model_copy(update=files),
+    }
     if isinstance(model.labels, str) and model.labels not in BUILT_IN_LABELS:
         update |= _absolute(base_dir, labels=model.labels)
     return model.model_copy(update=update)

@@ -44,6 +44,7 @@ Text = Annotated[str, Field(min_length=1)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Unit = Annotated[float, Field(ge=0, le=1)]
 QueueLength = Annotated[int, Field(ge=1, le=1_000_000)]
+Size = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8} ?([KMG]i?B)?$")]
 Side = Annotated[int, Field(ge=32, le=4096)]
 NameOrNames = Annotated[
     Annotated[Text, Tag("<one>")] | Annotated[list[Text], Field(min_length=1), Tag("<list>")],
@@ -183,30 +184,57 @@ class PublishConfig(Section):
     )
 
 
+class EngineConfig(Section):
+    """The TensorRT engine made of a model's file."""
+
+    build: Literal["auto", "never"] = Field(
+        default="auto",
+        description="`auto` builds an engine that is missing or doesn't fit this GPU; `never` refuses to start.",
+    )
+    folder: Text = Field(
+        default="engines", description="Where engines, their .json sidecars and the timing cache are kept."
+    )
+    workspace: Size = Field(default="4GiB", description="Most GPU memory that the builder may try out.")
+    min_batch: Annotated[int, Field(ge=1, le=256)] = Field(
+        default=1, description="Smallest batch of the engine's profile; smaller ones are padded to it."
+    )
+    calibration: Text | None = Field(
+        default=None,
+        description="Folder with at least 128 of your own pictures; needed for `precision: int8`.",
+    )
+    level: Annotated[int, Field(ge=0, le=5)] | None = Field(
+        default=None, description="Builder's optimisation level (TensorRT 8.6 and newer); its own by default."
+    )
+
+
 class ModelConfig(Section):
     """One detection model."""
 
     path: Text = Field(
         description="ONNX file; relative paths start at the YAML file.", examples=["models/yolox_nano.onnx"]
     )
-    backend: Literal["auto", "onnxruntime"] = Field(
+    backend: Literal["auto", "tensorrt", "onnxruntime"] = Field(
         default="auto", description="What runs the model; `auto` takes the fastest one present."
     )
-    precision: Literal["auto", "fp32", "fp16"] = Field(
+    precision: Literal["auto", "fp32", "fp16", "int8"] = Field(
         default="auto",
-        description="Precision asked of backends that convert; ONNX Runtime runs the file as it is.",
+        description="Precision of the TensorRT engine; `auto` is fp16. ONNX Runtime runs the file as it is.",
+    )
+    engine: EngineConfig = Field(
+        default_factory=EngineConfig, description="The TensorRT engine; ONNX Runtime has no use for it."
     )
     head: Literal["auto", "yolox", "yolox-decoded", "yolov5", "yolov8", "end2end"] = Field(
         default="auto", description="Layout of the output; `auto` reads metadata and shapes."
     )
     batch: Annotated[int, Field(ge=0, le=256)] = Field(
-        default=0, description="Most frames in one inference; 0 for what suits the backend: 1 on a CPU."
+        default=0,
+        description="Most frames in one inference; 0 for what suits the backend: 1 on a CPU, 16 on a GPU.",
     )
     linger_ms: Annotated[float, Field(ge=0, le=1000)] = Field(
         default=10.0, description="Milliseconds an incomplete batch waits for more frames."
     )
     slots: Annotated[int, Field(ge=0, le=64)] = Field(
-        default=0, description="Batches in flight at once; 0 for one a CPU core."
+        default=0, description="Batches in flight at once; 0 for one a CPU core, or 2 on a GPU."
     )
     size: Annotated[list[Side], Field(min_length=2, max_length=2)] | None = Field(
         default=None, description="Input [width, height] in pixels, where the file leaves it open."
@@ -248,8 +276,13 @@ class StreamOptions(Section):
         default=None,
         description="Least confidence, for all labels or by label; the model's by default.",
     )
-    decode: Literal["auto", "cpu"] = Field(
-        default="auto", description="Which decoder; `auto` takes the fastest one present."
+    crop: Annotated[list[Unit], Field(min_length=4, max_length=4)] | None = Field(
+        default=None,
+        description="Part of the picture that goes to inference: [left, top, right, bottom], from 0 to 1.",
+    )
+    decode: Literal["auto", "nvdec", "cpu"] = Field(
+        default="auto",
+        description="Which decoder; `auto` takes NVDEC for models on a GPU. What NVDEC refuses goes to the CPU.",
     )
     skip: Literal["none", "nonref", "nonkey"] = Field(
         default="none",
@@ -307,6 +340,13 @@ class Config(Section):
     )
     models: Annotated[dict[Identifier, ModelConfig], Field(min_length=1)] = Field(
         description="Models by name."
+    )
+    gpus: Annotated[list[Annotated[int, Field(ge=0, le=63)]], Field(min_length=1)] = Field(
+        default=[0],
+        description="GPUs to use, by number as nvidia-smi lists them; streams are divided among them.",
+    )
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=1, description="Processes a GPU (or, without one, in all); streams are divided among them."
     )
     defaults: StreamOptions = Field(
         default_factory=StreamOptions, description="Options of all streams that don't say otherwise."
