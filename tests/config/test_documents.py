@@ -67,6 +67,7 @@ def test_example_equals_the_defaults_of_the_code(with_model: Path) -> None:
         "mqtt.url": "mqtt://127.0.0.1:1883",
         "jsonl.path": "-",
         "models.yolox.path": str(with_model / "models/yolox_nano.onnx"),
+        "models.yolox.engine.folder": str(with_model / "engines"),
         "streams[0].id": "lobby",
         "streams[0].url": "rtsp://127.0.0.1:8554/lobby",
         "streams[0].model": "yolox",
