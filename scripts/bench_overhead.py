@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from framelane.bench.daemon_run import DaemonRun, Window, measure_daemon
 from framelane.bench.decode import DecodeBench, bench_decode
+from framelane.bench.decode_source import Decoding
 from framelane.bench.errors import BenchError
 from framelane.bench.figures import Spread
 from framelane.bench.host import Host, describe_host
@@ -102,7 +103,7 @@ def measure(arguments: Namespace) -> OverheadReport:
         rounds = []
         for index in range(arguments.rounds):
             say(f"round {index + 1} of {arguments.rounds}: FFmpeg alone, the daemon ...")
-            decode = in_child(bench_decode, urls, seconds=arguments.seconds, parser="ffmpeg")
+            decode = in_child(bench_decode, urls, seconds=arguments.seconds, decoding=Decoding("ffmpeg"))
             run = measure_daemon(site.daemon(model, urls), site.subscriber, [cameras, site.broker], window)
             refuse_overload(run)
             rounds.append(Round(decode, run))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from framelane.bench.daemon_run import DaemonRun, Window, measure_daemon
 from framelane.bench.decode import DecodeBench, bench_decode
+from framelane.bench.decode_source import Decoding
 from framelane.bench.engine import EngineBench, EngineFigures, bench_engine, bench_shapes, finalists
 from framelane.bench.figures import Percentiles, Spread, ideal_fps
 from framelane.bench.host import Host, describe_host
@@ -195,7 +196,9 @@ def measure(arguments: Namespace) -> PipelineReport:
         rounds = []
         for index in range(arguments.rounds):
             say(f"round {index + 1} of {arguments.rounds}: FFmpeg alone, ONNX Runtime alone, the daemon ...")
-            decode = in_child(bench_decode, urls, seconds=arguments.alone_seconds, parser="ffmpeg")
+            decode = in_child(
+                bench_decode, urls, seconds=arguments.alone_seconds, decoding=Decoding("ffmpeg")
+            )
             engine = in_child(bench_shapes, str(arguments.model), shapes, arguments.alone_seconds)
             daemon = site.daemon(model_section(arguments), urls)
             run = measure_daemon(daemon, site.subscriber, [cameras, site.broker], window)

@@ -16,9 +16,9 @@ import av
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from framelane.config.schema import ModelConfig
+from framelane.config.schema import EngineConfig, ModelConfig
+from framelane.inference.cuda.site import CudaSite
 from framelane.inference.model import load_model
-from framelane.inference.preprocess import Preprocessor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,16 +50,17 @@ def evaluate(
     config: ModelConfig, images: Path, annotations: Path | None = None, limit: int | None = None
 ) -> CocoScore:
     """Score a model on a folder of pictures with COCO annotations (`annotations.json` in it by default)."""
-    model = load_model("eval", config)
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(annotations or images / "annotations.json"))
     # Some copies of the annotations write names with underscores.
     category = {entry["name"].replace("_", " "): entry["id"] for entry in truth.dataset["categories"]}
     ids = sorted(truth.imgs)[:limit]
     paths = [images / truth.imgs[image]["file_name"] for image in ids]
-    start_s = time.perf_counter()
-    found = list(detect_all(model, paths, config.batch))
-    wall_s = time.perf_counter() - start_s
+    closing = contextlib.closing
+    with closing(CudaSite()) as site, closing(load_model("eval", config, site)) as model:
+        start_s = time.perf_counter()
+        found = list(detect_all(model, paths, config.batch or model.backend.best_batch))
+        wall_s = time.perf_counter() - start_s
     rows = [
         row
         for image, detections in zip(ids, found, strict=True)
@@ -76,12 +77,13 @@ def evaluate(
 
 def detect_all(model: Model, paths: Sequence[Path], batch: int) -> Iterator[Detections]:
     """Detections of each picture, in order, at the model's own thresholds."""
-    preprocess = Preprocessor(model.input, batch)
     everything = model.filter()
-    for start in range(0, len(paths), batch):
-        pictures = [_decode(path) for path in paths[start : start + batch]]
-        tensor, letterboxes = preprocess(pictures)
-        yield from model.detect(tensor, letterboxes, [everything] * len(pictures))
+    with contextlib.closing(model.runner(batch)) as runner:
+        runner.open()
+        for start in range(0, len(paths), batch):
+            pictures = [_decode(path) for path in paths[start : start + batch]]
+            count = len(pictures)
+            yield from runner.detect(pictures, [everything] * count, [None] * count).detections
 
 
 def _decode(path: Path) -> av.VideoFrame:
@@ -117,7 +119,11 @@ def main() -> int:
     parser.add_argument("--confidence", type=float, default=0.01)
     parser.add_argument("--iou", type=float, default=0.65)
     parser.add_argument("--max-det", type=int, default=300)
-    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=0, help="0 for what suits the backend")
+    parser.add_argument("--backend", choices=["onnxruntime", "tensorrt"], default="onnxruntime")
+    parser.add_argument("--precision", choices=["fp32", "fp16", "int8"], default="fp16", help="of the engine")
+    parser.add_argument("--engine-folder", default="engines", help="where engines are kept")
+    parser.add_argument("--calibration", help="folder of pictures to make an INT8 engine with")
     parser.add_argument("--limit", type=int, help="only the first so many pictures")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
@@ -129,6 +135,10 @@ def main() -> int:
         iou=args.iou,
         max_det=args.max_det,
         batch=args.batch,
+        backend=args.backend,
+        precision=args.precision,
+        engine=EngineConfig(folder=args.engine_folder, calibration=args.calibration),
+        slots=1,
     )
     score = evaluate(config, args.images, args.annotations, args.limit)
     if args.json:

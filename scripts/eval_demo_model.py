@@ -29,7 +29,6 @@ from framelane.config.schema import ModelConfig
 from framelane.demo.clips import write_clip
 from framelane.demo.scene import CLASS_NAMES, HELD_OUT_SEEDS, Scene
 from framelane.inference.model import load_model
-from framelane.inference.preprocess import Preprocessor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,12 +47,13 @@ class Detector:
 
     def __init__(self, path: Path) -> None:
         self._model = load_model("demo", ModelConfig(path=str(path), iou=NMS_IOU))
-        self._preprocess = Preprocessor(self._model.input, 1)
+        self._runner = self._model.runner(1)
+        self._runner.open()
 
     def __call__(self, picture: av.VideoFrame, threshold: float) -> Detections:
         """What it finds in one picture, at one threshold for all classes."""
-        tensor, letterboxes = self._preprocess([picture])
-        return self._model.detect(tensor, letterboxes, [self._model.filter(confidence=threshold)])[0]
+        wanted = self._model.filter(confidence=threshold)
+        return self._runner.detect([picture], [wanted], [None]).detections[0]
 
 
 def decoded_frames(seed: int) -> list[tuple[av.VideoFrame, GroundTruth]]:

@@ -7,16 +7,18 @@ import csv
 import json
 import sys
 from collections import defaultdict
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import av
 import numpy as np
+from av.codec.hwaccel import HWAccel
 from numpy.typing import NDArray
 
-from framelane.config.schema import ModelConfig
+from framelane.config.schema import EngineConfig, ModelConfig
+from framelane.inference.cuda.site import CudaSite
 from framelane.inference.model import load_model
-from framelane.inference.preprocess import Preprocessor
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
@@ -39,26 +41,43 @@ class PetsScore:
 
 
 def evaluate(
-    config: ModelConfig, video: Path, truth: Path, overlap: float = 0.5, limit: int | None = None
+    config: ModelConfig,
+    video: Path,
+    truth: Path,
+    overlap: float = 0.5,
+    limit: int | None = None,
+    *,
+    decode: str = "cpu",
 ) -> PetsScore:
     """Score the label `person` on a clip; a detection matches at most one person that it overlaps enough."""
-    model = load_model("eval", config)
     persons = read_truth(truth)
-    preprocess = Preprocessor(model.input, 1)
-    wanted = model.filter(classes=["person"])
     frames = hits = found = there = 0
-    with av.open(str(video)) as container:
+    with ExitStack() as held:
+        site = held.enter_context(closing(CudaSite()))
+        model = held.enter_context(closing(load_model("eval", config, site)))
+        runner = held.enter_context(closing(model.runner(1)))
+        runner.open()
+        wanted = model.filter(classes=["person"])
+        container = held.enter_context(av.open(str(video), hwaccel=_hwaccel(decode)))
         for number, picture in enumerate(container.decode(video=0), start=1):
             if limit is not None and number > limit:
                 break
-            tensor, letterboxes = preprocess([picture])
-            (detections,) = model.detect(tensor, letterboxes, [wanted])
+            (detections,) = runner.detect([picture], [wanted], [None]).detections
             real = persons.get(number, np.zeros((0, 4), np.float32))
             frames += 1
             hits += matches(detections.xyxy, real, overlap)
             found += len(detections)
             there += len(real)
     return PetsScore(frames, hits / max(found, 1), hits / max(there, 1))
+
+
+def _hwaccel(decode: str) -> HWAccel | None:
+    """NVDEC, with the pictures left on the GPU; None for the CPU's decoder."""
+    if decode == "cpu":
+        return None
+    return HWAccel(
+        "cuda", device="0", is_hw_owned=True, allow_software_fallback=False, options={"primary_ctx": "1"}
+    )
 
 
 def read_truth(path: Path) -> dict[int, Boxes]:
@@ -105,11 +124,25 @@ def main() -> int:
     parser.add_argument("--confidence", type=float, default=0.4)
     parser.add_argument("--iou", type=float, default=0.45, help="of suppression")
     parser.add_argument("--overlap", type=float, default=0.5, help="least IoU of a detection and a person")
+    parser.add_argument("--backend", choices=["onnxruntime", "tensorrt"], default="onnxruntime")
+    parser.add_argument("--precision", choices=["fp32", "fp16", "int8"], default="fp16", help="of the engine")
+    parser.add_argument("--engine-folder", default="engines", help="where engines are kept")
+    parser.add_argument("--calibration", help="folder of pictures to make an INT8 engine with")
+    parser.add_argument("--decode", choices=["cpu", "nvdec"], default="cpu")
     parser.add_argument("--limit", type=int, help="only the first so many frames")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    config = ModelConfig(path=args.model, labels=args.labels, confidence=args.confidence, iou=args.iou)
-    score = evaluate(config, args.video, args.truth, args.overlap, args.limit)
+    config = ModelConfig(
+        path=args.model,
+        labels=args.labels,
+        confidence=args.confidence,
+        iou=args.iou,
+        backend=args.backend,
+        precision=args.precision,
+        engine=EngineConfig(folder=args.engine_folder, calibration=args.calibration),
+        slots=1,
+    )
+    score = evaluate(config, args.video, args.truth, args.overlap, args.limit, decode=args.decode)
     if args.json:
         print(json.dumps(asdict(score)))
     else:

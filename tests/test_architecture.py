@@ -19,11 +19,13 @@ MODULES = {
 RANKS = (
     ("__main__",),
     ("cli",),
+    ("engine_cli",),
     ("bench",),  # measures against the demo's cameras and broker
     ("demo",),
+    ("fleet",),  # runs apps in processes of their own, and speaks for them
     ("service",),
     ("app",),
-    ("vitals",),
+    ("vitals", "listener"),
     ("sources", "inference", "analytics", "sinks", "web"),
     ("gpu",),
     ("telemetry",),

@@ -12,12 +12,15 @@ import pytest
 
 from framelane import service as service_module
 from framelane.config.load import parse_config
-from framelane.core.errors import ModelError
+from framelane.core.errors import FramelaneError, ModelError
+from framelane.gpu.errors import DeviceLostError
 from framelane.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from framelane.core.errors import FramelaneError
 
     Make = Callable[..., Service]
 
@@ -28,6 +31,7 @@ class FakeApp:
     def __init__(self, _config: object) -> None:
         self.calls: list[Any] = []
         self.ended = False
+        self.fatal: FramelaneError | None = None
         self.on_start: Callable[[], None] = lambda: None
 
     def start(self) -> None:
@@ -116,6 +120,29 @@ def test_run_stops_what_had_started_when_the_start_fails(make: Make) -> None:
     with pytest.raises(ModelError):
         service.run()
     assert fake(service).calls == ["start", ("stop", 7.0)]
+
+
+def test_run_ends_with_the_error_when_the_app_cant_go_on(make: Make) -> None:
+    service = make()
+    fake(service).on_start = lambda: setattr(fake(service), "fatal", ModelError("the GPU is lost"))
+    with pytest.raises(ModelError, match="the GPU is lost"):
+        service.run()
+    assert fake(service).calls == ["start", ("stop", 7.0)]
+
+
+@pytest.mark.parametrize(
+    ("error", "patience_s"),
+    [(DeviceLostError("the GPU is lost to this process"), 5.0), (ModelError("a worker can't be kept"), 7.0)],
+)
+def test_run_stops_and_raises_when_the_app_can_not_go_on(
+    make: Make, error: FramelaneError, patience_s: float
+) -> None:
+    service = make()
+    fake(service).fatal = error
+    with pytest.raises(type(error)) as caught:
+        service.run()
+    assert caught.value is error
+    assert fake(service).calls == ["start", ("stop", patience_s)]
 
 
 def test_systemd_hears_ready_after_the_start_and_stopping_before_the_stop(

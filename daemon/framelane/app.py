@@ -9,14 +9,21 @@ import structlog
 
 from framelane.core.clock import SystemClock
 from framelane.core.errors import ConfigError
+from framelane.gpu.present import why_no_nvdec
+from framelane.gpu.watch import watch_gpus
 from framelane.inference.batcher import Batcher
 from framelane.inference.class_filter import label_findings
+from framelane.inference.cuda.site import CudaSite
+from framelane.inference.letterbox import Crop
 from framelane.inference.model import load_model
 from framelane.inference.worker import Lane, ModelWorker
+from framelane.listener import Shown, start_http
 from framelane.sinks.jsonl import JsonlSink
 from framelane.sinks.mqtt import MqttSink
 from framelane.sinks.outlet import Outlet
 from framelane.sources.camera import CameraWorker
+from framelane.sources.decoder import choose_decoder
+from framelane.telemetry.gpus import NullGpuMonitor
 from framelane.telemetry.health import ProgressWatch
 from framelane.telemetry.meters import Meters
 from framelane.telemetry.report import log_stats
@@ -26,11 +33,17 @@ from framelane.telemetry.status import StatusBoard
 from framelane.vitals import Vitals
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from framelane.config.schema import Config, ModelConfig, StreamConfig
     from framelane.core.clock import Clock
+    from framelane.core.errors import FramelaneError
+    from framelane.core.frames import ModelInfo
     from framelane.inference.model import Model
     from framelane.sinks.sink import Sink
+    from framelane.telemetry.gpus import GpuSample, GpuWatch
     from framelane.telemetry.meters import StreamMeter
+    from framelane.telemetry.states import NodeState, StreamState
     from framelane.web.server import HttpServer
 
 log = structlog.get_logger(__name__)
@@ -44,30 +57,50 @@ class App:
     Args:
         config: a checked configuration.
         clock: where every part reads the time.
+        uplink: in a worker process, where states of streams go: its parent speaks for the node, and this
+            process publishes detections alone.
     """
 
-    def __init__(self, config: Config, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock | None = None,
+        uplink: Callable[[StreamState], None] | None = None,
+    ) -> None:
         self.config = config
+        self._whole = uplink is None
         self.clock = clock or SystemClock()
         self.meters = Meters()
+        self.gpu = CudaSite(config.gpus[0])
         self.models: dict[str, ModelWorker] = {}
+        self._loaded: dict[str, Model] = {}
         self.cameras: list[CameraWorker] = []
         self.http: HttpServer | None = None
+        self.fatal: FramelaneError | None = None
+        """What this process can't outlive, such as a GPU that is lost; the service ends with it."""
         self._streams = [stream for stream in config.streams if stream.enabled]
         self._stream_meters = {stream.id: self.meters.stream(stream.id) for stream in self._streams}
         self.run = secrets.token_hex(4)
         self._mqtt: MqttSink | None = None
         self.outlet = Outlet(
-            config.node.id, self.run, config.publish, self._make_sinks(), meter=self, clock=self.clock
+            config.node.id,
+            self.run,
+            config.publish,
+            self._make_sinks(),
+            meter=self,
+            clock=self.clock,
+            farewell=self._whole,
         )
-        self.board = StatusBoard(self.clock, self.outlet.publish_state, self.outlet.publish_status)
-        self.window = StatsWindow(self.meters, self.clock)
+        on_node = self.outlet.publish_status if self._whole else _untold
+        self.board = StatusBoard(self.clock, uplink or self.outlet.publish_state, on_node)
+        self._gpus: GpuWatch = NullGpuMonitor()
+        self.window = StatsWindow(self.meters, self.clock, gpus=self._sample_gpus)
         self.reporter = Reporter(
             self.board,
             self.meters,
             self.window,
             ProgressWatch(self.clock),
-            [self.outlet.publish_stats, log_stats],
+            [self.outlet.publish_stats, log_stats] if self._whole else [],
             config.node.stats_s,
             self.clock,
         )
@@ -81,36 +114,53 @@ class App:
             FramelaneError: a part can't start, such as the HTTP listener.
         """
         used = {key for stream in self._streams for key in stream.model_keys}
-        models = {key: load_model(key, section) for key, section in self.config.models.items() if key in used}
+        models = self._loaded
+        for key, section in self.config.models.items():
+            if key in used:
+                models[key] = load_model(key, section, self.gpu)
         self._check_labels(models)
-        self._start_http()
+        self.http = self._start_http()
         self.outlet.start()
         for key, model in models.items():
             self.models[key] = self._model_worker(model, self.config.models[key])
             self.models[key].start(self.config.models[key].slots)
+        self._gpus = watch_gpus(self._used_gpus(models))
         self.reporter.start()
         self.cameras = [self._camera(stream) for stream in self._streams]
         for camera in self.cameras:
             camera.start()
-        log.info("started", node=self.config.node.id, run=self.run, streams=len(self.cameras))
+        if self._whole:
+            log.info("started", node=self.config.node.id, run=self.run, streams=len(self.cameras))
 
     def stop(self, timeout_s: float) -> None:
         """Stop reading, infer and publish what is on its way, say goodbye; takes at most `timeout_s` seconds."""
         deadline_s = self.clock.monotonic() + timeout_s
-        self.board.stopping()
+        self.board.stopping("the daemon stops" if self.fatal is None else str(self.fatal))
         for camera in self.cameras:
             camera.stopping.set()
         # A silent camera sits in a read until its timeout: not worth the time of the results on their way.
         cameras_s = self.clock.monotonic() + timeout_s * _CAMERAS_SHARE
         for camera in self.cameras:
             camera.stop(max(cameras_s - self.clock.monotonic(), 0.0))
+        ended = []
         for model in self.models.values():
-            model.stop(max((deadline_s - self.clock.monotonic()) / 2, 0.0))
+            # After a fatal error nothing more will be inferred.
+            left_s = max((deadline_s - self.clock.monotonic()) / 2, 0.0) if self.fatal is None else 0.0
+            ended.append(model.stop(left_s))
         self.reporter.stop(1.0)
+        self._gpus.close()
         self.outlet.stop(max(deadline_s - self.clock.monotonic(), 0.0))
         if self.http is not None:
             self.http.stop()
-        log.info("stopped", node=self.config.node.id, run=self.run)
+        if all(ended):  # else a batch that hangs still uses them
+            self._close_models()
+        if self._whole:
+            log.info("stopped", node=self.config.node.id, run=self.run)
+
+    def _close_models(self) -> None:
+        for model in self._loaded.values():
+            model.close()
+        self.gpu.close()
 
     @property
     def ended(self) -> bool:
@@ -125,12 +175,30 @@ class App:
         sinks: list[Sink] = []
         if self.config.mqtt is not None:
             self._mqtt = MqttSink(
-                self.config.mqtt, self.config.node.id, self.run, self.clock, watch=self._broker_changed
+                self.config.mqtt,
+                self.config.node.id,
+                self.run,
+                self.clock,
+                watch=self._broker_changed,
+                will=self._whole,
             )
             sinks.append(self._mqtt)
         if self.config.jsonl is not None:
-            sinks.append(JsonlSink(self.config.jsonl, self.clock))
+            sinks.append(JsonlSink(self.config.jsonl, self.clock, shared=not self._whole))
         return sinks
+
+    def _end_with(self, error: FramelaneError) -> None:
+        """Have the service end with this error; of several slots' the first."""
+        self.fatal = self.fatal or error
+
+    def _sample_gpus(self) -> Sequence[GpuSample]:
+        return self._gpus.sample()
+
+    def _used_gpus(self, models: dict[str, Model]) -> list[int]:
+        """The GPUs whose health this process tells; in a worker process its parent does."""
+        inferring = any(model.info.backend == "tensorrt" for model in models.values())
+        decoding = any(stream.decode == "nvdec" for stream in self._streams)
+        return self.config.gpus if self._whole and (inferring or decoding) else []
 
     def _frame_dropped(self, stream: str, reason: str) -> None:
         self._stream_meters[stream].frame_dropped(reason)
@@ -150,46 +218,40 @@ class App:
     def _model_worker(self, model: Model, section: ModelConfig) -> ModelWorker:
         name = model.info.name
         lanes = {
-            stream.id: Lane(model.filter(stream.classes, stream.confidence), self._stream_meters[stream.id])
+            stream.id: Lane(
+                model.filter(stream.classes, stream.confidence),
+                self._stream_meters[stream.id],
+                Crop.of(stream.crop),
+            )
             for stream in self._streams
             if name in stream.model_keys
         }
         batch = section.batch or model.backend.best_batch
         batcher = Batcher(batch, section.linger_ms / 1e3, self.clock, self._frame_dropped)
         meter = self.meters.model(name)
-        return ModelWorker(model, batcher, lanes.__getitem__, meter, self.outlet.publish, self.clock)
+        return ModelWorker(
+            model, batcher, lanes.__getitem__, meter, self.outlet.publish, self.clock, self._end_with
+        )
 
     def _camera(self, stream: StreamConfig) -> CameraWorker:
         meter: StreamMeter = self._stream_meters[stream.id]
         status = self.board.stream(stream.id, stream.read_timeout_s, meter)
         batchers = [self.models[key].batcher for key in stream.model_keys]
-        return CameraWorker(stream, batchers, meter, status, self.clock)
+        backends = {self.models[key].model.info.backend for key in stream.model_keys}
+        choice = choose_decoder(stream.decode, backends, self.gpu.index, why_no_nvdec)
+        return CameraWorker(stream, batchers, meter, status, self.clock, choice)
 
-    def _start_http(self) -> None:
-        if self.config.http.listen is None:
-            return
-        # Imported only where they are asked for: the web stack takes memory that a small host may lack.
-        from framelane.telemetry.prometheus import FramelaneCollector, MetricsPage  # noqa: PLC0415
-        from framelane.web.app import create_app  # noqa: PLC0415
-        from framelane.web.server import HttpServer  # noqa: PLC0415
-        from framelane.web.status import StatusReply, describe  # noqa: PLC0415
+    def vitals(self) -> Vitals:
+        """How this process fares."""
+        return Vitals(self.config.http, self.models, self._mqtt, self.reporter, self.board.streams)
 
-        vitals = Vitals(self.config.http, self.models, self._mqtt, self.reporter, self.board.streams)
-        metrics = MetricsPage(
-            FramelaneCollector(
-                self.meters,
-                self.board,
-                lambda: self.window.latest,
-                lambda: [worker.model.info for worker in self.models.values()],
-                self._mqtt,
-            )
-        )
+    def _start_http(self) -> HttpServer | None:
+        def models() -> list[ModelInfo]:
+            return [worker.model.info for worker in self.models.values()]
 
-        def status() -> StatusReply:
-            node, streams, latest = self.board.node(), self.board.streams(), self.window.latest
-            return describe(self.config.node.id, node, streams, latest, self.clock.monotonic())
+        shown = Shown(self.vitals(), self.meters, self.board, self.window, models, self._mqtt)
+        return start_http(self.config, shown, self.clock)
 
-        token = self.config.http.token
-        app = create_app(vitals, metrics, status, None if token is None else token.get_secret_value())
-        self.http = HttpServer(app, self.config.http.listen)
-        self.http.start()
+
+def _untold(_state: NodeState) -> None:
+    """The parent process speaks for the node."""

@@ -1,7 +1,7 @@
-"""The `framelane` command: run, check, schema, probe, demo and bench.
+"""The `framelane` command: run, check, schema, probe, engine, demo and bench.
 
 Exit codes: 0 done; 1 something failed; 2 the configuration or the command line is wrong; 3 a model can't be used;
-128 + n a second signal n while stopping.
+70 the GPU can't be used by this process any more; 128 + n a second signal n while stopping.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import typer
 from framelane import __version__
 from framelane.core.errors import ConfigError, Finding, FramelaneError, ModelError
 from framelane.core.hugepages import use_huge_pages
+from framelane.engine_cli import engine
 
 if TYPE_CHECKING:
     from framelane.config.schema import Config
@@ -30,6 +31,7 @@ cli = typer.Typer(
 )
 bench = typer.Typer(help="Measure this machine: engine, decode or the whole pipeline.", no_args_is_help=True)
 cli.add_typer(bench, name="bench")
+cli.add_typer(engine, name="engine")
 
 ConfigPath = Annotated[Path, typer.Argument(help="The YAML file.", metavar="CONFIG")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -49,7 +51,7 @@ def run(config: ConfigPath) -> None:
     """Run the daemon until SIGTERM or SIGINT."""
     from framelane.config.load import check_config
     from framelane.core.log import setup
-    from framelane.service import Service
+    from framelane.fleet.daemon import make_service
 
     report = check_config(config, os.environ)
     if report.config is None:
@@ -57,7 +59,7 @@ def run(config: ConfigPath) -> None:
     loaded = report.config
     setup(loaded.log.level, loaded.log.format)
     _log_warnings(report.warnings)
-    Service(loaded).run()
+    make_service(loaded).run()
 
 
 @cli.command()
@@ -73,6 +75,8 @@ def check(config: ConfigPath) -> None:
     findings = list(report.findings) if report.config is None else _model_findings(report.config)
     if findings:
         _refuse(config, findings, report.lines)
+    for warning in _gpu_warnings(report.config):
+        typer.echo(f"warning: {_located(config, warning, report.lines)}", err=True)
     typer.echo(f"{config}: ok")
 
 
@@ -117,16 +121,33 @@ def demo(
 def bench_engine(
     model: Annotated[Path, typer.Argument(help="The ONNX file.", metavar="MODEL")],
     *,
-    batches: Annotated[str, typer.Option(help="Batch sizes, with commas between.")] = "1,2,4,8",
+    batches: Annotated[str | None, typer.Option(help="Batch sizes, with commas between.")] = None,
     seconds: Seconds = 2.0,
+    backend: Annotated[
+        Literal["onnxruntime", "tensorrt"], typer.Option(help="What runs the model.")
+    ] = "onnxruntime",
+    precision: Annotated[Literal["fp32", "fp16", "int8"], typer.Option(help="For TensorRT.")] = "fp16",
+    slots: Annotated[int, typer.Option(min=1, max=64, help="For TensorRT: batches in flight.")] = 2,
+    engine_folder: Annotated[Path, typer.Option(help="For TensorRT: where engines are kept.")] = Path(
+        "engines"
+    ),
+    calibration: Annotated[Path | None, typer.Option(help="For INT8: a folder of pictures.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a model alone: latency, images a second and CPU, for each batch size and way to use the cores."""
-    from framelane.bench import engine, report
+    """Measure a model alone: latency, images a second and CPU, for each batch size and way to run it."""
+    from framelane.bench import report
 
     _quiet()
-    sizes = [int(size) for size in batches.split(",")]
-    report.show(engine.bench_engine(model, sizes, seconds=seconds), as_json=as_json)
+    sizes = [int(size) for size in batches.split(",")] if batches else None
+    if backend == "tensorrt":
+        from framelane.bench.gpu_engine import GpuOptions, bench_gpu_engine
+
+        options = GpuOptions(precision, slots, engine_folder, calibration)
+        report.show(bench_gpu_engine(model, options, sizes or [1, 16], seconds), as_json=as_json)
+        return
+    from framelane.bench import engine
+
+    report.show(engine.bench_engine(model, sizes or engine.BATCHES, seconds=seconds), as_json=as_json)
 
 
 @bench.command("decode")
@@ -138,13 +159,20 @@ def bench_decode(
     ] = 0,
     seconds: Seconds = 10.0,
     parser: Annotated[Literal["product", "ffmpeg"], typer.Option(help="ffmpeg: plain PyAV.")] = "product",
+    decoder: Annotated[Literal["cpu", "nvdec"], typer.Option("--decode", help="What decodes.")] = "cpu",
+    gpu: Annotated[int, typer.Option(min=0, help="Whose NVDEC.")] = 0,
+    download: Annotated[bool, typer.Option(help="Bring NVDEC's pictures to host memory.")] = False,
+    processes: Annotated[int, typer.Option(min=1, help="Processes that share the streams.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Measure decoding alone: frames a second and CPU a frame."""
-    from framelane.bench import decode, report
+    from framelane.bench import decode, decode_source, report
+    from framelane.sources.decoder import DecoderChoice
 
     _quiet()
-    report.show(decode.bench_decode(urls, streams, seconds, parser=parser), as_json=as_json)
+    choice = DecoderChoice(gpu if decoder == "nvdec" else None, download)
+    decoding = decode_source.Decoding(parser, choice)
+    report.show(decode.bench_decode(urls, streams, seconds, decoding, processes), as_json=as_json)
 
 
 @bench.command("pipeline")
@@ -178,6 +206,10 @@ def main() -> None:
         from framelane.core.redact import redact
 
         sys.stderr.write(f"framelane: {redact(str(error))}\n")
+        sys.stderr.flush()
+        if error.ends_at_once:
+            sys.stdout.flush()
+            os._exit(error.exit_code)
         sys.exit(error.exit_code)
 
 
@@ -205,6 +237,16 @@ def _located(file: Path, finding: Finding, lines: dict[str, int]) -> str:
     return f"{file}:{line}: {finding}" if line else f"{file}: {finding}"
 
 
+def _gpu_warnings(config: Config | None) -> list[Finding]:
+    """Models that are to run on a GPU, where this host can't."""
+    from framelane.gpu.present import why_absent
+
+    models = {} if config is None else config.models
+    keys = [key for key, section in models.items() if section.backend == "tensorrt"]
+    reason = why_absent() if keys else None
+    return [Finding(f"models.{key}.backend", f"not on this host: {reason}") for key in keys if reason]
+
+
 def _model_findings(config: Config) -> list[Finding]:
     """What is wrong with the models themselves, and with labels that streams ask of them."""
     from framelane.inference.class_filter import label_findings
@@ -213,7 +255,8 @@ def _model_findings(config: Config) -> list[Finding]:
     findings, labels = [], {}
     for key, section in config.models.items():
         try:
-            labels[key] = load_model(key, section).info.labels
+            # On the CPU: building an engine takes minutes, and a GPU that is missing here is no fault of the file.
+            labels[key] = load_model(key, section.model_copy(update={"backend": "onnxruntime"})).info.labels
         except ModelError as error:
             findings.append(Finding(f"models.{key}.path", str(error)))
     for index, stream in enumerate(config.streams):

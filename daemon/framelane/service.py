@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import sdnotify
 import structlog
 
 from framelane.app import App
+from framelane.core.errors import FramelaneError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
     from framelane.config.schema import Config
@@ -21,37 +23,79 @@ log = structlog.get_logger(__name__)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LOOK_S = 0.5
+_LAST_WORDS_S = 5.0
+"""For what is done to get out, where the process can't go on and parts of it hang."""
+
+
+class Node(Protocol):
+    """What a service runs: an App, or a supervisor of several in processes of their own."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether every stream has been played to its end."""
+        ...
+
+    @property
+    def fatal(self) -> FramelaneError | None:
+        """Why the process can't go on, None while it can."""
+        ...
+
+    def start(self) -> None:
+        """Start; returns when all parts run, and raises FramelaneError where they can't."""
+        ...
+
+    def stop(self, timeout_s: float) -> None:
+        """Drain and end within `timeout_s` seconds."""
+        ...
 
 
 class Service:
     """Runs one App until a signal, or until every stream has ended where that is asked for.
 
     The first SIGTERM or SIGINT drains and ends with 0; a second one ends the process at once, with 128 + its number.
+
+    Args:
+        config: a checked configuration.
+        app: what to run; an App of this configuration by default.
+        stopping: set at the first signal, or by whoever wants the service to end.
     """
 
-    def __init__(self, config: Config) -> None:
-        self.app = App(config)
-        self.stopping = threading.Event()
+    def __init__(
+        self, config: Config, app: Node | None = None, stopping: threading.Event | None = None
+    ) -> None:
+        self.app: Node = app or App(config)
+        self.stopping = stopping or threading.Event()
         self._node = config.node
 
     def run(self) -> None:
-        """Start, wait and stop; call it on the main thread.
+        """Start, wait for a signal and stop; call it on the main thread.
 
         Raises:
-            FramelaneError: the app can't start; what had started is stopped again.
+            FramelaneError: the app can't start or go on; what had started is stopped again.
         """
         for number in _SIGNALS:
             signal.signal(number, self._on_signal)
+        self.work(lambda: _tell_systemd("READY=1"))
+
+    def work(self, ready: Callable[[], None]) -> None:
+        """Start, call `ready`, wait for `stopping` and stop; raises as `run` does."""
+        patience_s = self._node.shutdown_s
         try:
             self.app.start()
-            _tell_systemd("READY=1")
+            ready()
             self._wait()
+        except FramelaneError as error:
+            if error.ends_at_once:
+                patience_s = min(patience_s, _LAST_WORDS_S)
+            raise
         finally:
             _tell_systemd("STOPPING=1")
-            self.app.stop(self._node.shutdown_s)
+            self.app.stop(patience_s)
 
     def _wait(self) -> None:
         while not self.stopping.wait(_LOOK_S):
+            if self.app.fatal is not None:
+                raise self.app.fatal
             if self._node.exit_when_ended and self.app.ended:
                 log.info("ended", text="every stream has been played to its end")
                 return

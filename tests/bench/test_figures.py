@@ -8,6 +8,7 @@ from framelane.bench.figures import (
     Flatness,
     Percentiles,
     Spread,
+    bunching,
     change,
     ideal_fps,
     slope,
@@ -75,3 +76,9 @@ def test_flatness_tells_slope_and_swing() -> None:
 def test_change_is_relative() -> None:
     assert pytest.approx(-0.05) == change(200.0, 190.0)
     assert change(0.0, 5.0) == 0.0
+
+
+def test_bunching_is_1_when_all_come_at_once_and_0_when_spread() -> None:
+    assert pytest.approx(1.0) == bunching([10.0, 10.5, 11.0], 0.5)
+    assert pytest.approx(0.0, abs=1e-9) == bunching([0.0, 0.25, 0.5, 0.75], 1.0)
+    assert bunching([], 1.0) == 0.0

@@ -101,3 +101,18 @@ def test_describe_run_sums_streams_up() -> None:
 def test_describe_run_refuses_silence() -> None:
     with pytest.raises(BenchError, match="no result arrived"):
         describe_run(Received(2.0), 0.0, 0.0, 0.0, {})
+
+
+def test_windows_of_several_subscribers_make_one() -> None:
+    one, other = Ledger(), Ledger()
+    one.book(detections(1), CAPTURED_AT)
+    other.book(detections(1, "yard", clock="media"), CAPTURED_AT)
+    state = {"schema": "framelane.state/1", "stream": "yard", "reconnects": 2, "video": {"decoder": "nvdec"}}
+    other.book(orjson.dumps(state), CAPTURED_AT)
+
+    whole = Received.merged([one.received(), other.received()])
+
+    assert {"lobby", "yard"} == whole.streams.keys()
+    assert whole.clocks == {"rtcp": 1, "media": 1}
+    assert whole.decoders == {"yard": "nvdec"}
+    assert whole.reconnects == {"yard": 2}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -65,3 +66,15 @@ def test_usage_of_a_process_that_is_gone_is_an_error(tmp_path: Path) -> None:
 
 def test_in_child_runs_elsewhere() -> None:
     assert os.getpid() != in_child(os.getpid)
+
+
+def test_usage_counts_children(tmp_path: Path) -> None:
+    nap = "import subprocess, sys; print('up', flush=True); subprocess.run([sys.executable, '-c', 'input()'])"
+    with python(tmp_path, nap) as child:
+        child.read_line(10)
+        deadline_s = time.monotonic() + 10
+        while child.usage().threads < 2 and time.monotonic() < deadline_s:
+            time.sleep(0.02)
+
+        assert child.usage().threads == 2
+        assert peak_rss_mb(child.pid) > peak_rss_mb(os.getpid()) * 0.01

@@ -5,19 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import av
+import numpy as np
 import orjson
 import pytest
 from tests.neighbours.clips import ClipShape, draw_clip
 
+from framelane.bench.busy_model import add_objects
 from framelane.bench.clip import SIZE_WH, retimed
-from framelane.bench.decode import Parser, bench_decode
+from framelane.bench.decode import bench_decode
+from framelane.bench.decode_source import Decoding, Parser
 from framelane.bench.engine import Shape, bench_engine, bench_shapes
 from framelane.bench.errors import BenchError
-from framelane.bench.null_model import write_null_model
+from framelane.bench.null_model import SIDE, write_null_model
 from framelane.bench.pipeline import bench_pipeline
 from framelane.bench.report import show
 from framelane.config.load import check_text
+from framelane.config.schema import ModelConfig
 from framelane.core.errors import SourceError
+from framelane.gpu.present import why_no_nvdec
+from framelane.inference.model import load_model
+from framelane.sources.decoder import DecoderChoice
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +74,7 @@ def test_engine_measures_some_ways(model: Path) -> None:
 
 @pytest.mark.parametrize("parser", ["product", "ffmpeg"])
 def test_decode_loops_files_as_fast_as_that_goes(clip: Path, parser: Parser) -> None:
-    report = bench_decode([str(clip)], streams=2, seconds=0.5, parser=parser)
+    report = bench_decode([str(clip)], streams=2, seconds=0.5, decoding=Decoding(parser))
 
     assert (2, False, parser) == (report.streams, report.live, report.parser)
     assert report.frames > 50
@@ -82,7 +89,7 @@ def test_decode_says_what_is_wrong_with_one_of_its_streams(
     clip: Path, tmp_path: Path, parser: Parser
 ) -> None:
     with pytest.raises(SourceError, match="no such file"):
-        bench_decode([str(clip), str(tmp_path / "gone.mp4")], seconds=0.2, parser=parser)
+        bench_decode([str(clip), str(tmp_path / "gone.mp4")], seconds=0.2, decoding=Decoding(parser))
 
 
 def test_decode_wants_something_to_decode() -> None:
@@ -90,8 +97,10 @@ def test_decode_wants_something_to_decode() -> None:
         bench_decode([], seconds=0.1)
 
 
-def test_pipeline_measures_every_stage(clip: Path, model: Path, folder: Path) -> None:
-    config = check_text(CONFIG.format(model=model, folder=folder, clip=clip), folder, {}).require()
+@pytest.mark.parametrize("workers", [1, 2])
+def test_pipeline_measures_every_stage(clip: Path, model: Path, folder: Path, workers: int) -> None:
+    text = CONFIG.format(model=model, folder=folder, clip=clip) + f"workers: {workers}\n"
+    config = check_text(text, folder, {}).require()
 
     report = bench_pipeline(config, seconds=1.0, warmup_s=0.5)
 
@@ -104,6 +113,27 @@ def test_pipeline_measures_every_stage(clip: Path, model: Path, folder: Path) ->
     orjson.dumps(report.as_dict())
 
 
+def test_decode_adds_up_what_processes_saw(clip: Path) -> None:
+    report = bench_decode([str(clip)], streams=3, seconds=0.5, processes=2)
+
+    assert (report.processes, report.streams, report.decoder, report.gpu) == (2, 3, "cpu", None)
+    assert report.frames_s == pytest.approx(report.frames / report.seconds)
+    assert report.slowest_to_fastest is not None
+    assert 0 < report.seconds <= 0.6
+    orjson.dumps(report.as_dict())
+
+
+def test_decode_says_which_file_is_missing_when_a_process_reads_it(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="no such file"):
+        bench_decode([str(clip), str(tmp_path / "gone.mp4")], seconds=0.2, processes=2)
+
+
+@pytest.mark.skipif(why_no_nvdec() is None, reason="this host has NVDEC")
+def test_decode_says_why_nvdec_can_not_be_had(clip: Path) -> None:
+    with pytest.raises(BenchError, match="NVIDIA"):
+        bench_decode([str(clip)], seconds=0.2, decoding=Decoding(choice=DecoderChoice(0)))
+
+
 def test_retimed_clip_has_the_benchmarks_size_and_rate(clip: Path, tmp_path: Path) -> None:
     made = retimed(clip, tmp_path / "made.mp4", frames=60)
 
@@ -112,3 +142,12 @@ def test_retimed_clip_has_the_benchmarks_size_and_rate(clip: Path, tmp_path: Pat
         frames = [frame.pts for frame in container.decode(stream)]
         rate = float(stream.average_rate or 0)
     assert ((stream.width, stream.height), rate, len(frames)) == (SIZE_WH, 25.0, 60)
+
+
+def test_busy_model_scores_the_same_anchors_in_every_picture(folder: Path, model: Path) -> None:
+    busy = folder / "busy.onnx"
+    add_objects(model, busy, objects=2)
+    loaded = load_model("busy", ModelConfig(path=str(busy), backend="onnxruntime"))
+    (output,) = loaded.infer(np.zeros((2, 3, SIDE, SIDE), np.float32))
+
+    assert (output[:, 4] > 0.5).sum(axis=1).tolist() == [2 * 16] * 2

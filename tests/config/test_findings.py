@@ -56,6 +56,13 @@ def source(url: str) -> str:
         ({"mqtt": '"mqtt://u:hunter2@h"'}, ["mqtt: expected a map, or null; got `mqtt://u:***@h`"]),
         ({"streams": '[{url: "rtsp://h/1"}]'}, [f"streams[0].id: is missing; expected {NAME}"]),
         ({"streams": "[lobby]"}, ["streams[0]: expected a map; got `lobby`"]),
+        # INT8 needs pictures, where an engine may be built
+        (
+            {"models": "{yolox: {path: m.onnx, precision: int8}}"},
+            ["models.yolox.engine.calibration: is missing; `precision: int8` needs a folder with at least 128 of your own pictures"],
+        ),
+        ({"models": "{yolox: {path: m.onnx, precision: int8, engine: {build: never}}}"}, []),
+        ({"models": "{yolox: {path: m.onnx, precision: int8, backend: onnxruntime}}"}, []),
         # names
         ({"node": "{id: my node}"}, [f"node.id: expected {NAME}; got `my node`"]),
         ({"models": "{my model: {path: m.onnx}}"}, [f'models["my model"]: expected {NAME}; got `my model`']),
@@ -123,6 +130,17 @@ def source(url: str) -> str:
             "defaults.model: unknown model `yolo`; did you mean `yolox`?"]),
         ({"defaults": "{loop: true, realtime: false}"}, []),
         ({"defaults": "{backoff: {most_s: 0.5}}"}, ["defaults.backoff: first_s (1) is more than most_s (0.5)"]),
+        # crop
+        ({"streams": stream("crop: [0.25, 0, 1, 0.5]")}, []),
+        ({"streams": stream("crop: [0.5, 0, 0.25, 1]")}, [
+            "streams[0].crop: left (0.5) must be less than right (0.25)"]),
+        ({"defaults": "{crop: [1, 0.5, 1, 0.5]}"}, [
+            "defaults.crop: left (1) must be less than right (1)",
+            "defaults.crop: top (0.5) must be less than bottom (0.5)"]),
+        ({"streams": stream("crop: [0, 0, 1]")}, [
+            "streams[0].crop: expected a list of 4 items, each a number from 0 to 1, or null; got a list of 3"]),
+        ({"streams": stream("crop: [0, 0, 1920, 1]")}, [
+            "streams[0].crop[2]: expected a number from 0 to 1; got `1920`"]),
         # variables
         ({"streams": source("rtsp://u:${NOPE}@h/1")}, [
             "streams[0].url: the environment has no variable `NOPE`; set it, or write `${NOPE:-fallback}`"]),

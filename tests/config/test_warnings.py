@@ -33,6 +33,11 @@ streams: [{streams}]
         (text_of(TWO), ["streams[1].url: the same URL as streams[0]: the camera is opened and decoded twice"]),
         (text_of(TWO.replace("id: b", "id: b, enabled: false")), []),
         (text_of('{id: a, url: "rtsp://h/1", enabled: false}'), ["streams: no stream is enabled"]),
+        (text_of('{id: a, url: "rtsp://h/1"}, {id: b, url: "rtsp://h/2"}', rest="workers: 2"), []),
+        (text_of('{id: a, url: "rtsp://h/1"}', rest="workers: 2"), [
+            "workers: 2 processes are asked for, and 1 will run: there is a stream for no more"]),
+        (text_of('{id: a, url: "rtsp://h/1"}, {id: b, url: "rtsp://h/2"}', rest="gpus: [0, 1, 2]"), [
+            "gpus: 3 processes are asked for, and 2 will run: there is a stream for no more"]),
         (text_of('{id: a, url: "rtsp://h/1"}', model=", backend: onnxruntime, precision: fp16"), [
             "models.yolox.precision: has no effect on ONNX Runtime, which runs the file as it is"]),
         (text_of('{id: a, url: "rtsp://h/1"}', model=", precision: fp16"), []),

@@ -50,7 +50,7 @@ def frame(stream: str, index: int = 0) -> Frame:
 
 
 def names(batch: object) -> list[tuple[str, int]]:
-    return [(taken.info.stream, taken.info.index) for taken in batch.frames]  # type: ignore[attr-defined]
+    return [(taken.stream, taken.index) for taken in batch.infos]  # type: ignore[attr-defined]
 
 
 def make(drops: Drops, batch: int = 4, linger_s: float = 0.0) -> Batcher:

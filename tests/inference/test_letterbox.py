@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from framelane.inference.letterbox import Letterbox
+from framelane.inference.letterbox import Crop, Letterbox
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,3 +62,52 @@ def test_to_source_clips_when_boxes_reach_into_the_padding() -> None:
 def test_to_source_takes_no_boxes() -> None:
     box = Letterbox.fit((1280, 720), (640, 640), "center")
     assert box.to_source(np.zeros((0, 4), np.float32)).shape == (0, 4)
+
+
+@pytest.mark.parametrize("fractions", [None, [0, 0, 1, 1], [0.0, 0.0, 1.0, 1.0]])
+def test_crop_is_none_when_all_of_the_picture_is_wanted(fractions: list[float] | None) -> None:
+    assert Crop.of(fractions) is None
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "size", "expected"),
+    [
+        (0.25, 0.75, 1920, (480, 1440)),
+        (0.1, 0.3, 1920, (192, 576)),
+        (0.3, 0.7, 101, (30, 72)),  # outwards to even numbers
+        (0.5, 1, 101, (50, 101)),  # an odd picture's last pixel stays
+        (0.5, 0.5001, 640, (320, 322)),
+        (0.9999, 1, 640, (638, 640)),
+        (0.9999, 1, 641, (640, 641)),
+        (0, 0.0001, 1, (0, 1)),
+        (0.7, 0.8, 2, (0, 2)),
+    ],
+)
+def test_crop_is_cut_to_whole_chroma_samples(start: float, end: float, size: int, expected: SizeWH) -> None:
+    crop = Crop(start, start, end, end)
+    assert crop.span_x(size) == expected
+    assert crop.span_y(size) == expected
+
+
+def test_fit_places_the_cropped_part() -> None:
+    box = Letterbox.fit((1920, 1080), (640, 640), "center", Crop(0.5, 0.5, 1, 1))
+    assert (box.source_wh, box.origin_xy, box.crop_wh) == ((1920, 1080), (960, 540), (960, 540))
+    assert (box.new_wh, box.pad_xy) == ((640, 360), (0, 140))
+
+
+@pytest.mark.parametrize("placement", ["center", "topleft"])
+def test_to_source_undoes_to_input_when_the_picture_is_cropped(placement: Placement) -> None:
+    box = Letterbox.fit((1921, 1081), (416, 320), placement, Crop(0.2, 0.1, 0.7, 0.95))
+    rng = np.random.default_rng(1)
+    inside = rng.uniform(0.01, 0.99, (50, 4)) * [*box.crop_wh, *box.crop_wh] + [
+        *box.origin_xy,
+        *box.origin_xy,
+    ]
+    xyxy = inside.astype(np.float32)
+    np.testing.assert_allclose(box.to_source(box.to_input(xyxy)), xyxy, atol=1e-2)
+
+
+def test_to_source_clips_to_the_part_that_was_used() -> None:
+    box = Letterbox.fit((1920, 1080), (640, 640), "center", Crop(0.5, 0.5, 0.75, 1))
+    xyxy = np.array([[-50, -50, 700, 700]], np.float32)
+    assert box.to_source(xyxy).tolist() == [[960, 540, 1440, 1080]]

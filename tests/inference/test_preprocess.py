@@ -12,6 +12,7 @@ from tests.inference.test_colour import RGB_75
 from tests.sources.pictures import X264, X265, Encoding, encode
 
 from framelane.inference.inputs import InputSpec
+from framelane.inference.letterbox import Crop
 from framelane.inference.preprocess import Preprocessor
 
 if TYPE_CHECKING:
@@ -236,3 +237,73 @@ def test_rows_do_not_mix_when_a_batch_holds_many_sizes() -> None:
     tensor, _ = Preprocessor(wanted, len(sizes))([video_frame(image) for image in images])
     for row, image in zip(tensor, images, strict=True):
         assert np.abs(row - reference(image, wanted)).mean() < 2
+
+
+def cut(
+    frame: av.VideoFrame, left: int, top: int, size_wh: SizeWH, shift_xy: tuple[int, int]
+) -> av.VideoFrame:
+    """A part of a planar or semi-planar picture as one of its own; `shift_xy` is that of the chroma planes."""
+    part = av.VideoFrame(*size_wh, frame.format.name)
+    semiplanar = len(frame.planes) == 2
+    sample = 2 if "10" in frame.format.name else 1
+    for number, (source, target) in enumerate(zip(frame.planes, part.planes, strict=True)):
+        across, down = shift_xy if number else (0, 0)
+        size = sample * (2 if number and semiplanar else 1)
+        lines = np.frombuffer(memoryview(source), np.uint8).reshape(-1, source.line_size)
+        begin = (left >> across) * size
+        window = lines[top >> down :, begin : begin + target.width * size][: target.height]
+        np.frombuffer(memoryview(target), np.uint8).reshape(-1, target.line_size)[:, : window.shape[1]] = (
+            window
+        )
+    part.colorspace, part.color_range = frame.colorspace, frame.color_range
+    return part
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "shift_xy"),
+    [("yuv420p", (1, 1)), ("yuv422p", (1, 0)), ("yuv444p", (0, 0)), ("nv12", (1, 1)), ("yuv420p10le", (1, 1)),
+     ("p010le", (1, 1)), ("gray", (0, 0))],
+)  # fmt: skip
+@pytest.mark.parametrize("size_wh", [(640, 480), (321, 241)], ids=str)
+def test_crop_gives_the_pixels_of_the_part_alone(
+    pixel_format: str, shift_xy: tuple[int, int], size_wh: SizeWH
+) -> None:
+    wanted = spec((160, 128), **SPECS["ultralytics"])
+    frame = video_frame(scene(size_wh), pixel_format)
+    crop = Crop(0.3, 0.25, 1, 0.8)
+    box = wanted.letterbox(size_wh, crop)
+    part = cut(frame, *box.origin_xy, box.crop_wh, shift_xy)
+    preprocess = Preprocessor(wanted, 2)
+    tensor, boxes = preprocess([frame, frame], [crop, None])
+    assert boxes == [box, wanted.letterbox(size_wh)]
+    alone, _ = Preprocessor(wanted, 1)([part])
+    np.testing.assert_array_equal(tensor[0], alone[0])
+    whole, _ = Preprocessor(wanted, 1)([frame])
+    np.testing.assert_array_equal(tensor[1], whole[0])
+
+
+def test_crop_works_on_formats_that_are_converted_first() -> None:
+    wanted = spec((160, 128), **SPECS["yolox"])
+    image = scene((640, 480))
+    crop = Crop(0.25, 0.25, 0.75, 1)
+    tensor, _ = Preprocessor(wanted, 1)([av.VideoFrame.from_ndarray(image, format="bgr24")], [crop])
+    expected = reference(np.ascontiguousarray(image[120:480, 160:480]), wanted)
+    assert np.abs(tensor[0] - expected).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "most"), [("yuv420p10le", 1023), ("yuv420p12le", 4095), ("p010le", 1023)]
+)
+def test_samples_of_more_bits_are_rounded_to_eight(pixel_format: str, most: int) -> None:
+    wanted = spec((64, 32))
+    frame = av.VideoFrame(64, 32, pixel_format)
+    values = np.linspace(0, most, 64 * 32).astype(np.uint16).reshape(32, 64)
+    for number, plane in enumerate(frame.planes):
+        target = np.frombuffer(memoryview(plane), np.uint16).reshape(-1, plane.line_size // 2)
+        target[:] = (most + 1) // 2 << (6 if pixel_format == "p010le" else 0)  # neutral chroma
+        if number == 0:
+            target[:, :64] = values << (6 if pixel_format == "p010le" else 0)
+    frame.colorspace, frame.color_range = BT709, FULL
+    tensor, _ = Preprocessor(wanted, 1)([frame])
+    expected = np.minimum(np.rint(values * (256 / (most + 1))), 255)
+    np.testing.assert_array_equal(tensor[0], np.broadcast_to(expected, (3, 32, 64)))

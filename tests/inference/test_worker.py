@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 
 from framelane.core.clock import SystemClock
+from framelane.core.errors import FramelaneError, ModelError
 from framelane.core.frames import Detections, Frame, FrameInfo, ModelInfo
+from framelane.gpu.errors import DeviceLostError
 from framelane.inference.batcher import Batcher
+from framelane.inference.cpu_runner import CpuRunner
 from framelane.inference.inputs import InputSpec
 from framelane.inference.worker import Lane, ModelWorker
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from framelane.core.frames import Result
+    from framelane.inference.runner import Detected
 
 STREAMS = ("a", "b", "c")
 SIZE = 32
@@ -37,16 +41,20 @@ class FakeModel:
 
     def __init__(self, before: Callable[[NDArray[Any]], None] = lambda _batch: None) -> None:
         self.before = before
-        self.warmed: list[int] = []
+        self.backend = self.head = self
+        self.best_slots = 3
+        self.runs: list[FakeRunner] = []
 
-    def warm_up(self, batch: int) -> None:
-        self.warmed.append(batch)
+    def runner(self, batch: int) -> FakeRunner:
+        self.runs.append(FakeRunner(self, batch))
+        return self.runs[-1]
 
     def infer(self, batch: NDArray[Any]) -> list[NDArray[np.float32]]:
-        self.before(batch)
+        if batch[0, 0, 0, 0] != self.input.pad:  # pictures, not the warm-up
+            self.before(batch)
         return [batch.mean(axis=(1, 2, 3)).astype(np.float32)]
 
-    def postprocess(
+    def __call__(
         self, outputs: list[NDArray[np.float32]], letterboxes: Sequence[object], wanted: Sequence[object]
     ) -> list[Detections]:
         return [
@@ -57,6 +65,25 @@ class FakeModel:
             )
             for level in outputs[0]
         ]
+
+
+class FakeRunner(CpuRunner):
+    """The real one on the CPU, that remembers what was done to it and by whom."""
+
+    def __init__(self, model: FakeModel, batch: int) -> None:
+        super().__init__(model.infer, model, batch)  # type: ignore[arg-type]
+        self.batch = batch
+        self.calls: list[tuple[str, str]] = []
+        self.fault: Exception | None = None
+
+    def open(self) -> None:
+        self.calls.append(("open", threading.current_thread().name))
+        if self.fault is not None:
+            raise self.fault
+        super().open()
+
+    def close(self) -> None:
+        self.calls.append(("close", threading.current_thread().name))
 
 
 class Meter:
@@ -88,6 +115,7 @@ class Bench:
     def __init__(self, model: FakeModel, batch: int = 2) -> None:
         self.meters = {stream: Meter() for stream in STREAMS}
         self.model_meter = Meter()
+        self.fatal: list[FramelaneError] = []
         self.results: list[Result] = []
         self.changed = threading.Condition()
         clock = SystemClock()
@@ -102,6 +130,7 @@ class Bench:
             self.model_meter,
             self.deliver,
             clock,
+            self.fatal.append,
         )
 
     def deliver(self, result: Result) -> None:
@@ -252,15 +281,79 @@ def test_stop_gives_up_in_time_when_a_batch_hangs(bench: Callable[..., Bench]) -
     one = bench(FakeModel(hang), slots=1, batch=1)
     one.offer("a", 0)
     assert entered.wait(GENEROUS_S)
-    one.worker.stop(0.05)
+    assert not one.worker.stop(0.05)
     assert one.worker.alive  # it could not end, and stop() came back all the same
     release.set()
 
 
-def test_start_warms_up_every_size_that_batches_may_have(bench: Callable[..., Bench]) -> None:
+def test_start_opens_a_runner_on_each_slots_own_thread(bench: Callable[..., Bench]) -> None:
     model = FakeModel()
     one = bench(model, slots=2, batch=3)
-    assert model.warmed == [1, 2, 3]
     assert one.worker.alive
+    assert [run.calls for run in model.runs] == [[("open", "infer-fake-0")], [("open", "infer-fake-1")]]
+    assert [run.batch for run in model.runs] == [3, 3]
     names = {thread.name for thread in threading.enumerate()}
     assert {"infer-fake-0", "infer-fake-1"} <= names
+
+
+def test_slots_are_as_many_as_suit_the_backend_when_none_are_asked_for(bench: Callable[..., Bench]) -> None:
+    model = FakeModel()
+    bench(model, slots=0)
+    assert len(model.runs) == model.best_slots
+
+
+def test_stop_closes_each_runner_on_its_own_thread(bench: Callable[..., Bench]) -> None:
+    model = FakeModel()
+    one = bench(model, slots=2)
+    assert one.worker.stop(GENEROUS_S)
+    assert [run.calls[-1] for run in model.runs] == [("close", "infer-fake-0"), ("close", "infer-fake-1")]
+
+
+def test_start_raises_what_kept_a_slot_from_opening_and_leaves_none_running() -> None:
+    model = FakeModel()
+    made = model.runner
+
+    def second_fails(batch: int) -> FakeRunner:
+        run = made(batch)
+        run.fault = ModelError("the engine does not fit") if len(model.runs) == 2 else None
+        return run
+
+    model.runner = second_fails  # type: ignore[method-assign]
+    one = Bench(model)
+    with pytest.raises(ModelError, match="the engine does not fit"):
+        one.worker.start(2)
+    assert not any(slot.alive for slot in one.worker._slots)
+    assert [run.calls[-1][0] for run in model.runs] == ["close", "close"]
+
+
+def test_pictures_are_let_go_when_a_batch_fails(bench: Callable[..., Bench]) -> None:
+    kept: list[list[av.VideoFrame]] = []
+
+    class Failing(FakeModel):
+        def runner(self, batch: int) -> FakeRunner:
+            run = super().runner(batch)
+
+            def detect(pictures: list[av.VideoFrame], *_args: object) -> Detected:
+                kept.append(pictures)
+                raise RuntimeError("before the pictures were read")
+
+            run.detect = detect  # type: ignore[assignment,method-assign]
+            return run
+
+    one = bench(Failing(), slots=1, batch=1)
+    one.offer("a", 0)
+    one.worker.stop(GENEROUS_S)
+    assert kept == [[]]
+    assert one.meters["a"].counts == {"failed": 1}
+
+
+def test_a_lost_gpu_ends_the_slot_and_is_reported_once(bench: Callable[..., Bench]) -> None:
+    def lose(_batch: NDArray[Any]) -> None:
+        raise DeviceLostError("an illegal memory access was encountered")
+
+    one = bench(FakeModel(lose), slots=1, batch=1)
+    one.offer("a", 0)
+    assert one.worker._slots[0].join(GENEROUS_S)
+    assert [str(error) for error in one.fatal] == ["an illegal memory access was encountered"]
+    assert one.meters["a"].counts == {"failed": 1}
+    assert not one.worker.alive

@@ -14,6 +14,7 @@ from framelane.core.frames import Detections, FrameInfo, ModelInfo, Result
 from framelane.sinks import schemas
 from framelane.sinks.message import Message, Origin, detections_message
 from framelane.sinks.reports import state_message, status_message
+from framelane.telemetry.gpus import GpuSample
 from framelane.telemetry.states import NodeState, StreamState
 from framelane.telemetry.stats import LatencyMs, ModelStats, NodeStats, StreamStats
 
@@ -164,7 +165,11 @@ def node_stats(*, idle: bool = False) -> NodeStats:
     mean = None if idle else 12.3456
     stream = StreamStats(stream="lobby", queue_ms=mean, infer_ms=mean, reconnects=1, video=None, **common)
     model = ModelStats("yolox", 2.5, mean, mean, mean, mean)
-    return NodeStats(streams=(stream,), models=(model,), rss_bytes=200_000_000, cpu_cores=0.51234, **common)
+    full = GpuSample(0, "NVIDIA Test 100", 0.73, 3 << 30, 80 << 30, 61.0, 0.4, 312.44, ("sw_power_cap",))
+    gpus = (GpuSample(0, "NVIDIA Test 100"),) if idle else (full,)
+    return NodeStats(
+        streams=(stream,), models=(model,), rss_bytes=200_000_000, cpu_cores=0.51234, gpus=gpus, **common
+    )
 
 
 def seqs(payloads: list[bytes]) -> list[int]:

@@ -158,3 +158,69 @@ def test_jsonl_to_standard_output(tmp_path: Path) -> None:
 
 def test_farewell_fits_its_schema() -> None:
     assert checked(FAREWELL)["state"] == "offline"
+
+
+def test_jsonl_ends_a_line_that_another_process_left(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    sink = JsonlSink(JsonlConfig(path=str(path)), SystemClock(), shared=True)
+    sink.start()
+    sink.offer(detections(1))
+    wait_until(lambda: path.exists() and len(lines(path)) == 1)
+    with path.open("ab") as other:
+        other.write(b'{"schema":"frame')
+    sink.offer(detections(2))
+    sink.stop(5.0, None)
+    assert lines(path)[1] == b'{"schema":"frame'
+    assert seqs([lines(path)[0], lines(path)[2]]) == [1, 2]
+
+
+_WRITER = """
+import os, sys
+from framelane.config.schema import JsonlConfig
+from framelane.core.clock import SystemClock
+from framelane.sinks.jsonl import JsonlSink
+from framelane.sinks.message import Message
+who, path = sys.argv[1:]
+sink = JsonlSink(JsonlConfig(path=path), SystemClock(), shared=True)
+sys.stderr.write("r")
+sys.stderr.flush()
+sys.stdin.read()
+sink.start()
+for number in range(300):
+    sink.offer(Message("detections", who, (who * (50 + number * 97 % 20_000)).encode(), retain=False))
+sink.stop(20.0, None)
+"""
+
+
+@pytest.mark.parametrize("target", ["file", "pipe"])
+def test_jsonl_keeps_lines_whole_when_several_processes_share_the_file(tmp_path: Path, target: str) -> None:
+    """Lines of up to 20 kB: a pipe takes no more than 4 kB at once."""
+    path = tmp_path / "out.jsonl"
+    receiver, sender = os.pipe()
+    stdout: Any = sender if target == "pipe" else None
+    file = "-" if target == "pipe" else str(path)
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", _WRITER, who, file], stdout=stdout, env=_environment(), **pipes
+        )
+        for who in "abc"
+    ]
+    for child in children:
+        assert child.stderr is not None
+        assert child.stderr.read(1) == b"r"
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.close()  # all at once
+        child.stdin = None
+    os.close(sender)
+    with os.fdopen(receiver, "rb") as pipe:
+        received = pipe.read()
+    assert [child.communicate(timeout=30)[1] for child in children] == [b"", b"", b""]
+    written = (path.read_bytes() if target == "file" else received).splitlines()
+    assert len(written) == 900
+    assert {len(set(line)) for line in written} == {1}
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

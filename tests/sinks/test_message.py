@@ -147,3 +147,19 @@ def test_stats_messages_fit_their_schemas(*, idle: bool) -> None:
         "dropped": 1,
         "delivered": 5,
     }
+
+
+def test_node_stats_tell_how_each_gpu_fares() -> None:
+    assert checked(node_stats_message(ORIGIN, node_stats(), [], 0.0))["gpus"] == [
+        {
+            "index": 0,
+            "name": "NVIDIA Test 100",
+            "utilization": 0.73,
+            "decoder_utilization": 0.4,
+            "memory_used_bytes": 3 << 30,
+            "memory_total_bytes": 80 << 30,
+            "temperature_c": 61.0,
+            "power_w": 312.4,
+            "throttled": ["sw_power_cap"],
+        }
+    ]

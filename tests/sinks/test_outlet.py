@@ -24,7 +24,7 @@ class Collected:
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
-        self.stopped: list[tuple[float, Message]] = []
+        self.stopped: list[tuple[float, Message | None]] = []
         self.started = 0
 
     def start(self) -> None:
@@ -33,7 +33,7 @@ class Collected:
     def offer(self, message: Message) -> None:
         self.messages.append(message)
 
-    def stop(self, drain_s: float, farewell: Message) -> None:
+    def stop(self, drain_s: float, farewell: Message | None) -> None:
         self.stopped.append((drain_s, farewell))
 
     def health(self) -> SinkHealth:
@@ -211,6 +211,7 @@ def test_outlet_keeps_offline_until_it_stops() -> None:
     assert [body["schema"] for body in rig.bodies] == ["framelane.detections/1"]
     for sink in rig.sinks:
         drain_s, farewell = sink.stopped[0]
+        assert farewell is not None
         assert (drain_s, checked(farewell)["state"], checked(farewell)["text"]) == (5.0, "offline", "SIGTERM")
 
 
@@ -219,7 +220,15 @@ def test_outlet_says_goodbye_when_nobody_told_it_why_it_stops() -> None:
     rig.outlet.start()
     rig.outlet.stop(1.0)
     assert [sink.started for sink in rig.sinks] == [1, 1]
-    assert tuple(checked(rig.sinks[0].stopped[0][1])[key] for key in ("state", "reason")) == (
-        "offline",
-        "stopping",
+    _, farewell = rig.sinks[0].stopped[0]
+    assert farewell is not None
+    assert tuple(checked(farewell)[key] for key in ("state", "reason")) == ("offline", "stopping")
+
+
+def test_outlet_says_no_farewell_where_another_process_speaks_for_the_node() -> None:
+    sink = Collected()
+    outlet = Outlet(
+        "gate-01", "run-1", PublishConfig(), [sink], meter=Meter(), clock=FakeClock(), farewell=False
     )
+    outlet.stop(5.0)
+    assert sink.stopped == [(5.0, None)]

@@ -125,7 +125,7 @@ def test_file_loses_no_frame_when_inference_is_slower(clips: Clips) -> None:
     while len(taken) < 50:
         batch = batcher.collect(30)
         assert batch is not None
-        taken += [frame.info.index for frame in batch.frames]
+        taken += [info.index for info in batch.infos]
     assert camera.worker.join(10)
     assert taken == list(range(50))
     assert drops == []

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from framelane import __version__
 from framelane.core.frames import ModelInfo
+from framelane.telemetry.gpus import GpuSample
 from framelane.telemetry.meters import DROP_REASONS
 from framelane.telemetry.prometheus import FramelaneCollector, MetricsPage
 from framelane.telemetry.stats import ProcessSample, StatsWindow
@@ -28,10 +29,19 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 DOCUMENTED = {
     "framelane_batch_size": "histogram",
     "framelane_build_info": "gauge",
+    "framelane_decoder_fallbacks_total": "counter",
+    "framelane_decoder_info": "gauge",
     "framelane_engine_info": "gauge",
     "framelane_frames_dropped_total": "counter",
     "framelane_frames_inferred_total": "counter",
     "framelane_frames_received_total": "counter",
+    "framelane_gpu_decoder_utilization_ratio": "gauge",
+    "framelane_gpu_memory_total_bytes": "gauge",
+    "framelane_gpu_memory_used_bytes": "gauge",
+    "framelane_gpu_power_watts": "gauge",
+    "framelane_gpu_temperature_celsius": "gauge",
+    "framelane_gpu_throttled": "gauge",
+    "framelane_gpu_utilization_ratio": "gauge",
     "framelane_latency_seconds": "histogram",
     "framelane_mqtt_connected": "gauge",
     "framelane_mqtt_spool_dropped_total": "counter",
@@ -42,6 +52,12 @@ DOCUMENTED = {
     "framelane_stream_fps": "gauge",
     "framelane_stream_up": "gauge",
 }
+
+GPU = GpuSample(
+    0, "NVIDIA Test 100", 0.73, 3 << 30, 80 << 30, 61.0, 0.4, 312.4, ("sw_power_cap", "hw_thermal")
+)
+
+GPU_LABELS = {"gpu": "0", "name": "NVIDIA Test 100"}
 
 
 @dataclass
@@ -58,7 +74,8 @@ class Daemon:
         self.meters = meters
         self.clock = clock
         self.board = StatusBoard(clock, lambda _state: None, lambda _node: None)
-        self.window = StatsWindow(meters, clock, lambda: ProcessSample(1, 1.0))
+        self.gpus = [GPU, GpuSample(1, "NVIDIA Test 50")]
+        self.window = StatsWindow(meters, clock, lambda: ProcessSample(1, 1.0), lambda: self.gpus)
         self.models = [ModelInfo("yolox", "695e750a5d57", "onnxruntime", ("person",))]
         collector = FramelaneCollector(
             meters, self.board, lambda: self.window.latest, lambda: self.models, sink
@@ -83,7 +100,7 @@ class Daemon:
         body, _ = self.page("")
         return {family.name: family for family in parse_text(body.decode())}
 
-    def value(self, name: str, **labels: str) -> float | None:
+    def value(self, name: str, /, **labels: str) -> float | None:
         for family in self.families().values():
             for sample in family.samples:
                 if sample.name == name and {k: v for k, v in sample.labels.items() if v} == labels:
@@ -132,6 +149,13 @@ def test_page_has_exactly_the_documented_metrics(daemon: Daemon) -> None:
         ("framelane_stage_seconds_sum", {"stage": "postprocess", "model": "yolox"}, 0.002),
         ("framelane_batch_size_bucket", {"model": "yolox", "le": "2.0"}, 0),
         ("framelane_batch_size_bucket", {"model": "yolox", "le": "4.0"}, 1),
+        ("framelane_gpu_utilization_ratio", GPU_LABELS, 0.73),
+        ("framelane_gpu_decoder_utilization_ratio", GPU_LABELS, 0.4),
+        ("framelane_gpu_memory_used_bytes", GPU_LABELS, 3 << 30),
+        ("framelane_gpu_memory_total_bytes", GPU_LABELS, 80 << 30),
+        ("framelane_gpu_temperature_celsius", GPU_LABELS, 61.0),
+        ("framelane_gpu_power_watts", GPU_LABELS, 312.4),
+        ("framelane_gpu_throttled", {**GPU_LABELS, "reason": "hw_thermal"}, 1),
         ("framelane_mqtt_connected", {}, 1),
         ("framelane_mqtt_spool_messages", {}, 7),
         ("framelane_mqtt_spool_dropped_total", {}, 3),
@@ -160,7 +184,7 @@ def test_page_is_openmetrics_when_asked_for(daemon: Daemon) -> None:
     assert families["framelane_latency_seconds"].unit == "seconds"
     assert {
         name for name in DOCUMENTED if name.removesuffix("_total").removesuffix("_info") not in families
-    } == {"framelane_engine_info"}
+    } == {"framelane_decoder_info", "framelane_engine_info"}
 
 
 @pytest.mark.parametrize(
@@ -225,3 +249,15 @@ def test_buckets_never_fall_and_end_at_the_count(daemon: Daemon) -> None:
             elif sample.name.endswith("_count"):
                 assert series[key] == sorted(series[key])
                 assert series[key][-1] == sample.value
+
+
+def test_page_leaves_out_what_a_gpu_does_not_say(daemon: Daemon) -> None:
+    daemon.work()
+    assert b'gpu="0"' in daemon.page("")[0]
+    assert b'gpu="1"' not in daemon.page("")[0]
+
+
+def test_page_has_no_gpu_metrics_where_no_gpu_is_used(daemon: Daemon) -> None:
+    daemon.gpus = []
+    daemon.work()
+    assert b"framelane_gpu_" not in daemon.page("")[0]

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from framelane.telemetry.gpus import GpuSample
 from framelane.telemetry.stats import ProcessSample, StatsWindow, sample_process
 
 if TYPE_CHECKING:
@@ -174,3 +175,19 @@ def test_sample_process_measures_this_process() -> None:
     sample = sample_process()
     assert sample.rss_bytes > 10_000_000
     assert sample.cpu_s > 0
+
+
+def test_gpus_are_sampled_when_a_window_closes_and_at_no_other_time(
+    meters: Meters, clock: FakeClock, process: FakeProcess
+) -> None:
+    asked: list[float] = []
+
+    def sample() -> list[GpuSample]:
+        asked.append(clock.monotonic())
+        return [GpuSample(0, "NVIDIA Test 100", utilization=0.5)]
+
+    window = StatsWindow(meters, clock, process, sample)
+    clock.advance(10.0)
+    assert asked == []
+    assert window.close().gpus == (GpuSample(0, "NVIDIA Test 100", utilization=0.5),)
+    assert (len(asked), window.latest and window.latest.gpus[0].index) == (1, 0)

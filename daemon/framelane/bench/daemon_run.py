@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from framelane.bench.errors import BenchError
-from framelane.bench.figures import Percentiles, slowest_to_fastest
+from framelane.bench.figures import Percentiles, bunching, slowest_to_fastest
 from framelane.bench.process import peak_rss_mb
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from framelane.bench.ledger import Received
     from framelane.bench.neighbours import Subscriber
@@ -35,6 +36,8 @@ class DaemonRun:
         arrival_ms: from capture to arrival at the subscriber.
         publish_ms: from capture to publish, as the daemon says.
         rtcp_share: share of results whose capture time is the camera's own.
+        decoders: streams by what decodes them.
+        bunching: how much the streams' frames come at the same moments, 0 to 1; None where the rate is not known.
         cpu_cores: CPU of the daemon, in cores.
         cpu_ms_a_frame: CPU of the daemon a result.
         rss_mb: most that a sample every half second saw.
@@ -52,6 +55,8 @@ class DaemonRun:
     arrival_ms: Percentiles | None
     publish_ms: Percentiles | None
     rtcp_share: float
+    decoders: Mapping[str, int]
+    bunching: float | None
     cpu_cores: float
     cpu_ms_a_frame: float
     rss_mb: float
@@ -63,13 +68,24 @@ class DaemonRun:
         return asdict(self)
 
 
+def _see_nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
-    """How long to wait for what: the streams that must be live, then a warm-up, then the measurement."""
+    """How long to wait for what: the streams that must be live, then a warm-up, then the measurement.
+
+    Attributes:
+        fps: frames a second of each stream, where all have the same; else 0.
+        look: called twice a second of the measurement.
+    """
 
     streams: int
     warmup_s: float
     seconds: float
+    fps: float = 0.0
+    look: Callable[[], None] = _see_nothing
 
 
 def measure_daemon(
@@ -84,36 +100,43 @@ def measure_daemon(
     with daemon:
         subscriber.wait_for_streams(window.streams, daemon)
         time.sleep(window.warmup_s)
-        run = _measure(daemon, subscriber, neighbours, window.seconds)
+        run = _measure(daemon, subscriber, neighbours, window)
         code = daemon.stop()
     if code:
         raise BenchError(f"the daemon ended with exit code {code}")
     return run
 
 
-def _measure(daemon: Child, subscriber: Subscriber, neighbours: list[Child], seconds: float) -> DaemonRun:
-    others = [*neighbours, subscriber.child]
+def _measure(daemon: Child, subscriber: Subscriber, neighbours: list[Child], window: Window) -> DaemonRun:
+    others = [*neighbours, *subscriber.children]
     before_s = {child.name: child.usage().cpu_s for child in (daemon, *others)}
     began_s = time.monotonic()
     subscriber.open()
-    rss_mb = _watch_rss(daemon, seconds)
+    rss_mb = _watch_rss(daemon, window)
     received = subscriber.close()
     wall_s = time.monotonic() - began_s
     cores = {child.name: (child.usage().cpu_s - before_s[child.name]) / wall_s for child in (daemon, *others)}
-    return describe_run(received, rss_mb, peak_rss_mb(daemon.pid), cores.pop(daemon.name), cores)
+    peak_mb = peak_rss_mb(daemon.pid)
+    return describe_run(received, rss_mb, peak_mb, cores.pop(daemon.name), cores, window.fps)
 
 
-def _watch_rss(daemon: Child, seconds: float) -> float:
+def _watch_rss(daemon: Child, window: Window) -> float:
     most_mb = 0.0
-    end_s = time.monotonic() + seconds
+    end_s = time.monotonic() + window.seconds
     while (left_s := end_s - time.monotonic()) > 0:
         time.sleep(min(left_s, _SAMPLE_S))
         most_mb = max(most_mb, daemon.usage().rss_mb)
+        window.look()
     return most_mb
 
 
 def describe_run(
-    received: Received, rss_mb: float, peak_mb: float, cpu_cores: float, neighbours_cores: Mapping[str, float]
+    received: Received,
+    rss_mb: float,
+    peak_mb: float,
+    cpu_cores: float,
+    neighbours_cores: Mapping[str, float],
+    stream_fps: float = 0.0,
 ) -> DaemonRun:
     """The figures of a window.
 
@@ -136,6 +159,8 @@ def describe_run(
         arrival_ms=Percentiles.of_ms([value for arrivals in streams for value in arrivals.arrival_ms]),
         publish_ms=Percentiles.of_ms([value for arrivals in streams for value in arrivals.publish_ms]),
         rtcp_share=received.clocks.get("rtcp", 0) / frames,
+        decoders=dict(Counter(received.decoders[name] for name in fps if name in received.decoders)),
+        bunching=bunching([each.captured_at for each in streams], 1 / stream_fps) if stream_fps else None,
         cpu_cores=cpu_cores,
         cpu_ms_a_frame=1e3 * cpu_cores * received.seconds / frames,
         rss_mb=rss_mb,

@@ -2,106 +2,35 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import av
 import psutil
-from av import error as av_error
 
+from framelane.bench.decode_source import Decoding
 from framelane.bench.errors import BenchError
 from framelane.bench.figures import Percentiles, slowest_to_fastest
+from framelane.bench.gpu_use import GpuRecorder, GpuUse
 from framelane.bench.host import Host, describe_host
 from framelane.bench.report import Section, figures_section, latency_text, number
-from framelane.config.schema import StreamOptions
-from framelane.core.clock import SystemClock
-from framelane.core.errors import SourceError
-from framelane.sources.container import ContainerSource
-from framelane.sources.faults import source_error
+from framelane.core.errors import FramelaneError
 from framelane.sources.source import LIVE_KINDS, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
+    from multiprocessing.connection import Connection
 
-Parser = Literal["product", "ffmpeg"]
+    from framelane.bench.decode_source import Parser, PictureSource
 
 _OPEN_TIMEOUT_S = 60.0
+_LOOK_S = 0.25
 _SETTLE_S = 1.0  # a camera's first second comes in bursts
-
-
-class PictureSource(Protocol):
-    """Pictures, again and again."""
-
-    def pictures(self) -> Iterator[object]:
-        """Pictures until the source ends."""
-        ...
-
-    def rewind(self) -> None:
-        """Go back to the first one."""
-        ...
-
-    def close(self) -> None:
-        """Let go of decoder and connection."""
-        ...
-
-
-class PlainSource:
-    """The least that PyAV needs to decode a stream on one thread: the baseline of all overheads.
-
-    Raises:
-        SourceError: it can't be opened.
-    """
-
-    def __init__(self, url: str, options: StreamOptions) -> None:
-        rtsp: dict[str, str] = {"rtsp_transport": options.transport} if kind_of(url) == "rtsp" else {}
-        timeout = (options.open_timeout_s, options.read_timeout_s) if kind_of(url) in LIVE_KINDS else None
-        try:
-            self._container = av.open(url, options=rtsp, timeout=timeout)
-        except (av_error.FFmpegError, OSError) as error:
-            raise source_error(error) from None  # FFmpeg's own text holds the URL with its password
-        if not self._container.streams.video:
-            self._container.close()
-            raise SourceError("no-video", "there is no video in it")
-        self._container.streams.video[0].codec_context.thread_count = 1
-
-    def pictures(self) -> Iterator[object]:
-        """Decode to the end."""
-        try:
-            yield from self._container.decode(video=0)
-        except (av_error.FFmpegError, OSError) as error:
-            raise source_error(error) from None
-
-    def rewind(self) -> None:
-        """Seek to the start, which only files can."""
-        try:
-            self._container.seek(0)
-        except (av_error.FFmpegError, OSError) as error:
-            raise source_error(error) from None
-
-    def close(self) -> None:
-        """Close the container."""
-        self._container.close()
-
-
-class _Uncounted:
-    """The meter of a source that nobody reports on."""
-
-    def frame_received(self) -> None:
-        pass
-
-    def frame_dropped(self, reason: str, count: int = 1) -> None:
-        pass
-
-
-SOURCES: dict[Parser, Callable[[str, StreamOptions], PictureSource]] = {
-    "product": lambda url, options: ContainerSource(url, options, SystemClock(), _Uncounted()),
-    "ffmpeg": PlainSource,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +39,8 @@ class DecodeBench:
 
     Attributes:
         parser: "product" as the daemon reads, or "ffmpeg" for plain PyAV.
+        decoder: "cpu", "nvdec", or "nvdec, downloaded" where the pictures came to host memory.
+        processes: over which the streams are divided.
         live: whether the cameras set the pace; files are decoded as fast as that goes.
         frames_s: frames a second of all streams together.
         slowest_to_fastest: rate of the slowest stream over the fastest's.
@@ -120,6 +51,8 @@ class DecodeBench:
 
     host: Host
     parser: Parser
+    decoder: str
+    processes: int
     streams: int
     live: bool
     seconds: float
@@ -130,6 +63,7 @@ class DecodeBench:
     cpu_ms_a_frame: float
     interval_ms: Percentiles | None
     rss_mb: float
+    gpu: GpuUse | None
 
     def as_dict(self) -> dict[str, Any]:
         """All figures, for JSON."""
@@ -147,7 +81,13 @@ class DecodeBench:
             "ms between frames, p50 / p90 / p95 / p99": latency_text(self.interval_ms),
             "RSS MB": number(self.rss_mb, 0),
         }
-        title = f"Decode with parser {self.parser}, {pace}, {self.seconds:.1f} s\n{self.host}"
+        if self.processes > 1:
+            figures = {"processes": str(self.processes), **figures}
+        if self.gpu is not None:
+            figures["NVDEC busy %"] = number(100 * self.gpu.decoder_utilization)
+            figures["GPU memory MB"] = number(self.gpu.memory_mb, 0)
+        how = f"parser {self.parser}, decoder {self.decoder}"
+        title = f"Decode with {how}, {pace}, {self.seconds:.1f} s\n{self.host}"
         return (figures_section(title, figures),)
 
 
@@ -155,8 +95,8 @@ def bench_decode(
     urls: Sequence[str],
     streams: int = 0,
     seconds: float = 10.0,
-    parser: Parser = "product",
-    options: StreamOptions | None = None,
+    decoding: Decoding | None = None,
+    processes: int = 1,
 ) -> DecodeBench:
     """Decode streams, each on a thread of its own, and measure once all of them run.
 
@@ -164,40 +104,144 @@ def bench_decode(
         urls: files or cameras, dealt over the streams; a file starts again at its end.
         streams: how many; 0 for one a URL.
         seconds: how long to measure.
-        parser: how packets become frames.
-        options: transport and timeouts of the streams.
+        decoding: how packets become frames.
+        processes: over which the streams are divided, at most one a stream.
 
     Raises:
         SourceError: a stream can't be opened, or broke.
-        BenchError: there are no URLs, or a stream gave no frame in time.
+        BenchError: there are no URLs, NVDEC refuses a stream, or a stream gave no frame in time.
     """
     if not urls:
         raise BenchError("nothing to decode; give a file or a camera's URL")
+    decoding = decoding or Decoding()
     host = describe_host()
     chosen = [urls[index % len(urls)] for index in range(streams or len(urls))]
     live = any(kind_of(url) in LIVE_KINDS for url in chosen)
-    crowd = _Crowd(len(chosen) + 1)
-    with ThreadPoolExecutor(len(chosen), "bench-decode") as pool:
-        readers = [
-            pool.submit(_read, SOURCES[parser], url, options or StreamOptions(), crowd) for url in chosen
-        ]
-        window = crowd.measure(_SETTLE_S if live else 0.0, seconds)
-        seen_s = [reader.result() for reader in readers]
-    inside = [[at_s for at_s in each if window.begin_s <= at_s < window.end_s] for each in seen_s]
-    return _describe(host, parser, window, inside, live=live)
+    task = _Task(decoding, _SETTLE_S if live else 0.0, seconds)
+    gpu = decoding.choice.gpu
+    if processes == 1:
+        sight, use = _observed(gpu, lambda: task.run(chosen, lambda: None))
+    else:
+        shares = [chosen[number::processes] for number in range(min(processes, len(chosen)))]
+        sight, use = _observed(gpu, lambda: _in_processes(task, shares))
+    return _describe(host, task, sight, use, min(processes, len(chosen)), live=live)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What one process saw: its window, and when each frame of each stream was there."""
+
+    window: _Window
+    seen_s: list[list[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What each process does with its share of the streams."""
+
+    decoding: Decoding
+    settle_s: float
+    seconds: float
+
+    def run(self, urls: Sequence[str], together: Callable[[], object]) -> _Sight:
+        """Decode, and measure from when `together` returns, which is called once all streams run."""
+        crowd = _Crowd(len(urls) + 1)
+        with ThreadPoolExecutor(len(urls), "bench-decode") as pool:
+            readers = [pool.submit(_read, self.decoding.open, url, crowd) for url in urls]
+            window = crowd.measure(self.settle_s, self.seconds, together)
+            return _Sight(window, [reader.result() for reader in readers])
+
+
+def _observed(gpu: int | None, work: Callable[[], _Sight]) -> tuple[_Sight, GpuUse | None]:
+    if gpu is None:
+        return work(), None
+    with GpuRecorder(gpu) as recorder:
+        done = threading.Event()
+
+        def look() -> None:
+            while not done.wait(_LOOK_S):
+                recorder.look()
+
+        looking = threading.Thread(target=look, name="bench-gpu", daemon=True)
+        looking.start()
+        try:
+            sight = work()
+        finally:
+            done.set()
+            looking.join()
+        return sight, recorder.take()
+
+
+def _in_processes(task: _Task, shares: Sequence[Sequence[str]]) -> _Sight:
+    """Each share in a fresh process; all measure at the same time."""
+    fresh = multiprocessing.get_context("spawn")
+    ends: list[Connection] = []
+    children = []
+    try:
+        for share in shares:
+            mine, theirs = fresh.Pipe()
+            children.append(fresh.Process(target=_child, args=(theirs, task, share), daemon=True))
+            children[-1].start()
+            theirs.close()  # so that the end of a child that dies is seen
+            ends.append(mine)
+        for end in ends:
+            _answer(end)
+        for end in ends:
+            end.send("go")
+        sights = [_answer(end) for end in ends]
+    finally:
+        for child in children:
+            child.terminate()
+            child.join()
+        for end in ends:
+            end.close()
+    windows = [sight.window for sight in sights]
+    window = _Window(
+        max(each.begin_s for each in windows),
+        min(each.end_s for each in windows),
+        sum(each.cpu_s for each in windows),
+        sum(each.rss_mb for each in windows),
+    )
+    return _Sight(window, [seen_s for sight in sights for seen_s in sight.seen_s])
+
+
+def _child(end: Connection, task: _Task, urls: Sequence[str]) -> None:
+    def together() -> None:
+        end.send(None)
+        end.recv()
+
+    try:
+        end.send(task.run(urls, together))
+    except FramelaneError as error:
+        end.send(BenchError(str(error)))
+
+
+def _answer(end: Connection) -> Any:  # noqa: ANN401 - nothing, or a _Sight
+    try:
+        answer = end.recv()
+    except EOFError as error:
+        raise BenchError("a process of the benchmark has ended") from error
+    if isinstance(answer, BenchError):
+        raise answer
+    return answer
 
 
 def _describe(
-    host: Host, parser: Parser, window: _Window, seen_s: Sequence[Sequence[float]], *, live: bool
+    host: Host, task: _Task, sight: _Sight, use: GpuUse | None, processes: int, *, live: bool
 ) -> DecodeBench:
+    window = sight.window
+    seen_s = [[at_s for at_s in each if window.begin_s <= at_s < window.end_s] for each in sight.seen_s]
     frames = sum(len(each) for each in seen_s)
     if not frames:
         raise BenchError("no frame came while measuring; measure for longer, or check the streams")
     wall_s = window.end_s - window.begin_s
     intervals_s = [later - sooner for each in seen_s for sooner, later in pairwise(each)]
+    choice = task.decoding.choice
     return DecodeBench(
         host=host,
-        parser=parser,
+        parser=task.decoding.parser,
+        decoder="cpu" if choice.gpu is None else "nvdec, downloaded" if choice.download else "nvdec",
+        processes=processes,
         streams=len(seen_s),
         live=live,
         seconds=wall_s,
@@ -208,6 +252,7 @@ def _describe(
         cpu_ms_a_frame=1e3 * window.cpu_s / frames,
         interval_ms=Percentiles.of_seconds(intervals_s),
         rss_mb=window.rss_mb,
+        gpu=use,
     )
 
 
@@ -240,11 +285,12 @@ class _Crowd:
         self._together.abort()
         self.stopping.set()
 
-    def measure(self, settle_s: float, seconds: float) -> _Window:
+    def measure(self, settle_s: float, seconds: float, together: Callable[[], object]) -> _Window:
         """Wait until all run, then let `seconds` pass, and stop them; empty where one of them failed."""
         try:
             if not self.gather():
                 return _Window(0.0, 0.0, 0.0, 0.0)
+            together()
             self.stopping.wait(settle_s)
             begin_s, cpu_s = time.perf_counter(), time.process_time()
             self.stopping.wait(seconds)
@@ -254,15 +300,10 @@ class _Crowd:
             self.stopping.set()
 
 
-def _read(
-    open_source: Callable[[str, StreamOptions], PictureSource],
-    url: str,
-    options: StreamOptions,
-    crowd: _Crowd,
-) -> list[float]:
+def _read(open_source: Callable[[str], PictureSource], url: str, crowd: _Crowd) -> list[float]:
     """When each frame was there."""
     try:
-        with closing(open_source(url, options)) as source:
+        with closing(open_source(url)) as source:
             return _watch(source, crowd)
     finally:
         crowd.leave()

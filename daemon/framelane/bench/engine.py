@@ -117,7 +117,7 @@ def bench_engine(
     """
     host = describe_host()
     artifact = Artifact.open(model_path)
-    spec = load_model("bench", ModelConfig(path=str(model_path))).input
+    spec = load_model("bench", ModelConfig(path=str(model_path), backend="onnxruntime")).input
     cores = threads or len(os.sched_getaffinity(0))
     sizes = batches if artifact.batch is None else (artifact.batch,)
     sessions = {count: OnnxSession(artifact, count) for count in range(1, cores + 1)}
@@ -141,7 +141,7 @@ def bench_shapes(model_path: str | Path, shapes: Sequence[Shape], seconds: float
         ModelError: the product can't run the model.
     """
     artifact = Artifact.open(model_path)
-    spec = load_model("bench", ModelConfig(path=str(model_path))).input
+    spec = load_model("bench", ModelConfig(path=str(model_path), backend="onnxruntime")).input
     share_s = seconds / len(shapes)
     return best_of([_measure(OnnxSession(artifact, shape.threads), spec, shape, share_s) for shape in shapes])
 

@@ -101,6 +101,15 @@ def slowest_to_fastest(rates: Sequence[float]) -> float | None:
     return min(rates) / fastest if fastest else None
 
 
+def bunching(times_s: Sequence[float], interval_s: float) -> float:
+    """How much periodic events come together: 0 where they are spread evenly over the interval, 1 if all at once.
+
+    The length of the mean of the events as unit vectors (the mean resultant length of circular statistics).
+    """
+    angles = np.asarray(times_s, np.float64) % interval_s * (2 * np.pi / interval_s)
+    return float(abs(np.exp(1j * angles).mean())) if len(angles) else 0.0
+
+
 def change(before: float, after: float) -> float:
     """Relative change: 0.05 is 5 % more."""
     return (after - before) / before if before else 0.0

@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(slots=True)
@@ -22,6 +25,7 @@ class Arrivals:
         dropped: frames that the messages say were skipped before them.
         missing: results lost on the way, told by gaps in `seq`.
         repeated: results that came twice, as QoS 1 allows.
+        captured_at: when the last one was captured, in Unix seconds.
     """
 
     arrival_ms: list[float] = field(default_factory=list)
@@ -29,11 +33,16 @@ class Arrivals:
     dropped: int = 0
     missing: int = 0
     repeated: int = 0
+    captured_at: float = 0.0
 
     @property
     def frames(self) -> int:
         """How many results came."""
         return len(self.arrival_ms)
+
+    def copy(self) -> Arrivals:
+        """The same values in lists of their own."""
+        return replace(self, arrival_ms=[*self.arrival_ms], publish_ms=[*self.publish_ms])
 
 
 @dataclass(slots=True)
@@ -46,6 +55,7 @@ class Received:
         clocks: results by what their `captured_at` stands on: arrivals are true for "rtcp" alone.
         reasons: drops by reason, as the daemon's statistics that came in the window say.
         reconnects: of each stream since the daemon's start, as far as states have come.
+        decoders: what decodes each stream, likewise.
     """
 
     seconds: float
@@ -53,6 +63,20 @@ class Received:
     clocks: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     reconnects: dict[str, int] = field(default_factory=dict)
+    decoders: dict[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def merged(parts: Sequence[Received]) -> Received:
+        """One of several that saw different streams in about the same time."""
+        whole = Received(sum(part.seconds for part in parts) / len(parts))
+        for part in parts:
+            whole.streams |= part.streams
+            whole.reconnects |= part.reconnects
+            whole.decoders |= part.decoders
+            for mine, theirs in ((whole.clocks, part.clocks), (whole.reasons, part.reasons)):
+                for name, count in theirs.items():
+                    mine[name] = mine.get(name, 0) + count
+        return whole
 
     def to_json(self) -> str:
         """One line."""
@@ -73,6 +97,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._last_seq: dict[tuple[str, str], int] = {}
         self._reconnects: dict[str, int] = {}
+        self._decoders: dict[str, str] = {}
         self.open()
 
     def open(self) -> None:
@@ -88,10 +113,11 @@ class Ledger:
         with self._lock:
             return Received(
                 time.monotonic() - self._began_s,
-                {name: Arrivals(**asdict(arrivals)) for name, arrivals in self._streams.items()},
+                {name: arrivals.copy() for name, arrivals in self._streams.items()},
                 dict(self._clocks),
                 dict(self._reasons),
                 dict(self._reconnects),
+                dict(self._decoders),
             )
 
     def frames(self) -> dict[str, int]:
@@ -121,7 +147,8 @@ class Ledger:
         self._last_seq[key] = body["seq"]
         arrivals.missing += step - 1
         arrivals.dropped += body["dropped"]
-        arrivals.arrival_ms.append(1e3 * (arrived_at - _unix(body["captured_at"])))
+        arrivals.captured_at = _unix(body["captured_at"])
+        arrivals.arrival_ms.append(1e3 * (arrived_at - arrivals.captured_at))
         arrivals.publish_ms.append(body["latency_ms"]["total"])
         self._clocks[body["clock"]] += 1
 
@@ -130,6 +157,9 @@ class Ledger:
 
     def _state(self, body: dict[str, Any], _arrived_at: float) -> None:
         self._reconnects[body["stream"]] = body["reconnects"]
+        decoder = (body.get("video") or {}).get("decoder")
+        if decoder:
+            self._decoders[body["stream"]] = decoder
 
 
 def _unix(timestamp: str) -> float:

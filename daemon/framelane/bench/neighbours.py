@@ -34,16 +34,24 @@ _MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/s
 class Subscriber:
     """What the daemon's consumers see, window by window."""
 
-    def __init__(self, child: Child) -> None:
-        self.child = child
+    def __init__(self, children: Sequence[Child]) -> None:
+        self.children = tuple(children)
 
     def open(self) -> None:
         """Begin a window."""
-        self.child.ask("open")
+        for child in self.children:
+            child.ask("open")
 
     def close(self) -> Received:
         """What has come since `open`; the window goes on."""
-        return Received.from_json(self.child.ask("close"))
+        return Received.merged([Received.from_json(child.ask("close", 30.0)) for child in self.children])
+
+    def frames(self) -> dict[str, int]:
+        """How many results of each stream have come since `open`."""
+        counts: dict[str, int] = {}
+        for child in self.children:
+            counts |= orjson.loads(child.ask("frames"))
+        return counts
 
     def wait_for_streams(self, count: int, daemon: Child, timeout_s: float = _LIVE_TIMEOUT_S) -> float:
         """Wait until some frames of that many streams have come in this window; returns the seconds it took.
@@ -54,7 +62,7 @@ class Subscriber:
         began_s = time.monotonic()
         while True:
             daemon.usage()
-            frames: dict[str, int] = orjson.loads(self.child.ask("frames"))
+            frames = self.frames()
             waited_s = time.monotonic() - began_s
             if sum(number >= _FIRST_FRAMES for number in frames.values()) >= count:
                 return waited_s
@@ -66,33 +74,51 @@ class Subscriber:
 
 
 class Site:
-    """A folder, a broker and a subscriber, and daemons that come and go: `with Site() as site:`."""
+    """A folder, a broker and a subscriber, and daemons that come and go: `with Site() as site:`.
 
-    def __init__(self, broker: str = "auto") -> None:
+    Args:
+        broker: "mosquitto", "embedded", or "auto".
+        subscribers: processes that the subscriber is, each for its share of the streams.
+        streams: how many there may be where the subscriber is several processes.
+    """
+
+    def __init__(self, broker: str = "auto", subscribers: int = 1, streams: int = 0) -> None:
         self._broker_kind = broker
+        self._shares = topics_of(subscribers, streams)
         self._stack = ExitStack()
 
     def __enter__(self) -> Site:
         with self._stack as stack:
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="framelane-bench-")))
             self.broker, self.url = start_broker(self.folder, self._broker_kind, stack)
-            command = [sys.executable, "-m", "framelane.bench.subscriber", self.url, f"framelane/{NODE}"]
-            self.subscriber = Subscriber(stack.enter_context(Child("subscriber", command, self.folder)))
-            self.subscriber.child.read_line(_START_TIMEOUT_S)
+            self.subscriber = Subscriber(
+                [self._subscribe(number, topics, stack) for number, topics in enumerate(self._shares)]
+            )
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def cameras(self, script: Path, clip: Path, count: int) -> tuple[Child, list[str]]:
-        """Start scripts/fake_cameras.py on a clip; returns it and the cameras' URLs.
+    def _subscribe(self, number: int, topics: Sequence[str], stack: ExitStack) -> Child:
+        command = [sys.executable, "-m", "framelane.bench.subscriber", self.url, *topics]
+        child = stack.enter_context(Child(f"subscriber{number or ''}", command, self.folder))
+        child.read_line(_START_TIMEOUT_S)
+        return child
+
+    def cameras(
+        self, script: Path, clips: Path | Sequence[Path], count: int, name: str = "cameras"
+    ) -> tuple[Child, list[str]]:
+        """Start scripts/fake_cameras.py on a clip, or some in turn; returns it and the cameras' URLs.
 
         Raises:
             BenchError: it doesn't start.
         """
-        command = [sys.executable, str(script), "--clip", str(clip), "--cameras", str(count)]
-        child = Child("cameras", [*command, "--port", "0", "--print-urls"], self.folder)
+        clips = [clips] if isinstance(clips, Path) else clips
+        command = [sys.executable, str(script), "--cameras", str(count)]
+        for clip in clips:
+            command += ["--clip", str(clip)]
+        child = Child(name, [*command, "--port", "0", "--print-urls"], self.folder)
         self._stack.enter_context(child)
         return child, [child.read_line(_START_TIMEOUT_S) for _ in range(count)]
 
@@ -104,17 +130,47 @@ class Site:
             urls: of the streams.
             defaults: options of all streams.
         """
+        path = self.configure(model, urls, {}, **defaults)
+        return Child("framelane", [sys.executable, "-m", "framelane", "run", str(path)], self.folder)
+
+    def configure(
+        self, model: Mapping[str, object], urls: Sequence[str], more: Mapping[str, object], **defaults: object
+    ) -> Path:
+        """Write such a daemon's configuration.
+
+        Args:
+            model: the model's section.
+            urls: of the streams.
+            more: further sections, and others in place of these.
+            defaults: options of all streams.
+        """
         config = {
             "node": {"id": NODE, "stats_s": 5},
             "log": {"level": "warning"},
             "mqtt": {"url": self.url},
             "models": {"model": dict(model)},
             "defaults": defaults,
-            "streams": [{"id": f"cam{number:02d}", "url": url} for number, url in enumerate(urls)],
-        }
+            "streams": [{"id": stream_id(number), "url": url} for number, url in enumerate(urls)],
+        } | dict(more)
         path = self.folder / "framelane.yaml"
         path.write_text(yaml.safe_dump(config), encoding="utf-8")
-        return Child("framelane", [sys.executable, "-m", "framelane", "run", str(path)], self.folder)
+        return path
+
+
+def stream_id(number: int) -> str:
+    """The name of a stream, from 0."""
+    return f"cam{number:02d}"
+
+
+def topics_of(subscribers: int, streams: int) -> list[list[str]]:
+    """What each subscriber subscribes to: all streams, or its share of so many."""
+    base = f"framelane/{NODE}/streams"
+    if subscribers == 1:
+        return [[f"{base}/+/+"]]
+    return [
+        [f"{base}/{stream_id(number)}/+" for number in range(share, streams, subscribers)]
+        for share in range(subscribers)
+    ]
 
 
 def start_broker(folder: Path, kind: str, stack: ExitStack) -> tuple[Child, str]:

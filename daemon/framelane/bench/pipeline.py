@@ -7,17 +7,19 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from framelane.app import App
 from framelane.bench.figures import Percentiles, slowest_to_fastest
 from framelane.bench.host import Host, describe_host
 from framelane.bench.report import LATENCY_COLUMNS, Section, figures_section, latency_cells, number
+from framelane.fleet.daemon import make_node
+from framelane.fleet.node import Fleet
 from framelane.telemetry.stats import StatsWindow, sample_process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from framelane.app import App
     from framelane.config.schema import Config
-    from framelane.telemetry.meters import Meters
+    from framelane.telemetry.meters import CountsSource
     from framelane.telemetry.stats import ModelStats, NodeStats, StreamStats
 
 _SAMPLE_S = 0.5
@@ -124,7 +126,7 @@ def bench_pipeline(config: Config, seconds: float = 30.0, warmup_s: float = 5.0)
         FramelaneError: the app can't start.
     """
     host = describe_host()
-    app = App(config)
+    app = make_node(config, threading.Event())
     try:
         app.start()
         _pass(app, warmup_s)
@@ -135,7 +137,7 @@ def bench_pipeline(config: Config, seconds: float = 30.0, warmup_s: float = 5.0)
         app.stop(config.node.shutdown_s)
 
 
-def _pass(app: App, seconds: float, watch: _Watch | None = None) -> None:
+def _pass(app: App | Fleet, seconds: float, watch: _Watch | None = None) -> None:
     """Let time pass, or less where every stream ends before."""
     end_s = time.monotonic() + seconds
     nothing = threading.Event()
@@ -148,16 +150,17 @@ def _pass(app: App, seconds: float, watch: _Watch | None = None) -> None:
 class _Watch:
     """Looks at a running app, often enough that no latency leaves its meter's ring unseen."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App | Fleet) -> None:
         self._app = app
-        self._window = StatsWindow(app.meters, app.clock)
+        self._used = app.ledger.used if isinstance(app, Fleet) else sample_process
+        self._window = StatsWindow(app.meters, app.clock, self._used)
         self._latencies = _Latencies(app.meters)
         self._sinks_before = _sunk(app)
         self._rss_bytes = 0
 
     def sample(self) -> None:
         self._latencies.read()
-        self._rss_bytes = max(self._rss_bytes, sample_process().rss_bytes)
+        self._rss_bytes = max(self._rss_bytes, self._used().rss_bytes)
 
     def report(self, host: Host) -> PipelineBench:
         stats, sinks = self._window.close(), _sunk(self._app)
@@ -181,7 +184,7 @@ class _Watch:
 class _Latencies:
     """Every latency from here on, by stream."""
 
-    def __init__(self, meters: Meters) -> None:
+    def __init__(self, meters: CountsSource) -> None:
         self._meters = meters
         self._published = {name: counts.published for name, counts in meters.snapshot().streams.items()}
         self._seen_s: dict[str, list[float]] = {name: [] for name in self._published}
@@ -208,7 +211,7 @@ def _total(stats: NodeStats, latency_ms: Percentiles | None) -> StreamFigures:
     return StreamFigures(stream="total", dropped=stats.dropped, latency_ms=latency_ms, **rates)
 
 
-def _sunk(app: App) -> tuple[int, int]:
+def _sunk(app: App | Fleet) -> tuple[int, int]:
     """Messages that the sinks have delivered and given up."""
     healths = app.outlet.health()
     return sum(health.delivered for health in healths), sum(health.dropped for health in healths)

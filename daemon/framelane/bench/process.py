@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import queue
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from framelane.bench.errors import BenchError
 from framelane.core.log import setup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -31,7 +32,10 @@ _TAIL_LINES = 15
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a process has used: CPU seconds since its start, its children's included, and what it holds now."""
+    """What a process and its children have used: CPU seconds since their start, and what they hold now.
+
+    Memory that they share counts for each of them.
+    """
 
     cpu_s: float
     rss_mb: float
@@ -47,14 +51,44 @@ def usage_of(pid: int) -> Usage:
     """
     try:
         process = psutil.Process(pid)
-        cpu_s = sum(_cpu_s(each) for each in (process, *process.children(recursive=True)))
-        return Usage(cpu_s, process.memory_info().rss / 1e6, process.num_threads(), process.num_fds())
+        own = _usage(process)
+        children = process.children(recursive=True)
     except psutil.NoSuchProcess as error:
         raise BenchError(f"process {pid} has ended while it was measured") from error
+    for child in children:
+        with contextlib.suppress(psutil.NoSuchProcess):  # what it used is then lost
+            own = _sum(own, _usage(child))
+    return own
 
 
 def peak_rss_mb(pid: int) -> float:
-    """The most memory a process ever held (VmHWM of proc(5)); 0 where the system doesn't tell."""
+    """The most memory that a process and its children ever held, each for itself (VmHWM of proc(5)).
+
+    0 where the system doesn't tell.
+    """
+    try:
+        pids = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+    except psutil.NoSuchProcess:
+        return 0.0
+    return sum(_peak_rss_mb(each) for each in pids)
+
+
+def _usage(process: psutil.Process) -> Usage:
+    times = process.cpu_times()
+    held_mb = process.memory_info().rss / 1e6
+    return Usage(times.user + times.system, held_mb, process.num_threads(), process.num_fds())
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    return Usage(
+        one.cpu_s + other.cpu_s,
+        one.rss_mb + other.rss_mb,
+        one.threads + other.threads,
+        one.descriptors + other.descriptors,
+    )
+
+
+def _peak_rss_mb(pid: int) -> float:
     try:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
@@ -80,11 +114,15 @@ class Child:
         name: what to call it in messages; its standard error goes to `<name>.log`.
         command: what to run.
         folder: where the log lies.
+        environment: variables it gets beside ours.
     """
 
-    def __init__(self, name: str, command: Sequence[str], folder: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
         self._command = list(command)
+        self._environment = {**os.environ, **(environment or {})}
         self._log = folder / f"{name}.log"
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._process: subprocess.Popen[str] | None = None
@@ -112,7 +150,13 @@ class Child:
             return
         with self._log.open("a", encoding="utf-8") as log:
             self._process = subprocess.Popen(  # noqa: S603 - benchmarks' own commands
-                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                bufsize=1,
+                env=self._environment,
             )
         threading.Thread(target=self._listen, name=f"{self.name}-lines", daemon=True).start()
 
@@ -196,12 +240,3 @@ def end_on_sigterm() -> None:
         sys.exit(128 + number)
 
     signal.signal(signal.SIGTERM, leave)
-
-
-def _cpu_s(process: psutil.Process) -> float:
-    """A child may end between two looks; what it used is then lost."""
-    try:
-        times = process.cpu_times()
-    except psutil.NoSuchProcess:
-        return 0.0
-    return times.user + times.system

@@ -1,4 +1,4 @@
-"""A subscriber as a process of its own: `python -m framelane.bench.subscriber mqtt://127.0.0.1:1883 framelane/bench`.
+"""A subscriber as a process of its own: `python -m framelane.bench.subscriber mqtt://127.0.0.1:1883 TOPIC ...`.
 
 It prints `ready` once subscribed, and answers each line on standard input with a line of JSON: `open` begins a
 window, `frames` counts what has come in it by stream, `close` tells all of it.
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import orjson
 from paho.mqtt.client import Client, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from framelane.bench.ledger import Ledger
 
@@ -26,9 +27,9 @@ _SUBSCRIBE_TIMEOUT_S = 10.0
 
 def main() -> None:
     """Subscribe, then answer until standard input ends."""
-    url, base = sys.argv[1:]
+    url, *topics = sys.argv[1:]
     ledger = Ledger()
-    client = _subscribed(url, f"{base}/streams/+/+", ledger)
+    client = _subscribed(url, topics, ledger)
     _say("ready")
     answers: dict[str, Callable[[], str]] = {
         "open": lambda: _opened(ledger),
@@ -41,7 +42,7 @@ def main() -> None:
     client.loop_stop()
 
 
-def _subscribed(url: str, topics: str, ledger: Ledger) -> Client:
+def _subscribed(url: str, topics: list[str], ledger: Ledger) -> Client:
     client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
     subscribed = threading.Event()
 
@@ -49,7 +50,7 @@ def _subscribed(url: str, topics: str, ledger: Ledger) -> Client:
         ledger.book(bytes(message.payload), time.time())
 
     def subscribe(*_: object) -> None:
-        client.subscribe(topics, qos=1)
+        client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in topics])
 
     client.on_subscribe = lambda *_: subscribed.set()
     client.on_message = take

@@ -117,8 +117,21 @@ def _tls_files(tls: TlsConfig) -> Iterator[Problem]:
 
 def _model_files(key: str, model: ModelConfig) -> Iterator[Problem]:
     yield from _file(("models", key, "path"), model.path)
+    yield from _calibration(key, model)
     if isinstance(model.labels, str) and model.labels not in BUILT_IN_LABELS:
         yield from _file(("models", key, "labels"), model.labels)
+
+
+def _calibration(key: str, model: ModelConfig) -> Iterator[Problem]:
+    """INT8 is made of pictures, where an engine may have to be built."""
+    if model.backend == "onnxruntime" or model.engine.build == "never":
+        return
+    folder = model.engine.calibration
+    path: KeyPath = ("models", key, "engine", "calibration")
+    if folder is None and model.precision == "int8":
+        yield Problem(path, "is missing; `precision: int8` needs a folder with at least 128 of your own pictures")
+    elif folder is not None and model.precision == "int8" and not Path(folder).is_dir():
+        yield Problem(path, f"there is no such folder: {folder}")
 
 
 def _file(path: KeyPath, file: str | None) -> Iterator[Problem]:
@@ -164,6 +177,8 @@ def _options(checked: Checked, path: KeyPath, options: StreamOptions | StreamCon
         index = path[1] if len(path) > 1 else None
         merged = config.streams[index].backoff if isinstance(index, int) else options.backoff
         yield from _backoff(path, merged)
+    if "crop" in own and options.crop is not None:
+        yield from _crop(path, options.crop)
     # `defaults` are inherited by streams of any model: there a label must be known to one of all models.
     index = path[1] if len(path) > 1 else None
     stream = config.streams[index] if isinstance(index, int) else None
@@ -186,6 +201,13 @@ def _backoff(path: KeyPath, backoff: BackoffConfig) -> Iterator[Problem]:
     if backoff.first_s > backoff.most_s:
         message = f"first_s ({backoff.first_s:g}) is more than most_s ({backoff.most_s:g})"
         yield Problem((*path, "backoff"), message)
+
+
+def _crop(path: KeyPath, crop: list[float]) -> Iterator[Problem]:
+    left, top, right, bottom = crop
+    for first, start, last, end in (("left", left, "right", right), ("top", top, "bottom", bottom)):
+        if start >= end:
+            yield Problem((*path, "crop"), f"{first} ({start:g}) must be less than {last} ({end:g})")
 
 
 def known_labels(config: Config, model_keys: list[str]) -> list[str] | None:

@@ -30,8 +30,10 @@ def find_oddities(config: Config, written: Node, file: Path | None) -> list[Prob
     if config.mqtt is not None:
         found.append(_mqtt(config.mqtt))
     found += [_stream(("streams", index), stream) for index, stream in enumerate(config.streams)]
-    if not any(stream.enabled for stream in config.streams):
+    enabled = sum(stream.enabled for stream in config.streams)
+    if not enabled:
         found.append(iter([Problem(("streams",), "no stream is enabled")]))
+    found.append(_workers(config, enabled))
     return list(chain.from_iterable(found))
 
 
@@ -67,6 +69,13 @@ def _same_urls(config: Config) -> Iterator[Problem]:
         for index in others:
             message = f"the same URL as {dotted(('streams', first))}: the camera is opened and decoded twice"
             yield Problem(("streams", index, "url"), message)
+
+
+def _workers(config: Config, streams: int) -> Iterator[Problem]:
+    processes = config.workers * len(config.gpus)
+    if processes > max(streams, 1):
+        message = f"{processes} processes are asked for, and {streams} will run: there is a stream for no more"
+        yield Problem(("workers",) if config.workers > 1 else ("gpus",), message)
 
 
 def _mqtt(mqtt: MqttConfig) -> Iterator[Problem]:

@@ -282,7 +282,8 @@ class StreamOptions(Section):
     )
     decode: Literal["auto", "nvdec", "cpu"] = Field(
         default="auto",
-        description="Which decoder; `auto` takes NVDEC for models on a GPU. What NVDEC refuses goes to the CPU.",
+        description="Which decoder; `auto` takes NVDEC if all the stream's models run on the GPU. "
+        "What NVDEC refuses goes to the CPU.",
     )
     skip: Literal["none", "nonref", "nonkey"] = Field(
         default="none",
@@ -346,7 +347,8 @@ class Config(Section):
         description="GPUs to use, by number as nvidia-smi lists them; streams are divided among them.",
     )
     workers: Annotated[int, Field(ge=1, le=64)] = Field(
-        default=1, description="Processes a GPU (or, without one, in all); streams are divided among them."
+        default=1,
+        description="Processes a GPU (or, without one, in all); streams are dealt out to them in turn.",
     )
     defaults: StreamOptions = Field(
         default_factory=StreamOptions, description="Options of all streams that don't say otherwise."

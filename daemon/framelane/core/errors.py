@@ -9,6 +9,8 @@ class FramelaneError(Exception):
     """Base of all errors whose message is written for an operator."""
 
     exit_code = 1
+    ends_at_once = False
+    """Whether the process ends without the interpreter's own clean-up, since threads of it may hang in a call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from framelane.core.clock import SystemClock
 from framelane.core.redact import redact_event
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from structlog.typing import EventDict, Processor
@@ -45,6 +46,7 @@ def setup(
     *,
     clock: Clock | None = None,
     stream: TextIO | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> None:
     """Send all logging of the process through one pipe to `stream`; may be called again.
 
@@ -53,6 +55,7 @@ def setup(
         form: "auto" writes for people on a terminal, and JSON lines elsewhere.
         clock: for time stamps and folding.
         stream: standard error by default.
+        tags: fields of every line, such as which of several processes writes it.
     """
     clock = clock or SystemClock()
     stream = stream or sys.stderr
@@ -65,6 +68,7 @@ def setup(
             Fold(clock),
             structlog.processors.add_log_level,
             _add_thread_name,
+            lambda _logger, _method, event: {**event, **(tags or {})},
             _Timestamp(clock),
             structlog.processors.format_exc_info,
             redact_event,

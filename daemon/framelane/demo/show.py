@@ -12,12 +12,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 import yaml
 from rich.console import Console
 
+from framelane.app import App
 from framelane.config.load import load_config
 from framelane.core.log import setup
 from framelane.demo.broker import EmbeddedBroker
@@ -26,9 +27,6 @@ from framelane.demo.rtsp import CameraSpec, RtspServer
 from framelane.demo.table import LiveTable
 from framelane.demo.watcher import Watcher
 from framelane.service import Service
-
-if TYPE_CHECKING:
-    from framelane.app import App
 
 DIFFERENT_CLIPS = 4
 _PHASE_S = 1.7
@@ -68,17 +66,19 @@ def run_demo(options: DemoOptions) -> None:
         server = stack.enter_context(RtspServer(_cameras(folder, options.streams)))
         config_file = folder / "demo.yaml"
         config_file.write_text(_config_text(broker.url, server, options.streams), encoding="utf-8")
-        service = Service(load_config(config_file, os.environ))
+        config = load_config(config_file, os.environ)
+        app = App(config)
+        service = Service(config, app)
         watcher = Watcher(broker.port, "framelane/demo/streams/+/detections")
         watcher.start()
         stack.callback(watcher.stop)
         if not options.as_json:
-            table = LiveTable(service.app, watcher, _footer(broker.port, config_file, log_file.name), console)
+            table = LiveTable(app, watcher, _footer(broker.port, config_file, log_file.name), console)
             table.start()
             stack.callback(_put_away, table, options.picture)
         _run_for(service, options.seconds)
         if options.as_json:
-            summary = orjson.dumps(_summary(service.app, watcher), option=orjson.OPT_INDENT_2)
+            summary = orjson.dumps(_summary(app, watcher), option=orjson.OPT_INDENT_2)
             sys.stdout.write(f"{summary.decode()}\n")
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from framelane.core.clock import Clock
-    from framelane.core.frames import Frame
+    from framelane.core.frames import Frame, FrameInfo, Picture
 
 _CLOSED_CHECK_S = 0.5
 
@@ -20,14 +20,18 @@ _CLOSED_CHECK_S = 0.5
 class Batch:
     """Frames to infer together.
 
+    Identities and pictures are apart: pictures go as soon as they have been read, identities stay to the end.
+
     Attributes:
         number: position among the batcher's batches, from 0, without a gap; results are delivered in this order.
-        frames: at least one frame, at most one of each stream.
+        infos: at least one frame's identity, at most one of each stream.
+        pictures: the frames' pictures; whoever has read them clears the list.
         collected_s: monotonic time in seconds at which the batch was closed.
     """
 
     number: int
-    frames: Sequence[Frame]
+    infos: Sequence[FrameInfo]
+    pictures: list[Picture]
     collected_s: float
 
 
@@ -126,7 +130,8 @@ class Batcher:
         now_s = self._clock.monotonic()
         if self._turns:
             self._oldest_s = now_s
-        batch = Batch(self._batches, frames, now_s)
+        infos, pictures = [frame.info for frame in frames], [frame.picture for frame in frames]
+        batch = Batch(self._batches, infos, pictures, now_s)
         self._batches += 1
         self._changed.notify_all()
         return batch

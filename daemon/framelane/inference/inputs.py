@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from framelane.inference.letterbox import Letterbox
 
 if TYPE_CHECKING:
-    from framelane.inference.letterbox import Placement, SizeWH
+    from framelane.inference.letterbox import Crop, Placement, SizeWH
 
 PixelType = Literal["float32", "float16", "uint8"]
 
@@ -44,6 +44,6 @@ class InputSpec:
         """Shape [n, 3, h, w] of a batch."""
         return batch, 3, self.height, self.width
 
-    def letterbox(self, source_wh: SizeWH) -> Letterbox:
-        """How a source picture of this size lies in the input."""
-        return Letterbox.fit(source_wh, self.size_wh, self.placement)
+    def letterbox(self, source_wh: SizeWH, crop: Crop | None = None) -> Letterbox:
+        """How a source picture of this size, or a part of it, lies in the input."""
+        return Letterbox.fit(source_wh, self.size_wh, self.placement, crop)

@@ -1,7 +1,8 @@
-"""Where a source picture lies inside a model's input, and the way back."""
+"""Where a source picture, or a part of it, lies inside a model's input, and the way back."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
@@ -9,10 +10,50 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 Placement = Literal["center", "topleft"]
 SizeWH = tuple[int, int]
+
+# A crop is cut to whole samples of chroma planes, which have at most one for two pixels on an axis.
+_CHROMA = 2
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """The part of a stream's picture that goes to inference, as fractions of its width and height."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @staticmethod
+    def of(fractions: Sequence[float] | None) -> Crop | None:
+        """The crop of a stream's configuration; None where all of the picture is wanted."""
+        if fractions is None or tuple(fractions) == (0, 0, 1, 1):
+            return None
+        left, top, right, bottom = fractions
+        return Crop(left, top, right, bottom)
+
+    def span_x(self, width: int) -> tuple[int, int]:
+        """First column and the one after the last."""
+        return _span(self.left, self.right, width)
+
+    def span_y(self, height: int) -> tuple[int, int]:
+        """First line and the one after the last."""
+        return _span(self.top, self.bottom, height)
+
+
+def _span(start: float, end: float, size: int) -> tuple[int, int]:
+    """Outwards to even numbers; an odd picture's last pixel has a chroma sample of its own."""
+    first = math.floor(start * size / _CHROMA + _ROUNDING) * _CHROMA
+    last = math.ceil(end * size / _CHROMA - _ROUNDING) * _CHROMA
+    first = max(min(first, (size - 1) // _CHROMA * _CHROMA), 0)
+    return first, min(max(last, first + _CHROMA), size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +66,8 @@ class Letterbox:
         scale: target pixels for one source pixel, before rounding to whole pixels.
         new_wh: size of the resized picture inside the input.
         pad_xy: pixels of padding left of it and above it; the rest of the padding is right and below.
+        origin_xy: the source pixel at which the crop begins; even numbers.
+        crop_wh: size of the part of the source that is used; all of it without a crop.
     """
 
     source_wh: SizeWH
@@ -32,41 +75,54 @@ class Letterbox:
     scale: float
     new_wh: SizeWH
     pad_xy: tuple[int, int]
+    origin_xy: tuple[int, int]
+    crop_wh: SizeWH
     _offset: NDArray[np.float32] = field(init=False, repr=False, compare=False)
     _factor: NDArray[np.float32] = field(init=False, repr=False, compare=False)
+    _origin: NDArray[np.float32] = field(init=False, repr=False, compare=False)
     _limit: NDArray[np.float32] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # The resize's own ratio on each axis: rounding to whole pixels makes it differ a little from `scale`.
-        ratio = [source / new for source, new in zip(self.source_wh, self.new_wh, strict=True)]
+        limit = [start + size for start, size in zip(self.origin_xy, self.crop_wh, strict=True)]
         object.__setattr__(self, "_offset", np.array([*self.pad_xy, *self.pad_xy], np.float32))
-        object.__setattr__(self, "_factor", np.array([*ratio, *ratio], np.float32))
-        object.__setattr__(self, "_limit", np.array([*self.source_wh, *self.source_wh], np.float32))
+        object.__setattr__(self, "_factor", np.array([*self.factor_xy, *self.factor_xy], np.float32))
+        object.__setattr__(self, "_origin", np.array([*self.origin_xy, *self.origin_xy], np.float32))
+        object.__setattr__(self, "_limit", np.array([*limit, *limit], np.float32))
 
     @staticmethod
     @lru_cache(maxsize=1024)
-    def fit(source_wh: SizeWH, target_wh: SizeWH, placement: Placement) -> Letterbox:
+    def fit(
+        source_wh: SizeWH, target_wh: SizeWH, placement: Placement, crop: Crop | None = None
+    ) -> Letterbox:
         """Place a source picture in an input; cached, since every frame of a stream asks the same.
 
         Rounding is the trainers' own, so that a model sees the pixels it learnt from: "center" rounds as
         Ultralytics' LetterBox does, "topleft" truncates as YOLOX's preproc does.
         """
-        scale = min(target_wh[0] / source_wh[0], target_wh[1] / source_wh[1])
+        columns = (0, source_wh[0]) if crop is None else crop.span_x(source_wh[0])
+        lines = (0, source_wh[1]) if crop is None else crop.span_y(source_wh[1])
+        origin_xy, crop_wh = (columns[0], lines[0]), (columns[1] - columns[0], lines[1] - lines[0])
+        scale = min(target_wh[0] / crop_wh[0], target_wh[1] / crop_wh[1])
         if placement == "topleft":
-            new_wh = max(1, int(source_wh[0] * scale)), max(1, int(source_wh[1] * scale))
-            return Letterbox(source_wh, target_wh, scale, new_wh, (0, 0))
-        new_wh = max(1, round(source_wh[0] * scale)), max(1, round(source_wh[1] * scale))
+            new_wh = max(1, int(crop_wh[0] * scale)), max(1, int(crop_wh[1] * scale))
+            return Letterbox(source_wh, target_wh, scale, new_wh, (0, 0), origin_xy, crop_wh)
+        new_wh = max(1, round(crop_wh[0] * scale)), max(1, round(crop_wh[1] * scale))
         # A tenth less than half, so that an odd pixel of padding goes right and below.
         pad_xy = round((target_wh[0] - new_wh[0]) / 2 - 0.1), round((target_wh[1] - new_wh[1]) / 2 - 0.1)
-        return Letterbox(source_wh, target_wh, scale, new_wh, pad_xy)
+        return Letterbox(source_wh, target_wh, scale, new_wh, pad_xy, origin_xy, crop_wh)
+
+    @property
+    def factor_xy(self) -> tuple[float, float]:
+        """Source pixels for one input pixel: rounding to whole pixels makes it differ a little from 1 / `scale`."""
+        return self.crop_wh[0] / self.new_wh[0], self.crop_wh[1] / self.new_wh[1]
 
     def to_source(self, xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Corners [N, 4] in input pixels as corners in source pixels, clipped to the source."""
-        boxes: NDArray[np.float32] = (xyxy - self._offset) * self._factor
-        np.clip(boxes, 0, self._limit, out=boxes)
+        """Corners [N, 4] in input pixels as corners in source pixels, clipped to the part that was used."""
+        boxes: NDArray[np.float32] = (xyxy - self._offset) * self._factor + self._origin
+        np.clip(boxes, self._origin, self._limit, out=boxes)
         return boxes
 
     def to_input(self, xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
         """Corners [N, 4] in source pixels as corners in input pixels."""
-        boxes: NDArray[np.float32] = xyxy / self._factor + self._offset
+        boxes: NDArray[np.float32] = (xyxy - self._origin) / self._factor + self._offset
         return boxes

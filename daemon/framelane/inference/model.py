@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,12 +12,15 @@ import structlog
 
 from framelane.core.errors import ModelError
 from framelane.core.frames import ModelInfo
+from framelane.gpu.present import why_absent
 from framelane.inference.artifact import Artifact
 from framelane.inference.class_filter import ClassFilter
+from framelane.inference.cuda.site import CudaSite
 from framelane.inference.heads.recognise import Sample, recognise
 from framelane.inference.labels import choose_labels
 from framelane.inference.postprocess import Postprocessor
 from framelane.inference.session import OnnxSession
+from framelane.inference.sizing import size_wh as size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from framelane.inference.heads.head import Head
     from framelane.inference.inputs import InputSpec
     from framelane.inference.letterbox import Letterbox, SizeWH
+    from framelane.inference.runner import Runner
 
 log = structlog.get_logger(__name__)
 
@@ -43,15 +47,47 @@ class Backend(Protocol):
         """The batch size that suits it, where the configuration asks for none."""
         ...
 
+    @property
+    def best_slots(self) -> int:
+        """The batches in flight that suit it, where the configuration asks for none."""
+        ...
+
     def run(self, batch: NDArray[np.generic]) -> list[NDArray[np.float32]]:
         """Raw outputs, each [n, ...], for pictures [n, 3, h, w]."""
         ...
 
+    def runner(self, postprocess: Postprocessor, classes: int, batch: int) -> Runner:
+        """What takes a slot's batches, of at most `batch` pictures, to detections of so many classes."""
+        ...
 
-# By name, fastest first: `auto` takes the first.
-BACKENDS: dict[str, Callable[[Artifact, ModelConfig], Backend]] = {
-    "onnxruntime": lambda artifact, _config: OnnxSession(artifact),
-}
+    def close(self) -> None:
+        """Free what it holds, once every runner has been closed; may be called twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A model on its way to a backend."""
+
+    name: str
+    config: ModelConfig
+    artifact: Artifact
+    size_wh: SizeWH
+    site: CudaSite
+
+
+def _tensorrt(load: Load) -> Backend:
+    from framelane.inference.cuda.tensorrt_model import open_tensorrt  # noqa: PLC0415 - a CPU host lacks TensorRT
+
+    return open_tensorrt(load.name, load.config, load.artifact, load.size_wh, load.site)
+
+
+def _onnxruntime(load: Load) -> Backend:
+    return OnnxSession(load.artifact)
+
+
+# By name, fastest first: `auto` takes the first that can be had.
+BACKENDS: dict[str, Callable[[Load], Backend]] = {"tensorrt": _tensorrt, "onnxruntime": _onnxruntime}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +100,7 @@ class Model:
         confidence: its own least confidence.
         backend: what runs it.
         postprocess: what makes detections of its outputs.
+        own_site: the GPU, where it was opened for this model alone; else nothing is open in it.
     """
 
     info: ModelInfo
@@ -71,6 +108,7 @@ class Model:
     confidence: float
     backend: Backend
     postprocess: Postprocessor
+    own_site: CudaSite
 
     @property
     def head(self) -> Head:
@@ -96,68 +134,73 @@ class Model:
         """What a stream with these options wants of this model."""
         return ClassFilter.build(self.info.labels, classes, confidence, self.confidence)
 
-    def warm_up(self, batch: int) -> None:
-        """Run once at a size, so that the first frames don't wait for memory and code to be touched."""
-        self.infer(_grey(self.input.dtype, self.input.size_wh, batch))
+    def runner(self, batch: int) -> Runner:
+        """What takes a slot's pictures, at most `batch` at once, to detections."""
+        return self.backend.runner(self.postprocess, len(self.info.labels), batch)
+
+    def close(self) -> None:
+        """Free what the backend holds, once every runner has been closed."""
+        self.backend.close()
+        self.own_site.close()
 
 
-def load_model(name: str, config: ModelConfig) -> Model:
+def load_model(name: str, config: ModelConfig, site: CudaSite | None = None) -> Model:
     """Load a model as the configuration says; it has run once when this returns.
 
     Args:
         name: the model's key.
         config: its section; the path starts at the working directory.
+        site: the GPU to use if the model goes there; GPU 0 by default.
 
     Raises:
         ModelError: it can't be loaded, fits no head, or its labels don't fit its head.
     """
     artifact = Artifact.open(config.path)
-    size_wh = _size_wh(artifact, config)
-    backend_name = next(iter(BACKENDS)) if config.backend == "auto" else config.backend
-    backend = BACKENDS[backend_name](artifact, config)
-    file = os.fspath(artifact.path)
-    outputs = backend.run(_grey(artifact.dtype, size_wh, 1))
-    names = [spec.name for spec in artifact.outputs]
-    head = recognise(Sample(file, size_wh, artifact.dtype, artifact.metadata, names, outputs), config.head)
-    labels = choose_labels(config.labels, artifact.metadata, head.classes, file)
+    size_wh = size_of(artifact, config)
+    backend_name = _backend_name(name, config)
+    own_site = CudaSite()
+    with ExitStack() as guard:
+        guard.callback(own_site.close)
+        backend = BACKENDS[backend_name](Load(name, config, artifact, size_wh, site or own_site))
+        guard.callback(backend.close)
+        head = _recognise(backend, artifact, size_wh, config.head)
+        file = os.fspath(artifact.path)
+        labels = choose_labels(config.labels, artifact.metadata, head.classes, file)
+        guard.pop_all()
     info = ModelInfo(name, artifact.hash, backend_name, labels)
     log.info(
         "model_loaded", model=name, path=file, hash=artifact.hash, backend=backend_name, head=head.name,
         size=f"{size_wh[0]}x{size_wh[1]}", classes=len(labels), batch=artifact.batch or "any",
     )  # fmt: skip
     postprocess = Postprocessor(head, config.iou, config.max_det)
-    return Model(info, head.input, config.confidence, backend, postprocess)
+    return Model(info, head.input, config.confidence, backend, postprocess, own_site)
 
 
-def _size_wh(artifact: Artifact, config: ModelConfig) -> SizeWH:
-    """The input's size: the file's own, or the configuration's, or the one its exporter noted."""
-    asked = None if config.size is None else (config.size[0], config.size[1])
-    fixed = artifact.size_wh
-    if fixed is not None:
-        if asked not in (None, fixed):
-            raise ModelError(
-                f"{artifact.path} takes {artifact.image}; `size: {list(config.size or ())}` "
-                "can't change what the file fixes"
-            )
-        return fixed
-    size_wh = asked or _noted_size_wh(artifact.metadata)
-    if size_wh is None:
-        raise ModelError(
-            f"{artifact.path} takes {artifact.image} and leaves the size open; "
-            "set `size: [width, height]` to what it was trained on"
-        )
-    return size_wh
+def _recognise(backend: Backend, artifact: Artifact, size_wh: SizeWH, setting: str) -> Head:
+    """The model's head, from what it makes of a grey picture."""
+    outputs = backend.run(_grey(artifact.dtype, size_wh))
+    names = [spec.name for spec in artifact.outputs]
+    file = os.fspath(artifact.path)
+    return recognise(Sample(file, size_wh, artifact.dtype, artifact.metadata, names, outputs), setting)
 
 
-def _noted_size_wh(metadata: Mapping[str, str]) -> SizeWH | None:
-    """Ultralytics' `imgsz`, [height, width]."""
-    try:
-        height, width = ast.literal_eval(metadata.get("imgsz", ""))
-    except (ValueError, SyntaxError, TypeError):
-        return None
-    return int(width), int(height)
+def _backend_name(name: str, config: ModelConfig) -> str:
+    """What runs a model.
+
+    `auto` falls back only where the GPU, its driver or a library is missing. An engine that can't be built or loaded
+    is an error: a GPU host must not run on its CPU unnoticed.
+    """
+    if config.backend == "onnxruntime":
+        return config.backend
+    reason = why_absent()
+    if reason is None:
+        return "tensorrt"
+    if config.backend == "tensorrt":
+        raise ModelError(f"{config.path} can't run with `backend: tensorrt`: {reason}")
+    log.info("backend_fallback", model=name, backend="onnxruntime", reason=reason)
+    return "onnxruntime"
 
 
-def _grey(dtype: str, size_wh: SizeWH, batch: int) -> NDArray[np.generic]:
+def _grey(dtype: str, size_wh: SizeWH) -> NDArray[np.generic]:
     value = _GREY if dtype == "uint8" else _GREY / 255
-    return np.full((batch, 3, size_wh[1], size_wh[0]), value, dtype)
+    return np.full((1, 3, size_wh[1], size_wh[0]), value, dtype)

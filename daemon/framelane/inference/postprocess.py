@@ -9,6 +9,7 @@ import numpy as np
 
 from framelane.core.frames import Detections
 from framelane.inference.class_filter import ClassFilter
+from framelane.inference.heads.head import Candidates
 from framelane.inference.nms import suppress
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from framelane.inference.letterbox import Letterbox
 
 __all__ = ["ClassFilter", "Postprocessor"]
+
+# Pixels of the input; a box that reaches farther holds a number that overflowed in the model, as half precision
+# does early.
+FARTHEST = np.float32(1e6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +56,21 @@ class Postprocessor:
     def _one(
         self, outputs: Sequence[NDArray[np.float32]], image: int, letterbox: Letterbox, wanted: ClassFilter
     ) -> Detections:
-        found = self.head.decode(outputs, image, wanted)
+        found = _boxes(self.head.decode(outputs, image, wanted))
         if self.head.overlapping:
             keep = suppress(found.xyxy, found.confidence, found.class_id, self.iou, self.max_det)
         else:
             keep = np.argsort(-found.confidence, kind="stable")[: self.max_det]
         return Detections(letterbox.to_source(found.xyxy[keep]), found.confidence[keep], found.class_id[keep])
+
+
+def _boxes(found: Candidates) -> Candidates:
+    """Those that have an area and don't reach too far; infinite and not-a-number do.
+
+    Where one box is infinite, or two have no area, OpenCV suppresses boxes of other classes and places too.
+    """
+    xyxy = found.xyxy
+    if np.abs(xyxy).max(initial=0) < FARTHEST and (xyxy[:, 2:] > xyxy[:, :2]).all():
+        return found
+    sound = (np.abs(xyxy) < FARTHEST).all(axis=1) & (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
+    return Candidates(xyxy[sound], found.confidence[sound], found.class_id[sound])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import cv2
 import numpy as np
-from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.reformatter import VideoReformatter
 
-from framelane.inference.colour import yuv_matrix
+from framelane.inference.layouts import GBR, LAYOUTS, NEUTRAL, YUV, colour_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,21 +17,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from framelane.inference.inputs import InputSpec
-    from framelane.inference.letterbox import Letterbox, SizeWH
+    from framelane.inference.layouts import Layout
+    from framelane.inference.letterbox import Crop, Letterbox, SizeWH
 
     Plane = NDArray[np.uint8]  # [h, w]
     Planes = NDArray[np.uint8]  # [3, h, w]
+    Window = tuple[slice, slice]  # lines, samples of a line
     Matrix = NDArray[np.float32]  # [3, 4]
 
-# Read as they are; every other format (10 bit, packed, palette, RGB) goes through one swscale conversion first.
-_PLANAR = {"yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p"}
-_GREY = {"gray", "gray8"}
-_SEMIPLANAR = {"nv12"}
-_NEUTRAL = 128
-_FROM_GBR = {
-    "rgb": np.array([[0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 0, 0]], np.float32),
-    "bgr": np.array([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0]], np.float32),
-}
 _MOST_SIZES = 16  # more at once than a site has; bounds the memory
 
 
@@ -49,60 +42,55 @@ class Preprocessor:
         self._scratch: dict[SizeWH, _Scratch] = {}
         self._reformatter = VideoReformatter()
 
-    def __call__(self, pictures: Sequence[av.VideoFrame]) -> tuple[NDArray[np.generic], list[Letterbox]]:
+    def __call__(
+        self, pictures: Sequence[av.VideoFrame], crops: Sequence[Crop | None] = ()
+    ) -> tuple[NDArray[np.generic], list[Letterbox]]:
         """Fill the tensor with at most `batch` pictures.
+
+        Args:
+            pictures: decoded frames of any sizes and pixel formats.
+            crops: which part of each is wanted; empty where all of all is.
 
         Returns:
             The first n rows [n, 3, h, w] of the tensor, valid until the next call, and each picture's letterbox.
         """
-        boxes = [self._place(row, picture) for row, picture in enumerate(pictures)]
+        parts = crops or (None,) * len(pictures)
+        boxes = [
+            self._place(row, picture, crop)
+            for row, (picture, crop) in enumerate(zip(pictures, parts, strict=True))
+        ]
         return self._batch[: len(boxes)], boxes
 
-    def _place(self, row: int, picture: av.VideoFrame) -> Letterbox:
-        box = self._spec.letterbox((picture.width, picture.height))
+    def _place(self, row: int, picture: av.VideoFrame, crop: Crop | None) -> Letterbox:
+        box = self._spec.letterbox((picture.width, picture.height), crop)
         if self._placed[row] is not box:
             self._batch[row] = self._spec.pad * self._spec.scale
             self._placed[row] = box
         (left, top), (width, height) = box.pad_xy, box.new_wh
         target = self._batch[row, :, top : top + height, left : left + width]
-        np.copyto(target, self._coloured(picture, box.new_wh), casting="unsafe")
+        np.copyto(target, self._coloured(picture, box), casting="unsafe")
         if self._spec.scale != 1:
             np.multiply(target, np.float32(self._spec.scale), out=target, casting="unsafe")
         return box
 
-    def _coloured(self, picture: av.VideoFrame, new_wh: SizeWH) -> Planes:
+    def _coloured(self, picture: av.VideoFrame, box: Letterbox) -> Planes:
         """The picture at its new size, as 8-bit planes [3, h, w] in the model's channel order."""
-        planes, matrix = self._planes(picture)
-        scratch = self._scratch_for(new_wh)
+        planes, matrix = self._planes(picture, box)
+        scratch = self._scratch_for(box.new_wh)
         for source, shrunk in zip(planes, scratch.planes, strict=True):
-            cv2.resize(source, new_wh, dst=shrunk, interpolation=cv2.INTER_LINEAR)
+            cv2.resize(source, box.new_wh, dst=shrunk, interpolation=cv2.INTER_LINEAR)
         cv2.merge(list(scratch.planes), dst=scratch.packed)
         cv2.transform(scratch.packed, matrix, dst=scratch.coloured)
         cv2.split(scratch.coloured, list(scratch.planes))
         return scratch.planes
 
-    def _planes(self, picture: av.VideoFrame) -> tuple[list[Plane], Matrix]:
-        """Three planes of the picture, and the matrix from them to the model's channels."""
+    def _planes(self, picture: av.VideoFrame, box: Letterbox) -> tuple[list[Plane], Matrix]:
+        """Three planes of the part of the picture that is used, and the matrix from them to the model's channels."""
         name = picture.format.name
-        if name in _PLANAR:
-            return [_view(plane) for plane in picture.planes], self._from_yuv(picture)
-        if name in _SEMIPLANAR:
-            luma, chroma = picture.planes
-            pairs = np.frombuffer(memoryview(chroma), np.uint8).reshape(-1, chroma.line_size)
-            pairs = pairs[: chroma.height, : 2 * chroma.width]
-            return [_view(luma), pairs[:, 0::2].copy(), pairs[:, 1::2].copy()], self._from_yuv(picture)
-        if name in _GREY:
-            neutral = np.full((1, 1), _NEUTRAL, np.uint8)
-            return [_view(picture.planes[0]), neutral, neutral], self._from_yuv(picture)
-        if picture.format.is_rgb or picture.format.has_palette:
-            converted = self._reformatter.reformat(picture, format="gbrp", threads=1)
-            return [_view(plane) for plane in converted.planes], _FROM_GBR[self._spec.colour]
-        converted = self._reformatter.reformat(picture, format="yuv444p", threads=1)
-        return [_view(plane) for plane in converted.planes], self._from_yuv(converted)
-
-    def _from_yuv(self, picture: av.VideoFrame) -> Matrix:
-        full_range = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
-        return yuv_matrix(picture.colorspace, picture.height, full_range=full_range, order=self._spec.colour)
+        if name not in LAYOUTS:
+            name = GBR if picture.format.is_rgb or picture.format.has_palette else YUV
+            picture = self._reformatter.reformat(picture, format=name, threads=1)
+        return _read(picture, LAYOUTS[name], box), colour_matrix(picture, name, self._spec.colour)
 
     def _scratch_for(self, new_wh: SizeWH) -> _Scratch:
         if new_wh not in self._scratch:
@@ -122,7 +110,38 @@ class _Scratch:
         self.coloured = np.empty((height, width, 3), np.uint8)
 
 
-def _view(plane: av.video.plane.VideoPlane) -> Plane:
-    """The plane's pixels [h, w], without a copy."""
-    pixels: Plane = np.frombuffer(memoryview(plane), np.uint8)
-    return pixels.reshape(-1, plane.line_size)[: plane.height, : plane.width]
+def _read(picture: av.VideoFrame, layout: Layout, box: Letterbox) -> list[Plane]:
+    """Views of the planes where they can be had, else 8-bit copies."""
+    luma = _part(picture.planes[0], layout, _luma_window(box))
+    if layout.grey:
+        neutral = np.full((1, 1), NEUTRAL, np.uint8)
+        return [luma, neutral, neutral]
+    window = _chroma_window(box, layout)
+    if not layout.interleaved:
+        return [luma, *(_part(plane, layout, window) for plane in picture.planes[1:])]
+    pairs = _part(picture.planes[1], layout, window)
+    first, second = pairs[:, 0::2].copy(), pairs[:, 1::2].copy()
+    return [luma, second, first] if layout.v_first else [luma, first, second]
+
+
+def _luma_window(box: Letterbox) -> Window:
+    (left, top), (width, height) = box.origin_xy, box.crop_wh
+    return slice(top, top + height), slice(left, left + width)
+
+
+def _chroma_window(box: Letterbox, layout: Layout) -> Window:
+    across, down = layout.subsampling_xy
+    width, height = layout.chroma_wh(box.crop_wh)
+    left, top = box.origin_xy[0] >> across, box.origin_xy[1] >> down
+    samples = 2 if layout.interleaved else 1
+    return slice(top, top + height), slice(left * samples, (left + width) * samples)
+
+
+def _part(plane: av.video.plane.VideoPlane, layout: Layout, window: Window) -> Plane:
+    """The used part of a plane as 8-bit samples [h, w]; pairs of interleaved chroma are [h, 2 * w]."""
+    if layout.sample_bytes == 1:
+        bytes_: Plane = np.frombuffer(memoryview(plane), np.uint8)
+        return bytes_.reshape(-1, plane.line_size)[window]
+    words: NDArray[np.uint16] = np.frombuffer(memoryview(plane), np.uint16)
+    used = words.reshape(-1, plane.line_size // layout.sample_bytes)[window]
+    return cast("Plane", cv2.convertScaleAbs(used, alpha=layout.sample_scale))

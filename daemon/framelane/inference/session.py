@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,11 +11,14 @@ import structlog
 
 from framelane.core.errors import ModelError
 from framelane.inference.artifact import ORT_ERRORS
+from framelane.inference.cpu_runner import CpuRunner
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from framelane.inference.artifact import Artifact
+    from framelane.inference.postprocess import Postprocessor
+    from framelane.inference.runner import Runner
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +67,18 @@ class OnnxSession:
     def best_batch(self) -> int:
         """What the file fixes, or 1: on a CPU larger batches add latency and memory, and no throughput."""
         return self._artifact.batch or 1
+
+    @property
+    def best_slots(self) -> int:
+        """One a core: a second core works better on a second batch than on the same one."""
+        return len(os.sched_getaffinity(0))
+
+    def runner(self, postprocess: Postprocessor, _classes: int, batch: int) -> Runner:
+        """A slot's runner around this session."""
+        return CpuRunner(self.run, postprocess, batch)
+
+    def close(self) -> None:
+        """Nothing: memory goes with the object."""
 
     def run(self, batch: NDArray[np.generic]) -> list[NDArray[np.float32]]:
         """Outputs, each [n, ...], for pictures [n, 3, h, w] of the input's type.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import time
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -12,19 +11,21 @@ import structlog
 
 from framelane.core.frames import Result
 from framelane.core.worker import Worker
+from framelane.gpu.errors import DeviceLostError
 from framelane.inference.inorder import InOrder
-from framelane.inference.preprocess import Preprocessor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from av import VideoFrame
 
     from framelane.core.clock import Clock
-    from framelane.core.frames import Detections
+    from framelane.core.errors import FramelaneError
     from framelane.inference.batcher import Batch, Batcher
     from framelane.inference.class_filter import ClassFilter
+    from framelane.inference.letterbox import Crop
     from framelane.inference.model import Model
+    from framelane.inference.runner import Detected
 
 log = structlog.get_logger(__name__)
 
@@ -53,10 +54,11 @@ class BatchMeter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """What a model must know of a stream: the objects it wants, and who counts."""
+    """What a model must know of a stream: the objects it wants, where in the picture, and who counts."""
 
     wanted: ClassFilter
     meter: LaneMeter
+    crop: Crop | None = None
 
 
 class ModelWorker:
@@ -69,6 +71,7 @@ class ModelWorker:
         meter: the model's own meter.
         deliver: called with every result, one at a time, in the order of frames.
         clock: where `received_s` of frames was read.
+        fatal: told, on a slot's thread, of an error after which no slot can go on and only a new process can.
     """
 
     def __init__(
@@ -79,12 +82,14 @@ class ModelWorker:
         meter: BatchMeter,
         deliver: Callable[[Result], None],
         clock: Clock,
+        fatal: Callable[[FramelaneError], None] = lambda _error: None,
     ) -> None:
         self.model = model
         self.batcher = batcher
         self.lane_of = lane_of
         self.meter = meter
         self.clock = clock
+        self.fatal = fatal
         self.in_order = InOrder(deliver)
         self._slots: list[_Slot] = []
 
@@ -94,33 +99,43 @@ class ModelWorker:
         return all(slot.alive for slot in self._slots)
 
     def start(self, slots: int = 0) -> None:
-        """Warm the model up and start its slots; 0 for one a CPU core this process may use.
+        """Start the model's slots, 0 for as many as suit its backend; returns when all have opened and warmed up.
 
-        A second core works better on a second batch than on the same one: see `OnnxSession`.
+        Raises:
+            FramelaneError: what kept a slot from opening; none runs then.
         """
         cv2.setNumThreads(1)  # OpenCV's own pool would take the cores from decoders and slots
-        for size in range(1, self.batcher.most + 1):
-            self.model.warm_up(size)
-        self._slots = [_Slot(self, number) for number in range(slots or len(os.sched_getaffinity(0)))]
+        self._slots = [_Slot(self, number) for number in range(slots or self.model.backend.best_slots)]
         for slot in self._slots:
             slot.start()
+        faults = [fault for slot in self._slots if (fault := slot.opened.exception()) is not None]
+        if faults:
+            self.batcher.close()
+            for slot in self._slots:
+                slot.stop()
+            raise faults[0]
 
-    def stop(self, drain_s: float) -> None:
-        """Infer what waits, then end; gives up after `drain_s` seconds."""
+    def stop(self, drain_s: float) -> bool:
+        """Infer what waits, then end; gives up after `drain_s` seconds. True if every slot has ended."""
         self.batcher.close()
         deadline_s = self.clock.monotonic() + drain_s
         for slot in self._slots:
             slot.drain(max(deadline_s - self.clock.monotonic(), 0.0))
+        return not any(slot.alive for slot in self._slots)
 
 
 class _Slot(Worker):
-    """One batch in flight: preprocess, infer, postprocess, hand on."""
+    """One batch in flight: collect, run, hand on.
+
+    Attributes:
+        opened: done when the runner has opened, with the error where it could not.
+    """
 
     def __init__(self, owner: ModelWorker, number: int) -> None:
         super().__init__(f"infer-{owner.model.info.name}-{number}")
+        self.opened: Future[None] = Future()
         self._owner = owner
-        self._model = owner.model
-        self._preprocess = Preprocessor(owner.model.input, owner.batcher.most)
+        self._runner = owner.model.runner(owner.batcher.most)
 
     def drain(self, timeout_s: float) -> None:
         """Wait for the batcher to run dry, then stop."""
@@ -128,7 +143,10 @@ class _Slot(Worker):
         self.stop(0)
 
     def run_once(self) -> None:
-        """Take one batch through; end once the batcher is closed and empty."""
+        """Open first; then take one batch through; end once the batcher is closed and empty."""
+        if not self.opened.done():
+            self._runner.open()
+            self.opened.set_result(None)
         batch = self._owner.batcher.collect(_IDLE_S)
         if batch is None:
             if self._owner.batcher.drained:
@@ -138,37 +156,48 @@ class _Slot(Worker):
         try:
             results = self._infer(batch)
         finally:
+            batch.pictures.clear()
             if not results:
                 self._give_up(batch)
             self._owner.in_order.complete(batch.number, results)
 
     def failed(self, error: Exception) -> float:
-        """Log it, and go on at once: the next batch may be another camera's."""
-        log.error("inference_failed", model=self._model.info.name, error=str(error), exc_info=error)
+        """Log it, and go on at once: the next batch may be another camera's. What can't open ends."""
+        if not self.opened.done():
+            self.stopping.set()
+            self.opened.set_exception(error)
+            return 0.0
+        if isinstance(error, DeviceLostError):
+            self.stopping.set()
+            self._owner.fatal(error)
+            return 0.0
+        log.error("inference_failed", model=self._owner.model.info.name, error=str(error), exc_info=error)
         return 0.0
 
-    def _infer(self, batch: Batch) -> list[Result]:
-        start_s = time.perf_counter()
-        tensor, letterboxes = self._preprocess([cast("VideoFrame", frame.picture) for frame in batch.frames])
-        ready_s = time.perf_counter()
-        outputs = self._model.infer(tensor)
-        inferred_s = time.perf_counter()
-        lanes = [self._owner.lane_of(frame.info.stream) for frame in batch.frames]
-        found = self._model.postprocess(outputs, letterboxes, [lane.wanted for lane in lanes])
-        done_s = time.perf_counter()
-        self._owner.meter.batch_done(len(found), ready_s - start_s, inferred_s - ready_s, done_s - inferred_s)
-        return self._results(batch, found, lanes, done_s - start_s)
+    def ended(self) -> None:
+        """Free what the runner holds, on its own thread."""
+        self.opened.cancel()  # nobody may wait for it any more
+        self._runner.close()
 
-    def _results(
-        self, batch: Batch, found: Sequence[Detections], lanes: Sequence[Lane], inferred_s: float
-    ) -> list[Result]:
+    def _infer(self, batch: Batch) -> list[Result]:
+        lanes = [self._owner.lane_of(info.stream) for info in batch.infos]
+        found = self._runner.detect(
+            cast("list[VideoFrame]", batch.pictures),
+            [lane.wanted for lane in lanes],
+            [lane.crop for lane in lanes],
+        )
+        self._owner.meter.batch_done(len(lanes), found.preprocess_s, found.infer_s, found.postprocess_s)
+        return self._results(batch, found, lanes)
+
+    def _results(self, batch: Batch, found: Detected, lanes: list[Lane]) -> list[Result]:
+        inferred_s = found.preprocess_s + found.infer_s + found.postprocess_s
         results = []
-        for frame, detections, lane in zip(batch.frames, found, lanes, strict=True):
-            queued_s = batch.collected_s - frame.info.received_s
+        for info, detections, lane in zip(batch.infos, found.detections, lanes, strict=True):
+            queued_s = batch.collected_s - info.received_s
             lane.meter.frame_inferred(queued_s, inferred_s)
-            results.append(Result(frame.info, self._model.info, detections, queued_s, inferred_s))
+            results.append(Result(info, self._owner.model.info, detections, queued_s, inferred_s))
         return results
 
     def _give_up(self, batch: Batch) -> None:
-        for frame in batch.frames:
-            self._owner.lane_of(frame.info.stream).meter.frame_dropped("failed")
+        for info in batch.infos:
+            self._owner.lane_of(info.stream).meter.frame_dropped("failed")

@@ -46,11 +46,11 @@ class Route(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """How a courier ends: when it stops to deliver, by when all is over (monotonic), and its last message."""
+    """How a courier ends: when it stops to deliver, by when all is over (monotonic), and its last message, if any."""
 
     drained_s: float
     over_s: float
-    farewell: Message
+    farewell: Message | None
 
 
 class Courier(Worker):
@@ -81,8 +81,8 @@ class Courier(Worker):
         self._hurry = threading.Event()
         self._over = threading.Event()
 
-    def finish(self, drain_s: float, farewell: Message) -> None:
-        """Deliver what waits, then the farewell, within `drain_s`; an absent broker is tried once more."""
+    def finish(self, drain_s: float, farewell: Message | None) -> None:
+        """Deliver what waits, then the farewell if any, within `drain_s`; an absent broker is tried once more."""
         now_s = self._clock.monotonic()
         kept_s = min(1.0, drain_s * _FAREWELL_SHARE)
         self._ending = Ending(now_s + drain_s - kept_s, now_s + drain_s, farewell)
@@ -178,7 +178,8 @@ class Courier(Worker):
         ending = self._ending
         if ending is None or link.room <= 0:
             return
-        link.publish(Parcel(ending.farewell, None), self._route.envelopes.of(ending.farewell))
+        if ending.farewell is not None:
+            link.publish(Parcel(ending.farewell, None), self._route.envelopes.of(ending.farewell))
         while link.in_flight and (left_s := ending.over_s - self._clock.monotonic()) > 0:
             self._settle(link.poll(left_s))
         link.close(clean=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import stat
 import threading
 from collections import deque
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +18,8 @@ from framelane.sinks.outage import Outage
 from framelane.sinks.sink import SinkHealth
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from framelane.config.schema import JsonlConfig
     from framelane.core.clock import Clock
     from framelane.sinks.message import Message
@@ -36,12 +41,16 @@ class JsonlSink:
         config: the `jsonl` section.
         clock: for the log.
         retry_s: seconds between tries while the file can't be written.
+        shared: whether other processes write to the same file, so that each must lock it for its lines.
     """
 
-    def __init__(self, config: JsonlConfig, clock: Clock, retry_s: float = _RETRY_S) -> None:
+    def __init__(
+        self, config: JsonlConfig, clock: Clock, retry_s: float = _RETRY_S, *, shared: bool = False
+    ) -> None:
         self._config = config
         self._kinds = frozenset(config.kinds)
-        self._writer = _Writer(_Lines(config.queue), _File(config.path), Outage("jsonl", clock), retry_s)
+        file = _File(config.path, shared=shared)
+        self._writer = _Writer(_Lines(config.queue), file, Outage("jsonl", clock), retry_s)
 
     def start(self) -> None:
         """Begin to write."""
@@ -52,9 +61,10 @@ class JsonlSink:
         if message.kind in self._kinds:
             self._writer.lines.put(message.payload)
 
-    def stop(self, drain_s: float, farewell: Message) -> None:
+    def stop(self, drain_s: float, farewell: Message | None) -> None:
         """Write what waits within `drain_s`, and the farewell, if its kind is wanted."""
-        self.offer(farewell)
+        if farewell is not None:
+            self.offer(farewell)
         self._writer.stop(max(drain_s, _LAST_S))
         left = self._writer.lines.abandon()
         if left:
@@ -120,8 +130,9 @@ class _Lines:
 class _File:
     """A file that is appended to, and opened again when it was rotated away; `-` is standard output."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, shared: bool) -> None:
         self.path = path
+        self._shared = shared
         self._stdout = path == "-"
         self._descriptor: int | None = None
         self._torn = False
@@ -134,9 +145,11 @@ class _File:
         """
         descriptor = self._opened()
         block = b"\n".join(lines) + b"\n"
-        if self._torn:  # the piece of a line that was left when the disk filled up is no JSON; end it
-            block = b"\n" + block
-        size = os.write(descriptor, block)
+        with _alone(descriptor) if self._shared else nullcontext():
+            self._torn = self._found_torn(descriptor) if self._shared else self._torn
+            if self._torn:  # the piece of a line that was left when the disk filled up is no JSON; end it
+                block = b"\n" + block
+            size = os.write(descriptor, block)
         written = block[:size]
         whole = written.count(b"\n") - self._torn
         self._torn = not written.endswith(b"\n")
@@ -151,10 +164,21 @@ class _File:
         if self._descriptor is not None and not self._stdout and self._moved(self._descriptor):
             self.close()
         if self._descriptor is None:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            access = os.O_RDWR if self._shared and not _is_special(Path(self.path)) else os.O_WRONLY
+            flags = access | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
             self._descriptor = 1 if self._stdout else os.open(self.path, flags, 0o644)
-            self._torn = not self._stdout and _ends_within_a_line(Path(self.path))
+            self._torn = not self._stdout and not self._shared and _ends_within_a_line(Path(self.path))
         return self._descriptor
+
+    def _found_torn(self, descriptor: int) -> bool:
+        """Whether another process was killed, or had no room, in the middle of a line.
+
+        On the descriptor itself: closing any other of the same file would give the lock away (fcntl(2)).
+        """
+        status = os.fstat(descriptor)
+        if self._stdout or not stat.S_ISREG(status.st_mode):
+            return self._torn
+        return status.st_size > 0 and os.pread(descriptor, 1, status.st_size - 1) != b"\n"
 
     def _moved(self, descriptor: int) -> bool:
         try:
@@ -208,6 +232,28 @@ class _Writer(Worker):
                 self.lines.written += done
                 self.lines.give_back(lines[done:])
             self.outage.over()
+
+
+@contextmanager
+def _alone(descriptor: int) -> Iterator[None]:
+    """Keep the other processes that share the file out: a pipe takes what exceeds 4 KiB in pieces.
+
+    A lock of POSIX, which is a process's own; flock() is the open file's, and standard output is one for all.
+    """
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX)
+    except OSError:  # a file system or device without locks; appending is whole on what is a file
+        yield
+        return
+    try:
+        yield
+    finally:
+        fcntl.lockf(descriptor, fcntl.LOCK_UN)
+
+
+def _is_special(path: Path) -> bool:
+    """Whether it is a pipe or device, which must not be opened for reading too."""
+    return path.exists() and not path.is_file()
 
 
 def _ends_within_a_line(path: Path) -> bool:

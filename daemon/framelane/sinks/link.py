@@ -53,7 +53,7 @@ class Settled(NamedTuple):
 class Link:
     """One connection."""
 
-    def __init__(self, broker: Broker, config: MqttConfig, will: Will, clock: Clock, waker: Waker) -> None:
+    def __init__(self, broker: Broker, config: MqttConfig, will: Will | None, clock: Clock, waker: Waker) -> None:
         self._broker = broker
         self._clock = clock
         self._waker = waker
@@ -149,7 +149,7 @@ class Link:
         if sock is not None:
             sock.close()
 
-    def _made_client(self, will: Will) -> mqtt.Client:
+    def _made_client(self, will: Will | None) -> mqtt.Client:
         broker = self._broker
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
@@ -160,10 +160,11 @@ class Link:
         client.connect_timeout = _CONNECT_S
         # No limit: the window is kept here, and paho's own scans all messages at each acknowledgement.
         client.max_inflight_messages = 0
-        properties = will.envelope.properties if self._mqtt5 else None
-        client.will_set(
-            will.envelope.topic, will.payload, will.envelope.qos, retain=True, properties=properties
-        )
+        if will is not None:
+            properties = will.envelope.properties if self._mqtt5 else None
+            client.will_set(
+                will.envelope.topic, will.payload, will.envelope.qos, retain=True, properties=properties
+            )
         if broker.username is not None:
             client.username_pw_set(broker.username, broker.password)
         context = broker.tls_context()

@@ -45,6 +45,7 @@ class MqttSink:
         clock: for deadlines and time stamps.
         watch: told when the broker comes and goes, on the sink's thread.
         backoff: waits between connections.
+        will: whether the broker says that the node is offline when this connection breaks.
 
     Raises:
         ConfigError: The URL can't be used, or a TLS file can't be read.
@@ -59,10 +60,12 @@ class MqttSink:
         *,
         watch: Watch = _unwatched,
         backoff: Backoff | None = None,
+        will: bool = True,
     ) -> None:
         self._config = config
         self._origin = Origin(node, run)
         self._clock = clock
+        self._has_will = will
         self._broker = Broker(config, node)
         self._envelopes = Envelopes(config, node)
         self._waker = Waker()
@@ -94,8 +97,8 @@ class MqttSink:
         """Take a message; when `queue` detections wait, the oldest of them goes."""
         self._outbox.put(message)
 
-    def stop(self, drain_s: float, farewell: Message) -> None:
-        """Deliver what waits, then the farewell, within `drain_s`, and disconnect."""
+    def stop(self, drain_s: float, farewell: Message | None) -> None:
+        """Deliver what waits, then the farewell if any, within `drain_s`, and disconnect."""
         self._courier.finish(drain_s, farewell)
         self._left_behind = len(self._outbox)
         if self._left_behind:
@@ -116,7 +119,10 @@ class MqttSink:
         )
 
     def _dial(self) -> Link:
+        will = self._will() if self._has_will else None
+        return Link(self._broker, self._config, will, self._clock, self._waker)
+
+    def _will(self) -> Will:
         lost = NodeState("offline", "lost", "the daemon or its network went away", self._clock.wall())
         message = status_message(self._origin, lost)
-        will = Will(self._envelopes.of_will(message), message.payload)
-        return Link(self._broker, self._config, will, self._clock, self._waker)
+        return Will(self._envelopes.of_will(message), message.payload)

@@ -40,6 +40,7 @@ class Outlet:
         publish: which results become messages.
         sinks: where messages go.
         meter: counts what is published.
+        farewell: whether `stop` says that the node is offline; not where it goes on without this process.
         clock: for latency, heartbeats and time stamps.
     """
 
@@ -52,6 +53,7 @@ class Outlet:
         *,
         meter: OutletMeter,
         clock: Clock,
+        farewell: bool = True,
     ) -> None:
         self._origin = Origin(node, run)
         self._publish = publish
@@ -60,6 +62,7 @@ class Outlet:
         self._clock = clock
         self._lanes: dict[str, _Lane] = {}
         self._farewell: Message | None = None
+        self._says_farewell = farewell
 
     def start(self) -> None:
         """Start the sinks."""
@@ -70,8 +73,9 @@ class Outlet:
         """Let the sinks deliver what waits, within `drain_s` seconds for all together, and say goodbye."""
         deadline_s = self._clock.monotonic() + drain_s
         farewell = self._farewell or status_message(self._origin, self._stopped())
+        last = farewell if self._says_farewell else None
         for sink in self._sinks:
-            sink.stop(max(deadline_s - self._clock.monotonic(), 0.0), farewell)
+            sink.stop(max(deadline_s - self._clock.monotonic(), 0.0), last)
 
     def health(self) -> tuple[SinkHealth, ...]:
         """How each sink fares."""

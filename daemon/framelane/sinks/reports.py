@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from framelane.sinks.message import Origin
     from framelane.sinks.sink import SinkHealth
+    from framelane.telemetry.gpus import GpuSample
     from framelane.telemetry.states import NodeState, StreamState
     from framelane.telemetry.stats import LatencyMs, ModelStats, NodeStats, StreamStats
 
@@ -82,6 +83,7 @@ def node_stats_message(origin: Origin, stats: NodeStats, sinks: Iterable[SinkHea
         "sinks": [_sink(sink) for sink in sinks],
         "rss_bytes": stats.rss_bytes,
         "cpu_cores": _rounded(stats.cpu_cores, 3),
+        "gpus": [_gpu(gpu) for gpu in stats.gpus],
     }
     return Message("stats", None, orjson.dumps(body), retain=False)
 
@@ -112,6 +114,20 @@ def _model(stats: ModelStats) -> dict[str, Any]:
         "preprocess_ms": _rounded(stats.preprocess_ms),
         "infer_ms": _rounded(stats.infer_ms),
         "postprocess_ms": _rounded(stats.postprocess_ms),
+    }
+
+
+def _gpu(sample: GpuSample) -> dict[str, Any]:
+    return {
+        "index": sample.index,
+        "name": sample.name,
+        "utilization": _rounded(sample.utilization, 3),
+        "decoder_utilization": _rounded(sample.decoder_utilization, 3),
+        "memory_used_bytes": sample.memory_used_bytes,
+        "memory_total_bytes": sample.memory_total_bytes,
+        "temperature_c": _rounded(sample.temperature_c, 1),
+        "power_w": _rounded(sample.power_w, 1),
+        "throttled": list(sample.throttle_reasons),
     }
 
 

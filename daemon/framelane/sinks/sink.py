@@ -43,8 +43,8 @@ class Sink(Protocol):
         """Take a message; returns at once, never raises, and may drop the oldest detections to make room."""
         ...
 
-    def stop(self, drain_s: float, farewell: Message) -> None:
-        """Deliver what waits within `drain_s` seconds, then `farewell`, and end."""
+    def stop(self, drain_s: float, farewell: Message | None) -> None:
+        """Deliver what waits within `drain_s` seconds, then `farewell` if there is one, and end."""
         ...
 
     def health(self) -> SinkHealth:

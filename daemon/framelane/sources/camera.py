@@ -12,6 +12,7 @@ from framelane.core.errors import SourceError
 from framelane.core.frames import Frame, FrameInfo
 from framelane.core.worker import Worker
 from framelane.sources.container import ContainerSource
+from framelane.sources.decoder import ON_CPU
 from framelane.sources.folder import FolderSource
 from framelane.sources.pacing import FrameRateLimit, RealtimePacer
 from framelane.sources.source import LIVE_KINDS, Decoded, Source, SourceMeter, kind_of
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from framelane.config.schema import StreamConfig
     from framelane.core.clock import Clock
     from framelane.core.frames import ClockName, Picture
+    from framelane.sources.decoder import DecoderChoice
     from framelane.telemetry.status import StreamStatus
 
 log = structlog.get_logger(__name__)
@@ -58,6 +60,10 @@ class CameraMeter(SourceMeter, Protocol):
         """The source is open."""
         ...
 
+    def decoder_fell_back(self) -> None:
+        """NVDEC refused the stream, which the CPU decodes now."""
+        ...
+
 
 class CameraWorker(Worker):
     """Reads one stream until stopped; a fault costs this stream alone, and a wait before the next try."""
@@ -69,8 +75,11 @@ class CameraWorker(Worker):
         meter: CameraMeter,
         status: StreamStatus,
         clock: Clock,
+        choice: DecoderChoice = ON_CPU,
     ) -> None:
         super().__init__(f"camera-{config.id}")
+        self._choice = choice
+        self._refusal = ""  # the last one that the log has
         self._config = config
         self._consumers = consumers
         self._meter = meter
@@ -86,7 +95,8 @@ class CameraWorker(Worker):
     def run_once(self) -> None:
         """Open the source and read it to its end."""
         self._status.connecting()
-        with _open(self._url, self._config, self._clock, self._meter) as source:
+        self._status.noted("")
+        with self._open() as source:
             self._opened(source)
             try:
                 self._read(source)
@@ -114,6 +124,24 @@ class CameraWorker(Worker):
         )
         return wait_s
 
+    def _open(self) -> ContainerSource | FolderSource:
+        if kind_of(self._url) == "folder":
+            return FolderSource(self._url, self._clock, self._meter)
+        return ContainerSource(
+            self._url, self._config, self._clock, self._meter, self._choice, self._fell_back
+        )
+
+    def _fell_back(self, why: str) -> None:
+        """Show that the CPU decodes what NVDEC should. The next connection tries NVDEC again, which costs nothing."""
+        self._meter.decoder_fell_back()
+        self._status.noted(f"decoded on the CPU: {why}")
+        if self._details.decoder is not None:
+            self._details = replace(self._details, decoder="cpu")
+            self._status.described(self._details)
+        if why != self._refusal:
+            self._refusal = why
+            log.warning("decoder_fallback", stream=self._config.id, reason=why)
+
     def _opened(self, source: Source) -> None:
         info = source.info
         size = info.width or None, info.height or None
@@ -127,14 +155,16 @@ class CameraWorker(Worker):
         pacer = RealtimePacer(self._clock, self.stopping)
         started_s = self._clock.monotonic()
         while not self.stopping.is_set():
-            decoded = None
+            seen = False
             for decoded in source.pictures():
                 if self.stopping.is_set():
                     return
+                seen = True
                 self._take(decoded, timeline, limit, pacer)
+                del decoded  # a picture may not stay here while the next one is awaited
                 if self._clock.monotonic() - started_s > _PROVEN_S:
                     self._backoff.reset()
-            if decoded is None:
+            if not seen:
                 # Not the end of a film, and in a loop it would be tried again without a pause.
                 raise SourceError("undecodable", "there is no picture in it that can be decoded")
             if not self._config.loop:
@@ -195,9 +225,3 @@ class CameraWorker(Worker):
     def _each_consumer(self, tell: Callable[[FrameConsumer], None]) -> None:
         for consumer in self._consumers:
             tell(consumer)
-
-
-def _open(url: str, config: StreamConfig, clock: Clock, meter: SourceMeter) -> ContainerSource | FolderSource:
-    if kind_of(url) == "folder":
-        return FolderSource(url, clock, meter)
-    return ContainerSource(url, config, clock, meter)

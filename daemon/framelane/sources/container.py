@@ -12,11 +12,12 @@ from av import error as av_error
 
 from framelane.core.errors import SourceError
 from framelane.sources.access_units import NAL_SYNTAXES, AccessUnit, AccessUnits
+from framelane.sources.decoder import ON_CPU, DecoderChoice, StreamDecoder
 from framelane.sources.faults import NO_DECODER, source_error
 from framelane.sources.source import LIVE_KINDS, Decoded, Kind, SourceInfo, SourceMeter, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from av.container import InputContainer
     from av.video.stream import VideoStream
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from framelane.config.schema import StreamOptions
     from framelane.core.clock import Clock
 
-_SKIP = {"none": "DEFAULT", "nonref": "NONREF", "nonkey": "NONKEY"}
 _MOST_FAILED_UNITS = 250
 _MOST_ARRIVALS = 64
 
@@ -37,12 +37,22 @@ class ContainerSource:
         options: the stream's configuration.
         clock: where arrival times are read.
         meter: told of packets and of frames that can't be decoded.
+        choice: what shall decode it.
+        fell_back: told why, when it is decoded on the CPU although NVDEC was chosen.
 
     Raises:
         SourceError: it can't be opened, or holds no video that FFmpeg decodes.
     """
 
-    def __init__(self, url: str, options: StreamOptions, clock: Clock, meter: SourceMeter) -> None:
+    def __init__(
+        self,
+        url: str,
+        options: StreamOptions,
+        clock: Clock,
+        meter: SourceMeter,
+        choice: DecoderChoice = ON_CPU,
+        fell_back: Callable[[str], None] = lambda _why: None,
+    ) -> None:
         self._kind = kind_of(url)
         self._clock = clock
         self._meter = meter
@@ -54,8 +64,7 @@ class ContainerSource:
         try:
             self._container, self._units = _open(url, self._kind, options)
             self._stream = _video_stream(self._container)
-            self._stream.codec_context.thread_count = 1  # FFmpeg's default is a thread a core for each stream
-            self._stream.codec_context.skip_frame = _SKIP[options.skip]  # type: ignore[assignment] # by the table
+            self._decoder = StreamDecoder(self._stream, choice, options, fell_back)
         except (av_error.FFmpegError, OSError, ValueError) as error:
             self.close()
             waited_s = clock.monotonic() - began_s
@@ -84,7 +93,8 @@ class ContainerSource:
         """What the container declares."""
         context = self._stream.codec_context
         rate = self._stream.average_rate  # FFmpeg's guess, where it has no average, counts fields
-        return SourceInfo(context.name, context.width, context.height, float(rate) if rate else None, "cpu")
+        fps = float(rate) if rate else None
+        return SourceInfo(context.name, context.width, context.height, fps, self._decoder.name)
 
     def pictures(self) -> Iterator[Decoded]:
         """Decode until the container ends.
@@ -109,7 +119,7 @@ class ContainerSource:
         container = self._opened
         try:
             container.seek(container.start_time if container.start_time is not None else 0)
-            self._stream.codec_context.flush_buffers()
+            self._decoder.flush()
         except (av_error.FFmpegError, OSError) as error:
             raise source_error(error) from None
 
@@ -143,7 +153,8 @@ class ContainerSource:
         if packet.pts in self._arrivals and packet.pts is not None:
             return
         self._meter.frame_received()
-        self._arrivals[packet.pts] = (_camera_time(packet), self._clock.wall())
+        camera_s = _camera_time(packet) if self._kind == "rtsp" else None
+        self._arrivals[packet.pts] = (camera_s, self._clock.wall())
         if len(self._arrivals) > _MOST_ARRIVALS:
             self._arrivals.popitem(last=False)
 
@@ -154,18 +165,22 @@ class ContainerSource:
         return packet
 
     def _decode(self, unit: av.Packet[Any]) -> Iterator[Decoded]:
-        try:
-            frames = self._stream.codec_context.decode(unit if unit.size else None)
-        except av_error.InvalidDataError:
+        frames = self._decoder.decode(unit if unit.size else None)
+        if frames is None:
             self._count_failure()
             return
-        for frame in frames:
+        frames.reverse()
+        while frames:  # no picture is kept here while its consumer, or the next one's packet, takes its time
+            frame = frames.pop()
             if frame.is_corrupt:
                 self._count_failure()
                 continue
             self._decoded_any = True
             self._failed = 0
-            yield self._decoded(frame)
+            decoded = self._decoded(frame)
+            del frame
+            yield decoded
+            del decoded
 
     def _count_failure(self) -> None:
         self._failed += 1

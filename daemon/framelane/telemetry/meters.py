@@ -11,7 +11,7 @@ import threading
 from array import array
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,6 +85,7 @@ class StreamCounts:
         inferred: frames inferred; a frame that goes to two models counts twice.
         published: results handed to the sinks.
         reconnects: times the stream came back after it was lost.
+        fallbacks: times NVDEC refused the stream and the CPU decoded it.
         dropped: frames not inferred, by reason.
         queued_s: sum of seconds between frame in hand and batch start, over inferred frames.
         inferred_s: sum of seconds between batch start and detections, over inferred frames.
@@ -101,6 +102,7 @@ class StreamCounts:
     inferred: int
     published: int
     reconnects: int
+    fallbacks: int
     dropped: Mapping[str, int]
     queued_s: float
     inferred_s: float
@@ -129,7 +131,7 @@ class StreamMeter:
     """
 
     __slots__ = (
-        "_born", "_decoded", "_dropped", "_inferred", "_inferred_s", "_latency", "_lock", "_published",
+        "_born", "_decoded", "_dropped", "_fallbacks", "_inferred", "_inferred_s", "_latency", "_lock", "_published",
         "_queue", "_queued_s", "_received", "_reconnects", "_ring", "_video", "stream",
     )  # fmt: skip
 
@@ -142,6 +144,7 @@ class StreamMeter:
         self._inferred = 0
         self._published = 0
         self._reconnects = 0
+        self._fallbacks = 0
         self._dropped = dict.fromkeys(DROP_REASONS, 0)
         self._queued_s = 0.0
         self._inferred_s = 0.0
@@ -185,6 +188,10 @@ class StreamMeter:
         with self._lock:
             self._reconnects += 1
 
+    def decoder_fell_back(self) -> None:
+        """NVDEC refused the stream, and the CPU decodes it. Camera thread only."""
+        self._fallbacks += 1
+
     def stream_opened(self, width: int, height: int, codec: str, fps: float) -> None:
         """The source is open and declares this video."""
         self._video = VideoInfo(width, height, codec, fps)
@@ -200,6 +207,7 @@ class StreamMeter:
                 inferred=self._inferred,
                 published=self._published,
                 reconnects=self._reconnects,
+                fallbacks=self._fallbacks,
                 dropped=dict(self._dropped),
                 queued_s=self._queued_s,
                 inferred_s=self._inferred_s,
@@ -267,6 +275,14 @@ class Counts:
 
     streams: Mapping[str, StreamCounts]
     models: Mapping[str, ModelCounts]
+
+
+class CountsSource(Protocol):
+    """Whoever has all counts: the process's own Meters, or the sum over several processes."""
+
+    def snapshot(self) -> Counts:
+        """All counts at one moment, nearly."""
+        ...
 
 
 class Meters:

@@ -23,10 +23,21 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from framelane.core.frames import ModelInfo
-    from framelane.telemetry.meters import Counts, HistogramCounts, Meters
+    from framelane.telemetry.gpus import GpuSample
+    from framelane.telemetry.meters import Counts, CountsSource, HistogramCounts
     from framelane.telemetry.states import StreamState
     from framelane.telemetry.stats import NodeStats
     from framelane.telemetry.status import StatusBoard
+
+
+_GPU_GAUGES: tuple[tuple[str, str, Callable[[GpuSample], float | None]], ...] = (
+    ("utilization_ratio", "Share of the time in which a kernel ran.", lambda gpu: gpu.utilization),
+    ("decoder_utilization_ratio", "Share of the video decoder in use.", lambda gpu: gpu.decoder_utilization),
+    ("memory_used_bytes", "Memory in use, by all processes.", lambda gpu: gpu.memory_used_bytes),
+    ("memory_total_bytes", "Memory there is.", lambda gpu: gpu.memory_total_bytes),
+    ("temperature_celsius", "Temperature of the chip.", lambda gpu: gpu.temperature_c),
+    ("power_watts", "Power drawn.", lambda gpu: gpu.power_w),
+)
 
 
 class SinkInfo(Protocol):
@@ -61,7 +72,7 @@ class FramelaneCollector(Collector):
 
     def __init__(
         self,
-        meters: Meters,
+        meters: CountsSource,
         board: StatusBoard,
         latest: Callable[[], NodeStats | None],
         models: Callable[[], Iterable[ModelInfo]],
@@ -81,6 +92,9 @@ class FramelaneCollector(Collector):
         yield from _stream_counters(counts)
         yield from _stream_gauges(self._board.streams(), self._latest())
         yield from _histograms(counts)
+        latest = self._latest()
+        if latest is not None and latest.gpus:
+            yield from _gpus(latest.gpus)
         if self._sink is not None:
             yield from _mqtt(self._sink)
 
@@ -88,9 +102,10 @@ class FramelaneCollector(Collector):
 class MetricsPage:
     """The text that a scrape gets, in the format it accepts; process metrics included."""
 
-    def __init__(self, collector: Collector) -> None:
+    def __init__(self, *collectors: Collector) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(collector)
+        for collector in collectors:
+            self._registry.register(collector)
         ProcessCollector(registry=self._registry)
 
     def __call__(self, accept: str) -> tuple[bytes, str]:
@@ -120,6 +135,7 @@ def _stream_counters(counts: Counts) -> Iterator[Metric]:
     inferred = _counter("frames_inferred", "Frames that a model ran on; a frame for two models counts twice.")
     published = _counter("results_published", "Results handed to the sinks.")
     reconnects = _counter("reconnects", "Times the stream came back after it was lost.")
+    fallbacks = _counter("decoder_fallbacks", "Times NVDEC refused the stream, and the CPU decoded it.")
     for name, stream in counts.streams.items():
         received.add_metric((name,), stream.received)
         for reason, count in stream.dropped.items():
@@ -127,15 +143,21 @@ def _stream_counters(counts: Counts) -> Iterator[Metric]:
         inferred.add_metric((name,), stream.inferred)
         published.add_metric((name,), stream.published)
         reconnects.add_metric((name,), stream.reconnects)
-    return iter((received, dropped, inferred, published, reconnects))
+        fallbacks.add_metric((name,), stream.fallbacks)
+    return iter((received, dropped, inferred, published, reconnects, fallbacks))
 
 
 def _stream_gauges(states: Sequence[StreamState], latest: NodeStats | None) -> Iterator[Metric]:
     up = GaugeMetricFamily(
         "framelane_stream_up", "Whether the stream is live (1) or not (0).", labels=("stream",)
     )
+    decoder = GaugeMetricFamily(
+        "framelane_decoder_info", "What decodes the open stream; always 1.", labels=("stream", "decoder")
+    )
     for state in states:
         up.add_metric((state.stream,), float(state.live))
+        if state.details.decoder is not None:
+            decoder.add_metric((state.stream, state.details.decoder), 1)
     fps = GaugeMetricFamily(
         "framelane_stream_fps",
         "Frames a second in the last window of node.stats_s.",
@@ -148,7 +170,7 @@ def _stream_gauges(states: Sequence[StreamState], latest: NodeStats | None) -> I
             fps.add_metric((stream.stream, "decoded"), stream.fps_decoded)
             fps.add_metric((stream.stream, "inferred"), stream.fps_inferred)
             fps.add_metric((stream.stream, "published"), stream.fps_published)
-    return iter((up, fps))
+    return iter((up, decoder, fps))
 
 
 def _histograms(counts: Counts) -> Iterator[Metric]:
@@ -173,6 +195,26 @@ def _histograms(counts: Counts) -> Iterator[Metric]:
             stage.add_metric((label, "", name), _buckets(histogram), histogram.total)
         batch.add_metric((name,), _buckets(model.batch_size), model.batch_size.total)
     return iter((latency, stage, batch))
+
+
+def _gpus(samples: Sequence[GpuSample]) -> Iterator[Metric]:
+    """As they were when the last window closed; what the driver doesn't say is absent."""
+    for key, text, value in _GPU_GAUGES:
+        family = GaugeMetricFamily(f"framelane_gpu_{key}", text, labels=("gpu", "name"))
+        for sample in samples:
+            figure = value(sample)
+            if figure is not None:
+                family.add_metric((str(sample.index), sample.name), figure)
+        yield family
+    throttled = GaugeMetricFamily(
+        "framelane_gpu_throttled",
+        "Reasons why the GPU is slowed down now; always 1.",
+        labels=("gpu", "name", "reason"),
+    )
+    for sample in samples:
+        for reason in sample.throttle_reasons:
+            throttled.add_metric((str(sample.index), sample.name, reason), 1)
+    yield throttled
 
 
 def _mqtt(sink: SinkInfo) -> Iterator[Metric]:

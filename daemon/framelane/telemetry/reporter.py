@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from framelane.core.clock import Clock
     from framelane.telemetry.health import ProgressWatch
-    from framelane.telemetry.meters import Meters
+    from framelane.telemetry.meters import CountsSource
     from framelane.telemetry.stats import NodeStats, StatsWindow
     from framelane.telemetry.status import StatusBoard
 
@@ -23,7 +23,7 @@ class Reporter(Worker):
     def __init__(
         self,
         board: StatusBoard,
-        meters: Meters,
+        meters: CountsSource,
         window: StatsWindow,
         progress: ProgressWatch,
         readers: Sequence[Callable[[NodeStats], None]],

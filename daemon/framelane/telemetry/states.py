@@ -23,7 +23,7 @@ class StreamDetails:
         width: in pixels.
         height: in pixels.
         fps: frames a second that the stream declares.
-        decoder: what decodes it, such as "cpu".
+        decoder: what decodes it: "nvdec" or "cpu".
         clock: where capture times come from: "rtcp", "receive" or "media".
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,10 +11,11 @@ import psutil
 
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from framelane.core.clock import Clock
-    from framelane.telemetry.meters import Counts, Meters, ModelCounts, StreamCounts, VideoInfo
+    from framelane.telemetry.gpus import GpuSample
+    from framelane.telemetry.meters import Counts, CountsSource, ModelCounts, StreamCounts, VideoInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ class NodeStats:
         latency_ms: percentiles over all streams' results.
         rss_bytes: resident memory of the process.
         cpu_cores: CPU that the process used, in cores: 1.5 is one core and a half.
+        gpus: the GPUs in use as they were at the window's end; none on a CPU host.
     """
 
     window_s: float
@@ -104,6 +106,7 @@ class NodeStats:
     latency_ms: LatencyMs | None
     rss_bytes: int
     cpu_cores: float
+    gpus: tuple[GpuSample, ...] = ()
 
 
 def sample_process() -> ProcessSample:
@@ -117,15 +120,20 @@ class StatsWindow:
     """Windows over the meters, one after another: each `close` ends one and begins the next.
 
     Whoever reports at a pace of its own (the log and MQTT, the live table, a benchmark) has a StatsWindow of
-    its own.
+    its own. GPUs are sampled when a window closes, and at no other time.
     """
 
     def __init__(
-        self, meters: Meters, clock: Clock, process: Callable[[], ProcessSample] = sample_process
+        self,
+        meters: CountsSource,
+        clock: Clock,
+        process: Callable[[], ProcessSample] = sample_process,
+        gpus: Callable[[], Sequence[GpuSample]] = tuple,
     ) -> None:
         self._meters = meters
         self._clock = clock
         self._process = process
+        self._gpus = gpus
         self._began_s = clock.monotonic()
         self._before = meters.snapshot()
         self._used = process()
@@ -141,7 +149,8 @@ class StatsWindow:
         now_s, now, used = self._clock.monotonic(), self._meters.snapshot(), self._process()
         # Two closes within one tick of the clock would divide by zero.
         window_s = max(now_s - self._began_s, 1e-3)
-        self._latest = _node(self._before, now, window_s, used, (used.cpu_s - self._used.cpu_s) / window_s)
+        node = _node(self._before, now, window_s, used, (used.cpu_s - self._used.cpu_s) / window_s)
+        self._latest = replace(node, gpus=tuple(self._gpus()))
         self._began_s, self._before, self._used = now_s, now, used
         return self._latest
 

@@ -16,7 +16,7 @@ from framelane.core.redact import redact
 from framelane.telemetry.states import ENDED, NodeState, StreamDetails, StreamState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from framelane.core.clock import Clock
     from framelane.telemetry.states import NodeStateName, StateName
@@ -58,6 +58,7 @@ class StreamStatus:
         self._interval_s = 0.0
         self._last_s: float | None = None
         self._lost = False
+        self._note = ""
 
     def connecting(self, reason: str = "opening", text: str = "the stream is being opened") -> None:
         """A try to open the stream begins."""
@@ -73,6 +74,12 @@ class StreamStatus:
         """Something about the open stream is new, such as its size or its clock."""
         self._board.describe(self, details)
 
+    def noted(self, note: str) -> None:
+        """Something that a person should know of the stream while it is live, or nothing more."""
+        self._note = note
+        if self.current.state == "live":
+            self._go_live()
+
     def frame_seen(self, at_s: float) -> None:
         """A frame is there, at this monotonic time. For the hot path: no lock unless the state changes."""
         last_s = self._last_s
@@ -81,11 +88,15 @@ class StreamStatus:
             self._interval_s += (gap_s - self._interval_s) * 0.125 if self._interval_s else gap_s
         self._last_s = at_s
         if self.current.state != "live":
-            self._board.change(self, "live", "ok", "frames arrive")
+            self._go_live()
 
     def down(self, reason: str, text: str) -> None:
         """The stream is given up until the next try; `reason` is one word, such as a SourceError's."""
         self._board.change(self, "down", reason, text)
+
+    def _go_live(self) -> None:
+        text = f"frames arrive; {self._note}" if self._note else "frames arrive"
+        self._board.change(self, "live", "ok", text)
 
     def snapshot(self) -> StreamState:
         """The state now, with the time of the newest frame."""
@@ -209,6 +220,24 @@ class StatusBoard:
                 if status.current.live and self._knows(status):
                     self._reports.append(status.current)
         self._report()
+
+    def adopt(self, state: StreamState) -> None:
+        """Take a stream's state as another process tells it; the stream must have been added here."""
+        with self._lock:
+            status = self._streams[state.stream]
+            known = replace(status.current, last_frame_s=state.last_frame_s)
+            status.current = replace(state, text=redact(state.text))
+            if known != status.current:
+                self._reports.append(status.current)
+                self._derive_node()
+        self._report()
+
+    def frames_seen(self, at_s: Mapping[str, float]) -> None:
+        """Take the times (monotonic) of streams' newest frames, as another process tells them."""
+        with self._lock:
+            for stream, last_s in at_s.items():
+                status = self._streams[stream]
+                status.current = replace(status.current, last_frame_s=last_s)
 
     def streams(self) -> list[StreamState]:
         """All streams' states, in the order they were added."""

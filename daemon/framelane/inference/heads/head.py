@@ -50,6 +50,11 @@ class Head(Protocol):
         ...
 
     @property
+    def output(self) -> int:
+        """Number of the output that it reads."""
+        ...
+
+    @property
     def classes(self) -> int | None:
         """How many classes the layout holds; None where it doesn't tell."""
         ...

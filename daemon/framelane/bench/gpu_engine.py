@@ -1,0 +1,366 @@
+"""A TensorRT engine as the product runs it, beside the same engine in a bare loop of CUDA graphs: the ceiling."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import av
+import numpy as np
+
+from framelane.bench.errors import BenchError
+from framelane.bench.figures import Percentiles
+from framelane.bench.host import Host, describe_host
+from framelane.bench.report import LATENCY_COLUMNS, Goal, Section, goals_section, latency_cells, number
+from framelane.config.schema import EngineConfig, ModelConfig
+from framelane.gpu.present import why_absent
+from framelane.inference.cuda.plan import BATCH
+from framelane.inference.cuda.site import CudaSite
+from framelane.inference.model import load_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from framelane.gpu.graph import Graph
+    from framelane.gpu.stream import Event, Stream
+    from framelane.inference.cuda.runner import CudaRunner
+    from framelane.inference.cuda.tensorrt_model import TensorRtBackend
+    from framelane.inference.model import Model
+
+BARE, GRAPH, WHOLE = "bare loop", "product, graph", "product, with preprocessing"
+LEAST_SHARE = 0.98
+PICTURE_WH = 1920, 1080
+_WARM_UP = 20
+_PITCH = 2048  # of NVDEC's 1080p surfaces
+
+
+@dataclass(frozen=True, slots=True)
+class GpuFigures:
+    """One way to run the engine.
+
+    Attributes:
+        way: `bare loop`: the engine's graph alone. `product, graph`: a slot's graph, with box decoding, suppression and
+            results in host memory. `product, with preprocessing`: from 1080p NV12 surfaces on.
+        batch: pictures a batch.
+        slots: batches in flight.
+        images_s: images a second, all slots together.
+        cpu_ms_an_image: CPU time of the process an image.
+        latency_ms: of one batch.
+    """
+
+    way: str
+    batch: int
+    slots: int
+    images_s: float
+    cpu_ms_an_image: float
+    latency_ms: Percentiles | None
+
+
+@dataclass(frozen=True, slots=True)
+class GpuEngineBench:
+    """An engine in all ways and batch sizes.
+
+    Attributes:
+        memory_mb: GPU memory that the model with all its slots takes; all processes' difference before and after.
+        seconds: how long each way was measured.
+    """
+
+    host: Host
+    device: str
+    model: str
+    hash: str
+    precision: str
+    input: str
+    engine_mb: float
+    scratch_mb: float
+    memory_mb: float
+    seconds: float
+    variants: tuple[GpuFigures, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """All figures, for JSON."""
+        return asdict(self) | {"goals": [asdict(goal) for goal in self.goals()]}
+
+    def goals(self) -> tuple[Goal, ...]:
+        """The product's graph against the bare loop, for each batch size."""
+        return tuple(
+            Goal.at_least(f"batch {batch}: product's graph / bare loop", LEAST_SHARE, self._share(batch))
+            for batch in dict.fromkeys(each.batch for each in self.variants)
+        )
+
+    def sections(self) -> tuple[Section, ...]:
+        """A row for each way and batch size."""
+        title = (
+            f"{self.model} ({self.hash}), {self.precision}, input {self.input}, on {self.device}: engine "
+            f"{self.engine_mb:.0f} MB, scratch {self.scratch_mb:.0f} MB a slot, in use {self.memory_mb:.0f} MB\n"
+            f"{self.host}"
+        )
+        columns = ("way", "batch", "slots", "images/s", "CPU ms/image", *LATENCY_COLUMNS)
+        return (
+            Section(title, columns, tuple(_row(each) for each in self.variants)),
+            goals_section(self.goals()),
+        )
+
+    def _share(self, batch: int) -> float:
+        rates = {each.way: each.images_s for each in self.variants if each.batch == batch}
+        return rates[GRAPH] / rates[BARE]
+
+
+@dataclass(frozen=True, slots=True)
+class GpuOptions:
+    """How to run the model.
+
+    Attributes:
+        precision: of the engine.
+        slots: batches in flight.
+        engine_folder: where engines are kept.
+        calibration: pictures for an INT8 engine.
+    """
+
+    precision: Literal["fp32", "fp16", "int8"] = "fp16"
+    slots: int = 2
+    engine_folder: Path = Path("engines")
+    calibration: Path | None = None
+
+    def config(self, model: Path, most: int) -> ModelConfig:
+        """The model's section, for batches of at most `most`: none below the default, whose engine is there."""
+        return ModelConfig(
+            path=str(model),
+            backend="tensorrt",
+            precision=self.precision,
+            slots=self.slots,
+            batch=0 if most <= BATCH else most,
+            engine=EngineConfig(
+                folder=str(self.engine_folder),
+                calibration=None if self.calibration is None else str(self.calibration),
+            ),
+        )
+
+
+def bench_gpu_engine(
+    path: Path, options: GpuOptions, batches: Sequence[int], seconds: float = 5.0
+) -> GpuEngineBench:
+    """Measure a model on GPU 0.
+
+    Args:
+        path: an ONNX file; its engine is built if there is none.
+        options: how to run it.
+        batches: batch sizes to measure.
+        seconds: how long to measure each way.
+
+    Raises:
+        BenchError: a batch is larger than the file allows.
+        ModelError: the model can't run on a GPU.
+    """
+    reason = why_absent()
+    if reason is not None:
+        raise BenchError(f"nothing to measure: {reason}")
+    config = options.config(path, max(batches))
+    site = CudaSite()
+    with closing(site), ExitStack() as held:
+        before = site.device.memory_used()
+        model = load_model("bench", config, site)
+        held.callback(model.close)
+        backend = cast("TensorRtBackend", model.backend)
+        if max(batches) > backend.plan.most:
+            raise BenchError(f"batch {max(batches)} is larger than the engine's {backend.plan.most}")
+        most_used = before
+        variants: list[GpuFigures] = []
+        for batch in batches:
+            early = _bare(backend, batch, seconds / 2)
+            product, used = _product(model, batch, seconds)
+            late = _bare(backend, batch, seconds / 2)
+            most_used = max(most_used, used)
+            variants += [max(early, late, key=lambda each: each.images_s), *product]
+        spec = model.input
+        return GpuEngineBench(
+            host=describe_host(),
+            device=site.device.name,
+            model=config.path,
+            hash=model.info.hash,
+            precision=config.precision,
+            input=f"{spec.size_wh[0]}x{spec.size_wh[1]} {backend.shape.image.dtype}",
+            engine_mb=backend.engine.plan_bytes / 1e6,
+            scratch_mb=backend.engine.scratch_bytes / 1e6,
+            memory_mb=(most_used - before) / 1e6,
+            seconds=seconds,
+            variants=tuple(variants),
+        )
+
+
+def _row(each: GpuFigures) -> tuple[str, ...]:
+    return (
+        each.way,
+        str(each.batch),
+        str(each.slots),
+        number(each.images_s),
+        number(each.cpu_ms_an_image, 3),
+        *latency_cells(each.latency_ms),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _BareLane:
+    """One stream with the engine's graph, and nothing else."""
+
+    stream: Stream
+    graph: Graph
+    done: Event
+
+    def start(self) -> float:
+        """Launch once; returns when that was."""
+        began_s = time.perf_counter()
+        self.graph.launch(self.stream)
+        self.done.record(self.stream)
+        return began_s
+
+
+def _bare(backend: TensorRtBackend, batch: int, seconds: float) -> GpuFigures:
+    """As many graphs in flight as the product has slots, started from one thread as soon as they are done."""
+    with backend.site.device.current(), ExitStack() as held:
+        lanes = [_bare_lane(backend, batch, held) for _ in range(backend.plan.slots)]
+        for _ in range(_WARM_UP):
+            for lane in lanes:
+                lane.start()
+                lane.done.wait()
+        latencies_s: list[float] = []
+        cpu_s, start_s = time.process_time(), time.perf_counter()
+        began_s = [lane.start() for lane in lanes]
+        while time.perf_counter() < start_s + seconds:
+            for number_, lane in enumerate(lanes):
+                lane.done.wait()
+                latencies_s.append(time.perf_counter() - began_s[number_])
+                began_s[number_] = lane.start()
+        for lane in lanes:
+            lane.done.wait()
+        latencies_s += [time.perf_counter() - began for began in began_s]
+        return _figures(BARE, batch, len(lanes), latencies_s, start_s, cpu_s)
+
+
+def _bare_lane(backend: TensorRtBackend, batch: int, held: ExitStack) -> _BareLane:
+    from framelane.gpu.graph import capture  # noqa: PLC0415 - needs the driver
+    from framelane.gpu.stream import Event, Stream  # noqa: PLC0415 - needs PyCUDA
+
+    stream = Stream()
+    held.callback(stream.close)
+    contexts = held.enter_context(closing(backend.contexts(stream)))
+    bucket = backend.plan.bucket_for(batch)
+    contexts.enqueue(bucket, stream)
+    stream.synchronize()
+    graph = capture(stream, lambda: contexts.enqueue(bucket, stream))
+    held.callback(graph.close)
+    done = Event()
+    held.callback(done.close)
+    return _BareLane(stream, graph, done)
+
+
+def _product(model: Model, batch: int, seconds: float) -> tuple[list[GpuFigures], int]:
+    """The product's runners, a thread each: their graphs alone, then everything; and the GPU memory then in use."""
+    backend = cast("TensorRtBackend", model.backend)
+    slots = backend.plan.slots
+    together = threading.Barrier(slots + 1)
+    figures = []
+    with ThreadPoolExecutor(slots, "bench-slot") as pool, ExitStack() as guard:
+        guard.callback(together.abort)
+        calls = [pool.submit(_slot, model, batch, together, seconds) for _ in range(slots)]
+        for call in calls:
+            call.add_done_callback(lambda done: together.abort() if done.exception() else None)
+        try:
+            together.wait()
+            used = backend.site.device.memory_used()
+            spans = [_span(together) for _ in (GRAPH, WHOLE)]
+        except threading.BrokenBarrierError:
+            failed = (call.exception() for call in calls)
+            raise next(
+                error for error in failed if error and not isinstance(error, threading.BrokenBarrierError)
+            ) from None
+        results = [call.result() for call in calls]
+        guard.pop_all()
+    for index, way in enumerate((GRAPH, WHOLE)):
+        wall_s, cpu_s = spans[index]
+        latencies_s = [latency_s for result in results for latency_s in result[index]]
+        figures.append(_rate(way, batch, slots, latencies_s, wall_s, cpu_s))
+    return figures, used
+
+
+def _span(together: threading.Barrier) -> tuple[float, float]:
+    """Wall and CPU time between two meetings of all threads."""
+    together.wait()
+    cpu_s, start_s = time.process_time(), time.perf_counter()
+    together.wait()
+    return time.perf_counter() - start_s, time.process_time() - cpu_s
+
+
+def _slot(model: Model, batch: int, together: threading.Barrier, seconds: float) -> list[list[float]]:
+    everything = [model.filter()] * batch
+    with closing(model.runner(model.backend.best_batch)) as made, ExitStack() as held:
+        runner = cast("CudaRunner", made)
+        runner.open()
+        surfaces = [_surface(held, row) for row in range(batch)]
+        together.wait()
+        ways = (
+            lambda: runner.replay(batch),
+            lambda: runner.detect(cast("list[av.VideoFrame]", list(surfaces)), everything, [None] * batch),
+        )
+        return [_repeat(way, together, seconds) for way in ways]
+
+
+def _repeat(call: Callable[[], object], together: threading.Barrier, seconds: float) -> list[float]:
+    """Call until the time is over; returns how long each call took."""
+    for _ in range(_WARM_UP):
+        call()
+    latencies_s: list[float] = []
+    together.wait()
+    end_s = time.perf_counter() + seconds
+    while (began_s := time.perf_counter()) < end_s:
+        call()
+        latencies_s.append(time.perf_counter() - began_s)
+    together.wait()
+    return latencies_s
+
+
+def _surface(held: ExitStack, seed: int) -> SimpleNamespace:
+    """An NV12 picture on the GPU, as NVDEC would have left it there, with all that the picture table looks at."""
+    from framelane.gpu.memory import DeviceBuffer, PinnedBuffer  # noqa: PLC0415 - needs PyCUDA
+    from framelane.gpu.stream import Stream  # noqa: PLC0415 - needs PyCUDA
+
+    width, height = PICTURE_WH
+    size = _PITCH * height * 3 // 2
+    buffer = DeviceBuffer(size)
+    held.callback(buffer.close)
+    with closing(PinnedBuffer(size)) as host, closing(Stream()) as stream:
+        host.array[:] = np.random.default_rng(seed).integers(0, 256, size, np.uint8)
+        stream.copy_in(buffer.address, host.address, size)
+        stream.synchronize()
+    chroma = buffer.address + _PITCH * height
+    planes = (
+        SimpleNamespace(buffer_ptr=buffer.address, line_size=_PITCH, width=width, height=height),
+        SimpleNamespace(buffer_ptr=chroma, line_size=_PITCH, width=width // 2, height=height // 2),
+    )
+    formats = {
+        "format": av.VideoFormat("cuda", width, height),
+        "sw_format": av.VideoFormat("nv12", width, height),
+    }
+    return SimpleNamespace(width=width, height=height, planes=planes, colorspace=1, color_range=1, **formats)
+
+
+def _figures(
+    way: str, batch: int, slots: int, latencies_s: list[float], start_s: float, cpu_s: float
+) -> GpuFigures:
+    wall_s, cpu_s = time.perf_counter() - start_s, time.process_time() - cpu_s
+    return _rate(way, batch, slots, latencies_s, wall_s, cpu_s)
+
+
+def _rate(
+    way: str, batch: int, slots: int, latencies_s: list[float], wall_s: float, cpu_s: float
+) -> GpuFigures:
+    images = len(latencies_s) * batch
+    return GpuFigures(
+        way, batch, slots, images / wall_s, 1e3 * cpu_s / max(images, 1), Percentiles.of_seconds(latencies_s)
+    )

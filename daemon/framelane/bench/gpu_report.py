@@ -1,0 +1,251 @@
+"""What the benchmark of a GPU's pipeline reports: every load that was tried, and what the largest one comes to."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import av
+
+from framelane.bench.errors import BenchError
+from framelane.bench.report import Goal, Section, figures_section, goals_section, number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from framelane.bench.daemon_run import DaemonRun
+    from framelane.bench.figures import Flatness
+    from framelane.bench.gpu_use import GpuUse
+    from framelane.bench.host import Host
+    from framelane.bench.process import Usage
+    from framelane.bench.startup import StartUp
+
+P95_MS = 150.0
+DROPPED = 0.001
+SPEED = 0.995  # a window's ends cut a frame of some streams
+STARTUP_S = 5.0
+RSS_SWING = 0.05
+GOALS = {"h264": 148, "hevc": 229}
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """The clips that the streams show, all of one codec and rate."""
+
+    clips: tuple[Path, ...]
+    codec: str
+    size_wh: tuple[int, int]
+    fps: float
+
+    @staticmethod
+    def of(clips: Sequence[Path]) -> Feed:
+        """Look into the clips.
+
+        Raises:
+            BenchError: they differ.
+        """
+        looks = {_look(clip) for clip in clips}
+        if len(looks) != 1:
+            raise BenchError(f"the clips must be of one codec, size and rate, and are of {sorted(looks)}")
+        codec, width, height, fps = looks.pop()
+        return Feed(tuple(clip.resolve() for clip in clips), codec, (width, height), fps)
+
+    def __str__(self) -> str:
+        width, height = self.size_wh
+        return f"{len(self.clips)} clips {self.codec} {width}x{height} at {self.fps:g} frames/s"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One run of the daemon at one load; `run` is None where it failed, and `error` says why."""
+
+    streams: int
+    settings: dict[str, Any]
+    fps_wanted: float
+    run: DaemonRun | None = None
+    gpu: GpuUse | None = None
+    error: str = ""
+
+    @property
+    def dropped(self) -> float:
+        """Share of the frames that were dropped on purpose or lost on the way."""
+        if self.run is None:
+            return 1.0
+        results = self.run.fps * self.run.seconds
+        gone = self.run.dropped + self.run.missing
+        return gone / (results + gone)
+
+    @property
+    def speed(self) -> float:
+        """Results and drops a second, over what the clips have."""
+        return self.run.fps / (1 - self.dropped) / self.fps_wanted if self.run else 0.0
+
+    @property
+    def p95_ms(self) -> float:
+        """From capture to publish."""
+        return self.run.publish_ms.p95 if self.run and self.run.publish_ms else float("inf")
+
+    @property
+    def holds(self) -> bool:
+        """Whether all goals are met at this load."""
+        return self.p95_ms <= P95_MS and self.dropped < DROPPED and self.speed >= SPEED
+
+    def cells(self) -> tuple[str, ...]:
+        """Its row under COLUMNS."""
+        if self.run is None:
+            return (*(["-"] * (len(COLUMNS) - 1)), "FAILED")
+        publish = self.run.publish_ms
+        return (
+            number(self.run.fps),
+            f"{self.speed:.2%}",
+            f"{self.dropped:.3%}",
+            *(
+                ("-",) * 3
+                if publish is None
+                else (number(publish.p50), number(publish.p95), number(publish.p99))
+            ),
+            number(self.run.arrival_ms.p95 if self.run.arrival_ms else None),
+            "yes" if self.holds else "NO",
+        )
+
+    def costs(self) -> tuple[str, ...]:
+        """Its row under COSTS."""
+        gpu, run = self.gpu, self.run
+        if run is None:
+            return ("-",) * len(COSTS)
+        return (
+            number(run.cpu_cores, 2),
+            number(sum(run.neighbours_cores.values()), 2),
+            number(run.cpu_ms_a_frame, 3),
+            number(run.rss_mb, 0),
+            *(("-",) * 4 if gpu is None else _gpu_cells(gpu)),
+            ", ".join(f"{name} {count}" for name, count in run.decoders.items()),
+            number(run.bunching, 2),
+        )
+
+
+COLUMNS = ("results/s", "speed", "dropped", "p50 ms", "p95 ms", "p99 ms", "p95 arrival", "holds")
+COSTS = ("cores", "others", "ms/frame", "RSS MB", "GPU", "NVDEC", "GPU MB", "W", "decoders", "bunching")
+
+
+def _gpu_cells(gpu: GpuUse) -> tuple[str, str, str, str]:
+    memory, power = number(gpu.memory_mb, 0), number(gpu.power_w, 0)
+    return f"{gpu.utilization:.0%}", f"{gpu.decoder_utilization:.0%}", memory, power
+
+
+@dataclass(frozen=True, slots=True)
+class Soak:
+    """The daemon at one load for minutes."""
+
+    streams: int
+    seconds: float
+    rss_mb: Flatness
+    gpu_mb: Flatness | None
+    first: Usage
+    last: Usage
+    results: int
+    dropped: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class GpuPipelineReport:
+    """All that was measured."""
+
+    host: Host
+    command: str
+    feed: Feed
+    live: bool
+    broker: str
+    goal: int
+    steps: list[Step] = field(default_factory=list)
+    best: Step | None = None
+    soak: Soak | None = None
+    starts: list[StartUp] = field(default_factory=list)
+    ceilings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def goals(self) -> tuple[Goal, ...]:
+        """What was asked, as far as it was measured."""
+        goals = []
+        if self.steps:
+            largest = self.best.streams if self.best else 0
+            goals.append(Goal.at_least(f"{self.feed.codec} streams", self.goal, largest))
+        if self.starts:
+            goals.append(Goal.at_most("start-up after imports", STARTUP_S, self.starts[-1].ready_s, " s"))
+        if self.soak:
+            goals.append(Goal.at_most("RSS off its median", RSS_SWING, self.soak.rss_mb.swing))
+            goals.append(Goal.at_most("results lost on the way", 0, self.soak.missing))
+        return tuple(goals)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All figures, for JSON; the shares of the ceilings too."""
+        steps = [asdict(step) | {"dropped": step.dropped, "speed": step.speed} for step in self.steps]
+        body = asdict(self) | {"steps": steps, "goals": [asdict(goal) for goal in self.goals]}
+        body["feed"]["clips"] = [clip.name for clip in self.feed.clips]
+        return body | {"of_ceilings": self._of_ceilings()}
+
+    def sections(self) -> tuple[Section, ...]:
+        """Every step, then what stands beside them, then the goals."""
+        sections = self._steps() if self.steps else []
+        figures = {
+            f"share of the {name} ceiling": f"{share:.1%}" for name, share in self._of_ceilings().items()
+        }
+        if self.best and self.best.run:
+            run = self.best.run
+            figures["slowest/fastest stream"] = number(run.slowest_to_fastest, 3)
+            figures |= {f"{name}, cores": number(cores, 2) for name, cores in run.neighbours_cores.items()}
+        for start in self.starts:
+            figures["imports, s / then to READY, s"] = f"{start.imports_s:.2f} / {start.ready_s:.2f}"
+        if self.soak:
+            figures |= _soak_cells(self.soak)
+        if figures:
+            sections.append(figures_section(f"The largest load that holds, and more\n{self.host}", figures))
+        return (*sections, goals_section(self.goals))
+
+    def _steps(self) -> list[Section]:
+        """Every load: what came out, and what it took."""
+        common = dict(set.intersection(*(set(step.settings.items()) for step in self.steps)))
+        feed = f"{self.feed}, {'live RTSP' if self.live else 'files'}"
+        names = [
+            (_text(dict(step.settings.items() - common.items())), str(step.streams)) for step in self.steps
+        ]
+        results = [(*name, *step.cells()) for name, step in zip(names, self.steps, strict=True)]
+        costs = [(*name, *step.costs()) for name, step in zip(names, self.steps, strict=True)]
+        head = ("settings", "streams")
+        return [
+            Section(f"{feed}, broker {self.broker}; {_text(common)}", (*head, *COLUMNS), tuple(results)),
+            Section("What that takes; bunching: 1 if all frames come at once", (*head, *COSTS), tuple(costs)),
+        ]
+
+    def _of_ceilings(self) -> dict[str, float]:
+        if not self.best or not self.best.run:
+            return {}
+        return {name: self.best.run.fps / rate for name, rate in self.ceilings.items() if rate}
+
+
+def _text(settings: Mapping[str, object]) -> str:
+    return " ".join(f"{name}={value}" for name, value in sorted(settings.items()))
+
+
+def _soak_cells(soak: Soak) -> dict[str, str]:
+    rss, gpu = soak.rss_mb, soak.gpu_mb
+    cells = {
+        "soak": f"{soak.streams} streams, {soak.seconds / 60:.1f} minutes, {soak.results} results",
+        "soak: RSS MB, first / median / last": f"{rss.first:.0f} / {rss.middle:.0f} / {rss.last:.0f}",
+        "soak: RSS off its median, at most": f"{rss.swing:.2%}",
+        "soak: RSS slope, MB an hour": number(rss.slope_an_hour),
+        "soak: dropped / lost": f"{soak.dropped} / {soak.missing}",
+        "soak: threads, first / last": f"{soak.first.threads} / {soak.last.threads}",
+        "soak: descriptors, first / last": f"{soak.first.descriptors} / {soak.last.descriptors}",
+    }
+    if gpu:
+        cells["soak: GPU MB, first / last"] = f"{gpu.first:.0f} / {gpu.last:.0f}"
+    return cells
+
+
+def _look(clip: Path) -> tuple[str, int, int, float]:
+    with av.open(str(clip)) as container:
+        stream = container.streams.video[0]
+        return stream.codec_context.name, stream.width, stream.height, float(stream.average_rate or 0)

@@ -1,0 +1,250 @@
+"""The parent of several worker processes: to the outside one node, with one status, one /metrics and one log."""
+
+from __future__ import annotations
+
+import secrets
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from framelane.core.clock import SystemClock
+from framelane.fleet.ledger import Ledger
+from framelane.fleet.process import COMMAND
+from framelane.fleet.relay import Relay
+from framelane.fleet.share import divide
+from framelane.fleet.sinks import SharedSink
+from framelane.fleet.supervisor import Patience, Supervisor
+from framelane.fleet.vitals import FleetVitals
+from framelane.gpu.watch import watch_gpus
+from framelane.listener import Shown, start_http
+from framelane.sinks.jsonl import JsonlSink
+from framelane.sinks.mqtt import MqttSink
+from framelane.sinks.outlet import Outlet
+from framelane.telemetry.health import ProgressWatch
+from framelane.telemetry.report import log_stats
+from framelane.telemetry.reporter import Reporter
+from framelane.telemetry.stats import StatsWindow
+from framelane.telemetry.status import StatusBoard
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Collection, Iterable, Sequence
+
+    from prometheus_client.registry import Collector
+
+    from framelane.config.schema import Config
+    from framelane.core.clock import Clock
+    from framelane.core.errors import FramelaneError
+    from framelane.core.frames import ModelInfo
+    from framelane.fleet.link import Snapshot, Started
+    from framelane.fleet.share import Share
+    from framelane.sinks.sink import SinkHealth
+    from framelane.telemetry.meters import Counts
+    from framelane.telemetry.states import StreamState
+    from framelane.web.server import HttpServer
+
+log = structlog.get_logger(__name__)
+
+_LOOK_S = 0.2
+_FRESH_S = 0.5  # for a snapshot to come; a busy worker's is late, and counts in the next window
+_WORKERS_SHARE = 0.85
+"""Of the time that a stop may take, after which workers are killed; longer than they are told to take."""
+
+
+class _Nobody:
+    """Counts no results: the parent publishes none."""
+
+    def result_published(self, stream: str, latency_s: float) -> None:
+        """Never called."""
+
+
+class _Fresh:
+    """Counts as they are now: a window's edges that were a second off would make rates wrong by a tenth."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    def snapshot(self) -> Counts:
+        """All counts, after a word with every worker."""
+        ask = {each.share.number: each.ask for each in self._fleet.supervisors if each.up}
+        self._fleet.ledger.wait_fresh(ask, _FRESH_S)
+        return self._fleet.ledger.snapshot()
+
+
+class Fleet:
+    """One node whose streams are divided among processes.
+
+    Args:
+        config: a checked configuration.
+        stopping: set when the daemon is to end; a start that takes long looks at it.
+        clock: where every part reads the time.
+        patience: how supervisors wait.
+        command: what a worker process is started with.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        stopping: threading.Event,
+        clock: Clock | None = None,
+        patience: Patience | None = None,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
+        self.config = config
+        self.clock = clock or SystemClock()
+        self.run = secrets.token_hex(4)
+        self.fatal: FramelaneError | None = None
+        self.http: HttpServer | None = None
+        self.models: dict[str, ModelInfo] = {}
+        self.supervisors: list[Supervisor] = []
+        self._stopping = stopping
+        streams = [stream for stream in config.streams if stream.enabled]
+        names = [stream.id for stream in streams]
+        shares = divide(config)
+        self._sinks = self._make_sinks(config)
+        self.outlet = Outlet(
+            config.node.id,
+            self.run,
+            config.publish,
+            list(self._sinks.values()),
+            meter=_Nobody(),
+            clock=self.clock,
+        )
+        self.board = StatusBoard(self.clock, self.outlet.publish_state, self.outlet.publish_status)
+        self.relay = Relay(self.board, names, self.clock)
+        used = {key for stream in streams for key in stream.model_keys}
+        models = [key for key in config.models if key in used]
+        self.ledger = Ledger([share.streams for share in shares], names, models, self.relay.reconnects)
+        self._gpus = watch_gpus(sorted({share.gpu for share in shares if share.gpu is not None}))
+        self.meters = _Fresh(self)
+        self.window = StatsWindow(self.meters, self.clock, self.ledger.used, self._gpus.sample)
+        self.reporter = Reporter(
+            self.board,
+            self.ledger,
+            self.window,
+            ProgressWatch(self.clock),
+            [self.outlet.publish_stats, log_stats],
+            config.node.stats_s,
+            self.clock,
+        )
+        self.supervisors += [
+            Supervisor(share, config, self, self.clock, patience or Patience(), command) for share in shares
+        ]
+
+    def start(self) -> None:
+        """Start the workers, wave after wave; returns when all run, while cameras still connect.
+
+        Raises:
+            FramelaneError: a worker can't start, with its exit code and message; or no HTTP listener.
+        """
+        self.http = self._start_http()
+        self._start_wave(0)
+        self.outlet.start()
+        self.reporter.start()
+        for wave in (1, 2):
+            self._start_wave(wave)
+        log.info("started", node=self.config.node.id, run=self.run, streams=len(self.board.streams()),
+                 workers=len(self.supervisors))  # fmt: skip
+
+    def stop(self, timeout_s: float) -> None:
+        """Have the workers drain and end, say goodbye; takes at most `timeout_s` seconds."""
+        deadline_s = self.clock.monotonic() + timeout_s
+        self.board.stopping("the daemon stops" if self.fatal is None else str(self.fatal))
+        for each in self.supervisors:
+            each.finish(timeout_s * _WORKERS_SHARE)
+        for each in self.supervisors:
+            each.join(max(deadline_s - self.clock.monotonic(), 0.0))
+        self.reporter.stop(1.0)
+        self._gpus.close()
+        self.outlet.stop(max(deadline_s - self.clock.monotonic(), 0.0))
+        if self.http is not None:
+            self.http.stop()
+        log.info("stopped", node=self.config.node.id, run=self.run)
+
+    @property
+    def ended(self) -> bool:
+        """Whether every stream has been played to its end."""
+        return all(state.ended for state in self.board.streams())
+
+    def started(self, share: Share, message: Started) -> None:
+        """A worker's parts all run."""
+        self.models |= {model.name: model for model in message.models}
+        log.info("worker_up", worker=share.name, run=message.run, streams=len(share.streams), gpu=share.gpu)
+
+    def changed(self, state: StreamState) -> None:
+        """A stream has a new state."""
+        self.relay.changed(state)
+
+    def reported(self, share: Share, snapshot: Snapshot) -> None:
+        """A worker's figures, every second."""
+        self.ledger.take(share.number, snapshot)
+        self.relay.frames_seen(snapshot.last_frames)
+        self._judge_broker()
+
+    def ended_worker(self, share: Share, text: str | None) -> None:
+        """A worker is gone; `text` says why, None where it was told to."""
+        self.ledger.close(share.number)
+        if text is not None:
+            self.relay.worker_ended(share.streams, text)
+        self._judge_broker()
+
+    def played(self, share: Share) -> Collection[str]:
+        """Its streams that have been played to their end."""
+        return self.relay.ended(share.streams)
+
+    def gave_up(self, error: FramelaneError) -> None:
+        """A worker can't be had."""
+        self.fatal = self.fatal or error
+
+    def _start_wave(self, wave: int) -> None:
+        """Start the wave's workers and wait until each has started once, or the daemon is to end."""
+        due = [each for each in self.supervisors if each.share.wave == wave]
+        for each in due:
+            each.start()
+        for each in due:
+            while not each.settled.wait(_LOOK_S) and not self._stopping.is_set() and self.fatal is None:
+                pass
+        if self.fatal is not None:
+            raise self.fatal
+
+    def _make_sinks(self, config: Config) -> dict[str, SharedSink]:
+        sinks = {}
+        if config.mqtt is not None:
+            mqtt = MqttSink(config.mqtt, config.node.id, self.run, self.clock, watch=self._broker_changed)
+            sinks["mqtt"] = SharedSink(mqtt, partial(self._theirs, "mqtt"))
+        if config.jsonl is not None:
+            jsonl = JsonlSink(config.jsonl, self.clock, shared=True)
+            sinks["jsonl"] = SharedSink(jsonl, partial(self._theirs, "jsonl"))
+        return sinks
+
+    def _theirs(self, name: str) -> list[SinkHealth]:
+        return self.ledger.sinks(name)
+
+    def _broker_changed(self, *, connected: bool, text: str) -> None:  # noqa: ARG002 - of all sessions one is no news
+        self._judge_broker()
+
+    def _judge_broker(self) -> None:
+        """The broker is away where any session misses it; one that is still being made is not away."""
+        if "mqtt" in self._sinks:
+            text = self._sinks["mqtt"].health().last_error
+            self.board.broker_changed(connected=text is None, text=text or "")
+
+    def _brokers(self) -> list[SinkHealth]:
+        return [self._sinks["mqtt"].own_health(), *self._theirs("mqtt")] if "mqtt" in self._sinks else []
+
+    def _start_http(self) -> HttpServer | None:
+        def workers() -> Iterable[Collector]:
+            from framelane.fleet.metrics import WorkerCollector  # noqa: PLC0415 - as `listener` imports
+
+            return [WorkerCollector(self.supervisors, self.ledger)]
+
+        vitals = FleetVitals(
+            self.config.http, self.supervisors, self.ledger, self.reporter, self.board.streams, self._brokers
+        )
+        mqtt = self._sinks.get("mqtt")
+        shown = Shown(vitals, self.ledger, self.board, self.window, self._known_models, mqtt)
+        return start_http(self.config, shown, self.clock, workers)
+
+    def _known_models(self) -> list[ModelInfo]:
+        return list(self.models.values())

@@ -1,0 +1,232 @@
+"""Looks after one worker process: starts it, listens, and starts it again when it ends or falls silent."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from framelane.core.backoff import Backoff
+from framelane.core.errors import FramelaneError
+from framelane.core.worker import Worker
+from framelane.fleet.link import Changed, Failed, LinkBrokenError, Snapshot, Started
+from framelane.fleet.process import COMMAND, WorkerProcess, described
+from framelane.fleet.share import config_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from framelane.config.schema import Config
+    from framelane.core.clock import Clock
+    from framelane.fleet.link import News
+    from framelane.fleet.share import Share
+    from framelane.telemetry.states import StreamState
+
+log = structlog.get_logger(__name__)
+
+DEVICE_LOST = 70
+"""Exit code of a process whose GPU can't be used any more; the next one may have it back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a supervisor waits, and how often it tries.
+
+    Attributes:
+        look_s: between two looks whether it is to stop.
+        silence_s: without a word from a worker that runs, until it is taken to hang.
+        start_s: the same for one that has yet to start, which may build an engine.
+        first_s: before the first restart; doubles from there.
+        most_s: the most before a restart.
+        proven_s: after so long the first restart comes quickly again.
+        deaths: most ends by a lost GPU, or before a first start, within `deaths_s`; then the daemon ends.
+        deaths_s: see `deaths`.
+    """
+
+    look_s: float = 0.2
+    silence_s: float = 30.0
+    start_s: float = 1800.0
+    first_s: float = 1.0
+    most_s: float = 60.0
+    proven_s: float = 60.0
+    deaths: int = 5
+    deaths_s: float = 600.0
+
+
+class WorkerLostError(FramelaneError):
+    """A worker process has ended, or had to be ended; ends the daemon with the same code where that is asked for."""
+
+    def __init__(self, text: str, exit_code: int = 1) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+class Desk(Protocol):
+    """Who is told what the workers say; called on the supervisors' threads."""
+
+    def started(self, share: Share, message: Started) -> None:
+        """A worker's parts all run."""
+        ...
+
+    def changed(self, state: StreamState) -> None:
+        """A stream has a new state."""
+        ...
+
+    def reported(self, share: Share, snapshot: Snapshot) -> None:
+        """A worker's figures, every second."""
+        ...
+
+    def ended_worker(self, share: Share, text: str | None) -> None:
+        """A worker is gone; `text` says why, None where it was told to."""
+        ...
+
+    def played(self, share: Share) -> Collection[str]:
+        """Its streams that have been played to their end."""
+        ...
+
+    def gave_up(self, error: FramelaneError) -> None:
+        """A worker can't be had; the daemon must end."""
+        ...
+
+
+class Supervisor(Worker):
+    """One worker, for ever."""
+
+    def __init__(
+        self,
+        share: Share,
+        config: Config,
+        desk: Desk,
+        clock: Clock,
+        patience: Patience = Patience(),
+        command: Sequence[str] = COMMAND,
+    ) -> None:
+        super().__init__(f"worker-{share.name}")
+        self.share = share
+        self.restarts = 0
+        self.up = False
+        """Whether the worker runs, models loaded."""
+        self.idle = False
+        """Whether there is nothing left for it to do."""
+        self.settled = threading.Event()
+        """Set when it has started for the first time, or never will."""
+        self.pid: int | None = None
+        self._config = config
+        self._desk = desk
+        self._clock = clock
+        self._patience = patience
+        self._command = command
+        self._backoff = Backoff(patience.first_s, patience.most_s)
+        self._deaths: deque[float] = deque(maxlen=patience.deaths)
+        self._ever_started = False
+        self._began_s = 0.0
+        self._kill_s = float("inf")
+        self._failure: Failed | None = None
+        self._process: WorkerProcess | None = None
+
+    def ask(self) -> None:
+        """Have the worker send a snapshot now; from any thread."""
+        process = self._process
+        if process is not None:
+            process.ask()
+
+    def finish(self, timeout_s: float) -> None:
+        """Tell the worker to drain; it is killed after `timeout_s`. Returns at once; `join` waits."""
+        self._kill_s = self._clock.monotonic() + timeout_s
+        self.stopping.set()
+
+    def run_once(self) -> None:
+        """One worker, from its start to its end."""
+        played = self._desk.played(self.share)
+        if set(self.share.streams) <= set(played):
+            self.idle = True
+            self.stopping.set()
+            return
+        self._began_s, self._failure = self._clock.monotonic(), None
+        with WorkerProcess(self.share, config_of(self._config, self.share, played), self._command) as process:
+            self.pid, self._process = process.pid, process
+            self._listen(process)
+            code = process.wait()
+        self._mark_down()
+        if not self.stopping.is_set():
+            raise WorkerLostError(f"its worker process {self.share.name} {described(code)}", code or 0)
+        self._desk.ended_worker(self.share, None)
+
+    def failed(self, error: Exception) -> float:
+        """Have its streams shown as down, and say after how long to start it again."""
+        self._mark_down()
+        if not isinstance(error, (WorkerLostError, LinkBrokenError, OSError)):
+            log.error("worker_failed", worker=self.name, exc_info=error)
+        text = str(error) if self._failure is None else f"its worker process says: {self._failure.text}"
+        self._desk.ended_worker(self.share, text)
+        last_straw = self._last_straw(error)
+        if last_straw is not None:
+            self._desk.gave_up(last_straw)
+            self.stopping.set()
+            return 0.0
+        if self._clock.monotonic() - self._began_s > self._patience.proven_s:
+            self._backoff.reset()
+        self.restarts += 1
+        wait_s = self._backoff.next_s()
+        log.error("worker_down", worker=self.share.name, text=text, retry_s=round(wait_s, 1))
+        return wait_s
+
+    def ended(self) -> None:
+        """Nobody waits for it any more."""
+        self.settled.set()
+
+    def _listen(self, process: WorkerProcess) -> None:
+        heard_s = self._clock.monotonic()
+        while not process.closed:
+            now_s = self._clock.monotonic()
+            if self.stopping.is_set():
+                process.stop()
+            if now_s > self._kill_s:
+                log.warning("worker_killed", worker=self.share.name, text="it did not end in time")
+                process.kill()
+                return
+            messages = process.listen(self._patience.look_s)
+            for message in messages:
+                self._take(message)
+            if messages:
+                heard_s = now_s
+            elif process.gone:  # and somebody else keeps the pipe open
+                return
+            elif now_s - heard_s > (self._patience.silence_s if self.up else self._patience.start_s):
+                raise WorkerLostError(
+                    f"its worker process {self.share.name} said nothing for {now_s - heard_s:.0f} s and was killed"
+                )
+
+    def _take(self, message: News) -> None:
+        if isinstance(message, Changed):
+            self._desk.changed(message.state)
+        elif isinstance(message, Snapshot):
+            self._desk.reported(self.share, message)
+        elif isinstance(message, Failed):
+            self._failure = message
+        else:
+            self.up = self._ever_started = True
+            self._desk.started(self.share, message)
+            self.settled.set()
+
+    def _mark_down(self) -> None:
+        self.up, self.pid, self._process = False, None, None
+
+    def _last_straw(self, error: Exception) -> FramelaneError | None:
+        """The error that the daemon ends with, None where another try is due."""
+        code = error.exit_code if isinstance(error, WorkerLostError) else 1
+        text = f"a worker process can't be kept alive: {error}"
+        if self._failure is not None:
+            code, text = self._failure.exit_code, self._failure.text
+            if not self._ever_started and code != DEVICE_LOST:
+                return WorkerLostError(text, code)
+        if self._ever_started and code != DEVICE_LOST:
+            return None
+        now_s = self._clock.monotonic()
+        self._deaths.append(now_s)
+        if len(self._deaths) == self._patience.deaths and now_s - self._deaths[0] <= self._patience.deaths_s:
+            return WorkerLostError(text, DEVICE_LOST if code == DEVICE_LOST else 1)
+        return None

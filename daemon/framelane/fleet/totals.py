@@ -1,0 +1,64 @@
+"""Sums of meters: of one stream over the starts of its worker, of one model over workers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from framelane.telemetry.meters import RING, HistogramCounts, ModelCounts
+
+if TYPE_CHECKING:
+    from array import array
+
+    from framelane.telemetry.meters import StreamCounts
+
+
+def continued(before: StreamCounts, now: StreamCounts) -> StreamCounts:
+    """What a stream comes to when `before` (its meter's end) is followed by `now` (a younger meter).
+
+    It is still the meter of `before`: differences go on where they were, and nothing ever falls. Reconnects are not
+    summed: who saw the worker go knows better.
+    """
+    reasons = {**before.dropped, **now.dropped}
+    return replace(
+        before,
+        received=before.received + now.received,
+        decoded=before.decoded + now.decoded,
+        inferred=before.inferred + now.inferred,
+        published=before.published + now.published,
+        fallbacks=before.fallbacks + now.fallbacks,
+        dropped={reason: before.dropped.get(reason, 0) + now.dropped.get(reason, 0) for reason in reasons},
+        queued_s=before.queued_s + now.queued_s,
+        inferred_s=before.inferred_s + now.inferred_s,
+        latency=summed(before.latency, now.latency),
+        queue=summed(before.queue, now.queue),
+        ring=_ring(before, now),
+        video=now.video or before.video,
+    )
+
+
+def together(first: ModelCounts, second: ModelCounts) -> ModelCounts:
+    """Two workers' counts of one model, or one's before and after a restart."""
+    stages = {stage: summed(first.stages[stage], counts) for stage, counts in second.stages.items()}
+    return ModelCounts(first.model, summed(first.batch_size, second.batch_size), stages)
+
+
+def summed(first: HistogramCounts, second: HistogramCounts) -> HistogramCounts:
+    """Two histograms of the same buckets as one."""
+    counts = tuple(a + b for a, b in zip(first.counts, second.counts, strict=True))
+    return HistogramCounts(first.bounds, counts, first.total + second.total)
+
+
+def _ring(before: StreamCounts, now: StreamCounts) -> array[float]:
+    """The last latencies of both: value number i lies at i modulo RING, numbered through."""
+    if not before.published:
+        return now.ring
+    start = before.published % RING
+    turned = now.ring[RING - start :] + now.ring[: RING - start]
+    if now.published >= RING:
+        return turned
+    ring, end = before.ring[:], start + now.published
+    ring[start : min(end, RING)] = turned[start : min(end, RING)]
+    over = max(end - RING, 0)
+    ring[:over] = turned[:over]
+    return ring

@@ -1,0 +1,65 @@
+"""Memory for as long as its owner wants it: on the GPU, and on the host where the GPU can read and write it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from framelane.gpu.device import here
+from framelane.gpu.errors import cuda_errors
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class DeviceBuffer:
+    """`size` bytes on the GPU that is current, 256-byte aligned; what is in them at first is not defined.
+
+    Raises:
+        OutOfMemoryError: there are not so many.
+    """
+
+    def __init__(self, size: int) -> None:
+        import pycuda.driver as cuda  # noqa: PLC0415 - only where a GPU is wanted
+
+        self.size = size
+        self._device = here()
+        with cuda_errors(f"{size} bytes on GPU {self._device.index}"), self._device.pycuda_current():
+            self._memory: Any = cuda.mem_alloc(size)
+        self.address = int(self._memory)
+
+    def close(self) -> None:
+        """Give the memory back. Waits for the GPU to be done with it."""
+        memory, self._memory = self._memory, None
+        if memory is not None:
+            self.address = 0
+            self._device.free(memory.free)
+
+
+class PinnedBuffer:
+    """`size` bytes of the host's memory that stay where they are, so that copies to and from the GPU need no waiting.
+
+    Attributes:
+        array: the bytes. After `close` neither it nor a view of it may be used.
+
+    Raises:
+        OutOfMemoryError: the host can't pin so many.
+    """
+
+    def __init__(self, size: int) -> None:
+        import pycuda.driver as cuda  # noqa: PLC0415 - only where a GPU is wanted
+
+        self.size = size
+        self._device = here()
+        with cuda_errors(f"{size} bytes of pinned memory"), self._device.pycuda_current():
+            self.array: NDArray[np.uint8] = cuda.pagelocked_empty(size, np.uint8)
+        self._memory: Any = self.array.base
+        self.address = int(self.array.ctypes.data)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        memory, self._memory = self._memory, None
+        if memory is not None:
+            self.array, self.address = np.empty(0, np.uint8), 0
+            self._device.free(memory.free)

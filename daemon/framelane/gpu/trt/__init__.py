@@ -1,0 +1,1 @@
+"""TensorRT: what differs between its versions, building, running and describing engines."""

@@ -1,0 +1,101 @@
+"""What an engine says of itself: bindings, and layers as TensorRT fused them."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from framelane.core.errors import ModelError
+from framelane.gpu.trt.log import logger
+
+# By the name of TensorRT's DataType.
+DTYPES = {
+    "FLOAT": "float32",
+    "HALF": "float16",
+    "UINT8": "uint8",
+    "INT8": "int8",
+    "INT32": "int32",
+    "INT64": "int64",
+}
+_PRECISIONS = (("Int8", "int8"), ("FP16", "fp16"), ("Half", "fp16"), ("FP32", "fp32"), ("Float", "fp32"))
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """An input or output of an engine; open dimensions are -1."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    is_input: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer of an engine: one kernel, or a group that TensorRT compiled as one.
+
+    Attributes:
+        name: names of the nodes it came from.
+        kind: TensorRT's own word.
+        precision: of its results: int8, fp16, fp32, or empty where TensorRT doesn't say.
+    """
+
+    name: str
+    kind: str
+    precision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """An engine, described."""
+
+    bindings: tuple[Binding, ...]
+    layers: tuple[Layer, ...]
+
+
+def describe(trt: Any, plan: bytes, name: str) -> Description:  # noqa: ANN401
+    """Describe a serialised engine; a device must be current.
+
+    Raises:
+        ModelError: this TensorRT or GPU can't load it.
+    """
+    runtime = trt.Runtime(logger(trt))
+    engine = runtime.deserialize_cuda_engine(plan)
+    if engine is None:
+        raise ModelError(
+            f"{name} can't be loaded by TensorRT {trt.__version__} on this GPU; its log says why"
+        )
+    tensors = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+    bindings = [_binding(trt, engine, tensor) for tensor in tensors]
+    inspector = engine.create_engine_inspector()
+    text = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
+    return Description(tuple(sorted(bindings, key=lambda each: not each.is_input)), layers_of(text))
+
+
+def layers_of(text: str) -> tuple[Layer, ...]:
+    """Layers from the inspector's JSON, whose shape no version promises: what can't be read is left out."""
+    try:
+        listed = json.loads(text).get("Layers", [])
+    except (ValueError, AttributeError):
+        return ()
+    return tuple(_layer(each) for each in listed)
+
+
+def _layer(listed: Any) -> Layer:  # noqa: ANN401 - JSON
+    if not isinstance(listed, dict):
+        return Layer(str(listed), "", "")
+    outputs = listed.get("Outputs") or [{}]
+    described = str(outputs[0].get("Format/Datatype", "")) if isinstance(outputs[0], dict) else ""
+    precision = next(
+        (ours for theirs, ours in _PRECISIONS if re.search(theirs, described, re.IGNORECASE)), ""
+    )
+    return Layer(str(listed.get("Name", "")), str(listed.get("LayerType", "")), precision)
+
+
+def _binding(trt: Any, engine: Any, name: str) -> Binding:  # noqa: ANN401
+    dtype = engine.get_tensor_dtype(name).name
+    shape = tuple(int(dim) for dim in engine.get_tensor_shape(name))
+    is_input = engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
+    return Binding(name, DTYPES.get(dtype, dtype.lower()), shape, is_input)

@@ -1,0 +1,72 @@
+"""How far a build is: from TensorRT's own monitor, or counted from its log where it has none."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from framelane.gpu.trt import versions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Tell = Callable[[str, int, int], None]
+    """Told what the builder does, and how many steps are done of how many; 0 of 0 where nobody knows."""
+
+_FUSED = re.compile(r"^After .*: (\d+) layers")
+_TIMED = re.compile(r"Timing Runner: (.+) \(")
+
+
+def monitor(trt: Any, tell: Tell) -> Any:  # noqa: ANN401 - TensorRT has no types
+    """TensorRT's monitor of a build, for `config.progress_monitor`; only the outermost phase is told of."""
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self._steps: dict[str, int] = {}
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            if parent_phase is None:
+                self._steps[phase_name] = num_steps
+                tell(phase_name, 0, num_steps)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            if phase_name in self._steps:
+                tell(phase_name, step + 1, self._steps[phase_name])
+            return True
+
+        def phase_finish(self, phase_name: str) -> None:
+            steps = self._steps.pop(phase_name, None)
+            if steps is not None:
+                tell(phase_name, steps, steps)
+
+    return Monitor()
+
+
+class LayerCount:
+    """A listener to the log of TensorRT 8: how many of the fused network's layers have been timed."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._total = 0
+        self._timed: set[str] = set()
+
+    def __call__(self, _severity: str, text: str) -> None:
+        """Hear a message."""
+        fused = _FUSED.match(text)
+        if fused:
+            self._total = int(fused[1])
+            return
+        timed = _TIMED.search(text)
+        if timed and timed[1] not in self._timed:
+            self._timed.add(timed[1])
+            # Reformats between layers are timed too: so the count may pass the number of layers.
+            self._tell("timing kernels", min(len(self._timed), self._total), self._total)
+
+
+def watch(trt: Any, config: Any, tell: Tell) -> Callable[[str, str], None]:  # noqa: ANN401
+    """Have a build's progress told; returns what must listen to the log meanwhile."""
+    if not versions.has_progress(trt):
+        return LayerCount(tell)
+    config.progress_monitor = monitor(trt, tell)
+    return lambda _severity, _text: None

@@ -1,0 +1,1 @@
+"""Inference on a GPU: what `gpu/` offers, put together for a model."""

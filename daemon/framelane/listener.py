@@ -1,0 +1,70 @@
+"""Puts the HTTP listener together, where the configuration asks for one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from prometheus_client.registry import Collector
+
+    from framelane.config.schema import Config
+    from framelane.core.clock import Clock
+    from framelane.core.frames import ModelInfo
+    from framelane.telemetry.meters import CountsSource
+    from framelane.telemetry.prometheus import SinkInfo
+    from framelane.telemetry.stats import StatsWindow
+    from framelane.telemetry.status import StatusBoard
+    from framelane.web.probes import HealthSource
+    from framelane.web.server import HttpServer
+    from framelane.web.status import StatusReply
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the pages show: the sources of metrics, states and verdicts."""
+
+    health: HealthSource
+    meters: CountsSource
+    board: StatusBoard
+    window: StatsWindow
+    models: Callable[[], Iterable[ModelInfo]]
+    mqtt: SinkInfo | None
+
+
+def start_http(
+    config: Config, shown: Shown, clock: Clock, more: Callable[[], Iterable[Collector]] = tuple
+) -> HttpServer | None:
+    """Listen and serve; None where no listener is configured.
+
+    Args:
+        config: the whole configuration.
+        shown: what to show.
+        clock: for ages on the status page.
+        more: makes further collectors of metrics.
+
+    Raises:
+        FramelaneError: the address can't be had.
+    """
+    if config.http.listen is None:
+        return None
+    # Imported only where they are asked for: the web stack takes memory that a small host may lack.
+    from framelane.telemetry.prometheus import FramelaneCollector, MetricsPage  # noqa: PLC0415
+    from framelane.web.app import create_app  # noqa: PLC0415
+    from framelane.web.server import HttpServer  # noqa: PLC0415
+    from framelane.web.status import describe  # noqa: PLC0415
+
+    board, window = shown.board, shown.window
+    collector = FramelaneCollector(shown.meters, board, lambda: window.latest, shown.models, shown.mqtt)
+
+    def status() -> StatusReply:
+        return describe(config.node.id, board.node(), board.streams(), window.latest, clock.monotonic())
+
+    token = config.http.token
+    page = MetricsPage(collector, *more())
+    app = create_app(shown.health, page, status, None if token is None else token.get_secret_value())
+    server = HttpServer(app, config.http.listen)
+    server.start()
+    return server

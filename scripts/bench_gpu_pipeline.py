@@ -1,0 +1,260 @@
+"""How many cameras one GPU serves: looping 1080p clips in, detections over MQTT out, at goals that hold or not.
+
+    python scripts/bench_gpu_pipeline.py --clips clips/*h264.mp4 --model yolov8s.onnx --streams 148
+    python scripts/bench_gpu_pipeline.py ... --settings workers=4 workers=6,batch=8,slots=3   # tries each first
+    python scripts/bench_gpu_pipeline.py ... --rtsp 2 --streams 32   # live RTSP over loopback, from 2 processes
+    python scripts/bench_gpu_pipeline.py ... --soak-minutes 8        # whether memory stays flat at that load
+    python scripts/bench_gpu_pipeline.py ... --startup               # from the process's start to READY
+
+From --streams it searches the largest number of streams that holds the goals: p95 from capture to publish
+<= 150 ms, less than 0.1 % of the frames dropped or lost, and every clip at its own speed. --no-search measures
+that number alone.
+Broker, subscribers and cameras are processes of their own. A file's frame counts as captured when it is played, after
+it was decoded; a live camera's by the camera's clock, so that there decoding is in the latency.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "daemon"))
+
+from framelane.bench.daemon_run import Window, measure_daemon
+from framelane.bench.errors import BenchError
+from framelane.bench.figures import Flatness
+from framelane.bench.gpu_report import COLUMNS, COSTS, GOALS, Feed, GpuPipelineReport, Soak, Step
+from framelane.bench.gpu_use import GpuRecorder, GpuUse
+from framelane.bench.host import describe_host
+from framelane.bench.neighbours import Site
+from framelane.bench.process import Child, Usage
+from framelane.bench.script import FAKE_CAMERAS, command_line, make_parser, run_script, say
+from framelane.bench.search import LargestThatHolds
+from framelane.bench.startup import StartUp, measure_startup
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Sequence
+
+SOAK_WARMUP_S = 20.0
+MODEL_OPTIONS = ("backend", "precision", "batch", "slots", "linger_ms", "confidence")
+NUMBERS = {"workers": int, "batch": int, "slots": int, "linger_ms": float, "fps": float, "confidence": float}
+
+
+class Bench:
+    """Runs daemons on a site, one after another."""
+
+    def __init__(self, arguments: Namespace, site: Site, feed: Feed, watch: GpuRecorder) -> None:
+        self._arguments = arguments
+        self._site = site
+        self._feed = feed
+        self._watch = watch
+
+    def step(self, streams: int, settings: dict[str, Any]) -> Step:
+        """Measure one load; a daemon that fails is a step that failed."""
+        arguments = self._arguments
+        rate = min(self._feed.fps, settings.get("fps") or self._feed.fps)
+        wanted = streams * rate * arguments.models
+        window = Window(streams, arguments.warmup, arguments.seconds, rate, self._watch.look)
+        try:
+            with ExitStack() as stack:
+                cameras, urls = self.feed(streams, stack)
+                daemon = self._daemon(self.configure(urls, settings))
+                neighbours = [*cameras, self._site.broker]
+                self._watch.take()
+                run = measure_daemon(daemon, self._site.subscriber, neighbours, window)
+            step = Step(streams, settings, wanted, run, self._watch.take())
+        except BenchError as error:
+            step = Step(streams, settings, wanted, error=str(error))
+        self._tell(step)
+        return step
+
+    def feed(self, streams: int, stack: ExitStack) -> tuple[list[Child], list[str]]:
+        """The cameras' processes, if any, and the URL of each stream."""
+        clips, servers = self._feed.clips, self._arguments.rtsp
+        if not servers:
+            return [], [str(clips[number % len(clips)]) for number in range(streams)]
+        cameras, urls = [], []
+        for server in range(servers):
+            count = len(range(server, streams, servers))
+            child, its_urls = self._site.cameras(FAKE_CAMERAS, clips, count, f"cameras{server}")
+            stack.enter_context(child)
+            cameras.append(child)
+            urls += its_urls
+        return cameras, urls
+
+    def configure(self, urls: Sequence[str], settings: dict[str, Any]) -> Path:
+        """Write the configuration of such a daemon."""
+        arguments = self._arguments
+        model: dict[str, object] = {"path": str(arguments.model.resolve())}
+        model |= {name: settings[name] for name in MODEL_OPTIONS if settings.get(name) is not None}
+        if arguments.engine_folder:
+            model["engine"] = {"folder": str(arguments.engine_folder.resolve())}
+        names = [f"model{number}" for number in range(1, arguments.models + 1)]
+        more: dict[str, object] = {"models": dict.fromkeys(names, model)}
+        if settings.get("workers"):
+            more["workers"] = settings["workers"]
+        options: dict[str, object] = {"loop": True, "model": names, "decode": arguments.decode}
+        if settings.get("fps"):
+            options["fps"] = settings["fps"]
+        return self._site.configure(model, urls, more | {"defaults": options})
+
+    def soak(self, streams: int, settings: dict[str, Any]) -> Soak:
+        """Run for minutes at one load, and look every five seconds."""
+        samples: list[tuple[float, Usage, GpuUse | None]] = []
+        results = dropped = missing = 0
+        with ExitStack() as stack:
+            _cameras, urls = self.feed(streams, stack)
+            self._site.subscriber.open()
+            daemon = stack.enter_context(self._daemon(self.configure(urls, settings)))
+            self._site.subscriber.wait_for_streams(streams, daemon)
+            time.sleep(SOAK_WARMUP_S)
+            self._site.subscriber.open()
+            self._watch.take()
+            began_s = time.monotonic()
+            while (at_s := time.monotonic() - began_s) < self._arguments.soak_minutes * 60:
+                self._watch.look()
+                samples.append((at_s, daemon.usage(), self._watch.take()))
+                time.sleep(5.0)
+                if len(samples) % 6 == 0:
+                    received = self._site.subscriber.close()
+                    self._site.subscriber.open()
+                    results += sum(each.frames for each in received.streams.values())
+                    dropped += sum(each.dropped for each in received.streams.values())
+                    missing += sum(each.missing for each in received.streams.values())
+                    say(f"  {at_s:.0f} s: {samples[-1][1].rss_mb:.0f} MB, {results} results")
+        times_s = [at_s for at_s, _, _ in samples]
+        gpus = [gpu.memory_mb for _, _, gpu in samples if gpu and gpu.memory_mb]
+        return Soak(
+            streams,
+            times_s[-1],
+            Flatness.of(times_s, [usage.rss_mb for _, usage, _ in samples]),
+            Flatness.of(times_s[: len(gpus)], gpus) if gpus else None,
+            samples[0][1],
+            samples[-1][1],
+            results,
+            dropped,
+            missing,
+        )
+
+    def start(self, streams: int, settings: dict[str, Any]) -> StartUp:
+        """Start a daemon and stop it again."""
+        with ExitStack() as stack:
+            _cameras, urls = self.feed(streams, stack)
+            return measure_startup(self.configure(urls, settings), self._site.folder)
+
+    def _daemon(self, config: Path) -> Child:
+        command = [sys.executable, "-m", "framelane", "run", str(config)]
+        return Child("framelane", command, self._site.folder)
+
+    def _tell(self, step: Step) -> None:
+        columns = zip((*COLUMNS, *COSTS), (*step.cells(), *step.costs()), strict=True)
+        say(
+            f"{step.streams} streams, {step.settings}: "
+            + ", ".join(f"{name} {cell}" for name, cell in columns)
+        )
+        if step.error:
+            say(f"  {step.error}")
+        log = self._site.folder / "framelane.log"
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+        for line in lines[: self._arguments.log_lines]:
+            say(f"    {line[:300]}")
+        log.unlink(missing_ok=True)
+
+
+def parse_arguments() -> Namespace:
+    """Read the command line."""
+    parser = make_parser(__doc__, 148)
+    parser.add_argument("--clips", type=Path, nargs="+", required=True, help="dealt over the streams")
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--models", type=int, default=1, help="so many copies of it; each stream goes to all")
+    parser.add_argument("--backend", default="tensorrt")
+    parser.add_argument("--precision", default="fp16")
+    parser.add_argument("--engine-folder", type=Path)
+    parser.add_argument("--decode", choices=("auto", "nvdec", "cpu"), default="auto")
+    for name in ("workers", "batch", "slots"):
+        parser.add_argument(f"--{name}", type=int, help="as in the configuration")
+    for name in ("linger-ms", "fps", "confidence"):
+        parser.add_argument(f"--{name}", type=float, help="as in the configuration")
+    parser.add_argument(
+        "--settings", nargs="*", default=[], metavar="KEY=VALUE,...", help="ways to try first"
+    )
+    parser.add_argument("--rtsp", type=int, default=0, metavar="PROCESSES", help="live cameras, from so many")
+    parser.add_argument("--subscribers", type=int, default=3, help="processes that the subscriber is")
+    parser.add_argument("--warmup", type=float, default=5.0, help="seconds, once all streams deliver")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of a measurement")
+    parser.add_argument("--grid", type=int, default=4, help="streams more or less that make a difference")
+    parser.add_argument("--most", type=int, default=400, help="streams, at most")
+    parser.add_argument("--budget-s", type=float, default=300.0, help="begin no step later than that")
+    parser.add_argument("--no-search", action="store_true", help="measure --streams alone")
+    parser.add_argument("--soak-minutes", type=float, default=0.0, help="in place of the search")
+    parser.add_argument("--startup", action="store_true", help="in place of the search: three starts")
+    parser.add_argument("--ceiling", nargs="*", default=[], metavar="NAME=FRAMES_S", help="to compare with")
+    parser.add_argument("--log-lines", type=int, default=3, help="of the daemon's log to show after a step")
+    return parser.parse_args()
+
+
+def settings_of(arguments: Namespace) -> list[dict[str, Any]]:
+    """Every way to run the daemon that was asked for: the options, each with one of --settings over them."""
+    names = ("workers", *MODEL_OPTIONS, "fps")
+    base = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    ways = []
+    for text in arguments.settings or [""]:
+        pairs = [pair.split("=", 1) for pair in text.split(",") if pair]
+        ways.append(base | {name: NUMBERS.get(name, str)(value) for name, value in pairs})
+    return ways
+
+
+def measure(arguments: Namespace) -> GpuPipelineReport:
+    """Measure what was asked for."""
+    feed = Feed.of(arguments.clips)
+    most = max(arguments.most, arguments.streams)
+    with Site(arguments.broker, arguments.subscribers, most) as site, GpuRecorder() as watch:
+        goal = arguments.streams if arguments.no_search else GOALS.get(feed.codec, arguments.streams)
+        broker = "mosquitto" if (site.folder / "mosquitto.conf").exists() else "embedded"
+        report = GpuPipelineReport(
+            describe_host(), command_line(), feed, live=bool(arguments.rtsp), broker=broker, goal=goal
+        )
+        report.ceilings.update(
+            {name: float(rate) for name, rate in (each.split("=") for each in arguments.ceiling)}
+        )
+        bench = Bench(arguments, site, feed, watch)
+        ways = settings_of(arguments)
+        if arguments.startup:
+            for _ in range(3):
+                report.starts.append(bench.start(arguments.streams, ways[0]))
+                say(
+                    f"  imports {report.starts[-1].imports_s:.2f} s, READY {report.starts[-1].ready_s:.2f} s after"
+                )
+            return report
+        if arguments.soak_minutes:
+            return replace(report, soak=bench.soak(arguments.streams, ways[0]))
+        return replace(report, best=search(arguments, bench, ways, report.steps))
+
+
+def search(arguments: Namespace, bench: Bench, ways: list[dict[str, Any]], steps: list[Step]) -> Step | None:
+    """Try every way at the first guess, then look for the most streams of the best one."""
+    began_s = time.monotonic()
+    steps += [bench.step(arguments.streams, way) for way in ways]
+    first = max(steps, key=lambda step: (step.holds, step.run is not None, -step.dropped, -step.p95_ms))
+    best = first if first.holds else None
+    if arguments.no_search:
+        return best
+    loads = LargestThatHolds(arguments.streams, arguments.grid, arguments.most)
+    loads.note(arguments.streams, holds=first.holds)
+    longest_s = (time.monotonic() - began_s) / len(ways)
+    while loads.next is not None and time.monotonic() - began_s + longest_s < arguments.budget_s:
+        step = bench.step(loads.next, first.settings)
+        steps.append(step)
+        if step.holds and (best is None or step.streams > best.streams):
+            best = step
+        loads.note(step.streams, holds=step.holds)
+    return best
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(measure, parse_arguments()))

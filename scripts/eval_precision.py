@@ -1,0 +1,56 @@
+"""Scores a model's conversions to half and INT8 on COCO-style images through ONNX Runtime."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from scripts import eval_coco
+
+from framelane.config.schema import ModelConfig
+from framelane.inference.artifact import Artifact
+from framelane.inference.engines.calibrate import calibration_pictures
+from framelane.inference.engines.precision import Calibration, input_spec, prepare
+
+if TYPE_CHECKING:
+    from framelane.inference.engines.key import Precision
+
+WAYS: dict[str, tuple[Precision, bool]] = {
+    "fp32": ("fp32", True),
+    "fp16": ("fp16", True),
+    "int8": ("int8", False),
+    "int8, halves": ("int8", True),
+}
+
+
+def main() -> int:
+    """Print the scores of each precision."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "model", nargs="?", default=str(eval_coco.SHARED / "models/yolox_nano_416_dynbatch.onnx")
+    )
+    parser.add_argument("--images", type=Path, default=eval_coco.SHARED / "images/coco_val128")
+    parser.add_argument("--calibration", type=Path, help="the same images by default")
+    parser.add_argument("--labels", default="auto")
+    args = parser.parse_args()
+    artifact = Artifact.open(args.model)
+    spec = input_spec(artifact, ModelConfig(path=args.model))
+    calibration = Calibration(calibration_pictures(args.calibration or args.images), spec)
+    print(f"{'':>14} {'mAP':>8} {'mAP50':>8}")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (precision, typed) in WAYS.items():
+            path = Path(folder) / f"{name}.onnx"
+            path.write_bytes(prepare(artifact.path, precision, typed=typed, calibration=calibration).model)
+            config = ModelConfig(path=str(path), labels=args.labels, confidence=0.01, iou=0.65, batch=1)
+            score = eval_coco.evaluate(config, args.images)
+            print(f"{name:>14} {score.map:>8.3f} {score.map50:>8.3f}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""What makes a load hold, and how the report of a GPU's pipeline says it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from framelane.bench.daemon_run import DaemonRun
+from framelane.bench.figures import Percentiles
+from framelane.bench.gpu_report import Feed, GpuPipelineReport, Step
+from framelane.bench.gpu_use import GpuUse
+from framelane.bench.host import describe_host
+from framelane.bench.report import show
+from framelane.telemetry.gpus import GpuSample
+
+FEED = Feed((Path("a.mp4"),), "h264", (1920, 1080), 30.0)
+
+
+def run(**changes: Any) -> DaemonRun:
+    body: dict[str, Any] = {
+        "seconds": 10.0, "fps": 300.0, "streams_fps": {"cam00": 30.0}, "slowest_to_fastest": 1.0, "dropped": 0,
+        "reasons": {}, "missing": 0, "arrival_ms": None, "publish_ms": Percentiles.of_ms([40.0] * 100),
+        "rtcp_share": 0.0, "decoders": {"nvdec": 10}, "bunching": 0.1, "cpu_cores": 2.0, "cpu_ms_a_frame": 0.5,
+        "rss_mb": 900.0, "peak_rss_mb": 950.0, "neighbours_cores": {"broker": 0.2},
+    }  # fmt: skip
+    return DaemonRun(**{**body, **changes})
+
+
+def step(**changes: Any) -> Step:
+    return Step(10, {"workers": 2}, 300.0, run(**changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "holds"),
+    [
+        ({}, True),
+        ({"publish_ms": Percentiles.of_ms([151.0] * 100)}, False),
+        ({"dropped": 2}, True),
+        ({"dropped": 4}, False),
+        ({"missing": 4}, False),
+        ({"fps": 298.0}, False),  # decoders that don't keep up play the clips too slowly, and drop nothing
+    ],
+)
+def test_load_holds_when_all_goals_are_met(changes: dict[str, Any], holds: bool) -> None:  # noqa: FBT001
+    assert holds == step(**changes).holds
+
+
+def test_load_does_not_hold_when_the_daemon_failed() -> None:
+    assert not Step(10, {}, 300.0, error="it ended").holds
+
+
+def test_report_tells_all_steps_and_the_share_of_the_ceilings(capsys: pytest.CaptureFixture[str]) -> None:
+    steps = [step(), Step(20, {"workers": 2}, 600.0, error="it ended")]
+    report = GpuPipelineReport(
+        describe_host(), "", FEED, live=False, broker="mosquitto", goal=10, steps=steps, best=steps[0],
+        ceilings={"decode": 600.0},
+    )  # fmt: skip
+
+    show(report)
+
+    text = capsys.readouterr().out
+    assert "FAILED" in text
+    assert "nvdec 10" in text
+    body = orjson.loads(orjson.dumps(report.as_dict(), default=str))
+    assert body["of_ceilings"] == {"decode": 0.5}
+    assert [goal["met"] for goal in body["goals"]] == [True]
+
+
+def test_use_of_a_gpu_sums_up_what_the_driver_said() -> None:
+    samples = [
+        GpuSample(0, "NVIDIA X", 0.5, 2_000_000, 9_000_000, 60.0, 0.2, 300.0, ("sw_power_cap",)),
+        GpuSample(0, "NVIDIA X", 0.7, 3_000_000, 9_000_000, None, None, 320.0, ()),
+    ]
+
+    use = GpuUse.of(samples)
+
+    assert use is not None
+    assert pytest.approx(0.6) == use.utilization
+    assert (use.decoder_utilization, use.memory_mb, use.power_w) == (0.2, 3.0, 310.0)
+    assert (use.temperature_c, use.throttle_reasons) == (60.0, ("sw_power_cap",))
+    assert GpuUse.of([]) is None

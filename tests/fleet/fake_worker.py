@@ -1,0 +1,87 @@
+"""A worker process that misbehaves as its first argument says; the second is a file that gets a line a start."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from framelane.core.frames import ModelInfo
+from framelane.fleet.link import Changed, Failed, Inbox, Order, Snapshot, Started, send
+from framelane.sinks.sink import SinkHealth
+from framelane.telemetry.meters import Meters
+from framelane.telemetry.states import StreamDetails, StreamState
+from framelane.telemetry.stats import ProcessSample
+
+MODEL = ModelInfo("m", "0" * 12, "onnxruntime", ("person",))
+
+
+def main() -> None:
+    mode, marks = sys.argv[1], Path(sys.argv[2])
+    with marks.open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    starts = len(marks.read_text().splitlines())
+    (order,) = Inbox(0).wait(10.0)
+    assert isinstance(order, Order)
+    worker = Fake(order)
+    if mode == "crash":
+        sys.exit(7)
+    if mode in ("bad-model", "device-lost"):
+        worker.say(Failed(3 if mode == "bad-model" else 70, f"says {mode}"))
+        sys.exit(3 if mode == "bad-model" else 70)
+    if mode == "never-starts":
+        time.sleep(60)
+    worker.begin()
+    if starts == 1 and mode == "hangs-once":
+        time.sleep(60)
+    if starts == 1 and mode == "floods-once":
+        while True:
+            os.write(order.answer_to, os.urandom(1 << 16))
+    if starts == 1 and mode == "dies-once":
+        sys.exit(9)
+    if mode == "deaf":
+        worker.report(60.0)
+    worker.until_told()
+
+
+class Fake:
+    """Says what a good worker says."""
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self.meters = Meters()
+        self.streams = [stream.id for stream in order.config.streams if stream.enabled]
+
+    def say(self, message: Started | Changed | Snapshot | Failed) -> None:
+        send(self.order.answer_to, message)
+
+    def begin(self) -> None:
+        for stream in self.streams:
+            self.meters.stream(stream).frame_received()
+            details = StreamDetails("h264", 640, 480)
+            self.say(
+                Changed(StreamState(stream, "live", "ok", "frames arrive", time.time(), details=details))
+            )
+        self.say(Started(f"run-{os.getpid()}", (MODEL,)))
+        self.snapshot()
+
+    def snapshot(self) -> None:
+        seen = dict.fromkeys(self.streams, time.monotonic())
+        error = "the broker refuses this client" if sys.argv[1] == "refused" else None
+        sink = SinkHealth("mqtt", error is None, 2, 100, 10, 1, error)
+        self.say(Snapshot(self.meters.snapshot(), seen, (sink,), (), ProcessSample(1000, 0.5)))
+
+    def report(self, seconds: float) -> None:
+        end_s = time.monotonic() + seconds
+        while time.monotonic() < end_s:
+            self.snapshot()
+            time.sleep(0.05)
+
+    def until_told(self) -> None:
+        while os.read(0, 64):
+            self.snapshot()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Counts of several processes as one source: nothing falls when a worker starts anew, percentiles stay exact."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from framelane.core.clock import SystemClock
+from framelane.fleet.ledger import Ledger
+from framelane.fleet.link import Snapshot
+from framelane.fleet.totals import continued
+from framelane.sinks.sink import SinkHealth
+from framelane.telemetry.health import ProgressWatch
+from framelane.telemetry.meters import RING, Meters, StreamMeter
+from framelane.telemetry.stats import ProcessSample, StatsWindow
+
+
+class Clock:
+    now_s = 100.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def wall(self) -> float:
+        return self.now_s
+
+
+class FakeWorker:
+    """Meters of a process of its own."""
+
+    def __init__(self, *streams: str) -> None:
+        self.meters = Meters()
+        self.streams = streams
+
+    def work(self, frames: int, latency_s: float = 0.05) -> None:
+        for stream in self.streams:
+            meter = self.meters.stream(stream)
+            for _ in range(frames):
+                meter.frame_received()
+                meter.frame_decoded()
+                meter.frame_inferred(0.001, 0.01)
+                meter.result_published(latency_s)
+            meter.frame_dropped("replaced", frames)
+        self.meters.model("m").batch_done(frames, 0.001, 0.01, 0.001)
+
+    def snapshot(self, delivered: int = 0, queued: int = 0) -> Snapshot:
+        sink = SinkHealth("mqtt", True, queued, 100, delivered, 0, None)  # noqa: FBT003 - positions of a value
+        return Snapshot(self.meters.snapshot(), {}, (sink,), (), ProcessSample(1000, 2.0))
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return Ledger([("a", "c"), ("b",)], ("a", "b", "c"), ("m",), len)
+
+
+def test_ledger_shows_all_streams_in_the_files_order_when_no_worker_has_spoken(ledger: Ledger) -> None:
+    counts = ledger.snapshot()
+    assert list(counts.streams) == ["a", "b", "c"]
+    assert (counts.streams["a"].received, counts.models["m"].batches) == (0, 0)
+    assert len({each.born for each in counts.streams.values()}) == 3
+    assert counts.streams["a"].reconnects == 1
+
+
+def test_ledger_sums_models_over_workers(ledger: Ledger) -> None:
+    for number, worker in enumerate((FakeWorker("a", "c"), FakeWorker("b"))):
+        worker.work(4)
+        ledger.take(number, worker.snapshot())
+    counts = ledger.snapshot()
+    assert (counts.models["m"].batches, counts.models["m"].frames) == (2, 8)
+    assert [each.inferred for each in counts.streams.values()] == [4, 4, 4]
+
+
+def test_no_count_falls_when_a_worker_starts_anew(ledger: Ledger) -> None:
+    clock = Clock()
+    window = StatsWindow(ledger, clock, ledger.used)
+    first = FakeWorker("b")
+    first.work(30)
+    ledger.take(1, first.snapshot(delivered=30, queued=5))
+    clock.now_s += 10
+    assert window.close().streams[1].fps_published == 3.0
+    ledger.close(1)
+    second = FakeWorker("b")
+    second.work(20, latency_s=0.2)
+    ledger.take(1, second.snapshot(delivered=20))
+    clock.now_s += 10
+    stats = window.close()
+    assert (stats.streams[1].fps_published, stats.streams[1].dropped["replaced"]) == (2.0, 20)
+    assert stats.streams[1].latency_ms is not None
+    assert stats.streams[1].latency_ms.p50 == pytest.approx(200)
+    assert stats.models[0].batches_per_s == pytest.approx(0.1)
+    assert ledger.snapshot().streams["b"].published == 50
+    (sink,) = ledger.sinks("mqtt")
+    # What waited in the process that died was lost with it.
+    assert (sink.delivered, sink.dropped, sink.queued) == (50, 5, 0)
+
+
+def test_progress_goes_on_when_a_worker_starts_anew(ledger: Ledger) -> None:
+    watch = ProgressWatch(SystemClock())
+    for _ in range(3):
+        worker = FakeWorker("b")
+        worker.work(5)
+        ledger.take(1, worker.snapshot())
+        assert watch.observe(ledger.snapshot()) == 0.0
+        ledger.close(1)
+
+
+def test_cpu_of_ended_workers_stays_and_memory_goes(ledger: Ledger) -> None:
+    worker = FakeWorker("b")
+    ledger.take(1, worker.snapshot())
+    before = ledger.used()
+    assert ledger.rss_bytes(1) == 1000
+    ledger.close(1)
+    ledger.take(1, worker.snapshot())
+    assert ledger.used().cpu_s - before.cpu_s > 1.99
+    ledger.close(1)
+    assert ledger.rss_bytes(1) == 0
+
+
+def test_fresh_snapshot_is_waited_for_and_not_for_ever(ledger: Ledger) -> None:
+    worker = FakeWorker("b")
+    worker.work(1)
+    timer = threading.Timer(0.05, lambda: ledger.take(1, worker.snapshot()))
+    ledger.wait_fresh({1: timer.start}, 10.0)
+    assert ledger.snapshot().streams["b"].published == 1
+    ledger.wait_fresh({1: lambda: None}, 0.05)
+
+
+@pytest.mark.parametrize("before", [0, 3, RING - 1, RING, 3 * RING + 7])
+@pytest.mark.parametrize("now", [0, 5, RING - 1, RING, 2 * RING + 3])
+def test_latencies_are_those_of_both_starts_in_order(before: int, now: int) -> None:
+    values = [0.001 * number for number in range(before + now)]
+    old, new = StreamMeter("s"), StreamMeter("s")
+    for value in values[:before]:
+        old.result_published(value)
+    for value in values[before:]:
+        new.result_published(value)
+    both = continued(old.snapshot(), new.snapshot())
+    assert both.published == before + now
+    assert both.latencies_since(0).tolist() == values[-RING:]
+    if before + now > 4:
+        assert both.latencies_since(both.published - 4).tolist() == values[-4:]
+    assert both == replace(both, born=old.snapshot().born)

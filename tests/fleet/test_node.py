@@ -1,0 +1,131 @@
+"""The parent, with fake workers: what it says of the node, and how it starts and ends."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from framelane.config.load import parse_config
+from framelane.core.errors import FramelaneError
+from framelane.fleet.daemon import make_service
+from framelane.fleet.node import Fleet
+from framelane.fleet.supervisor import Patience
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Make = Callable[..., Fleet]
+
+WAIT_S = 30.0
+FAKE = Path(__file__).with_name("fake_worker.py")
+QUICK = Patience(look_s=0.02, silence_s=5.0, start_s=30.0, first_s=0.5, most_s=0.5, deaths=3)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    (tmp_path / "m.onnx").touch()
+    text = """
+node: {id: gate}
+mqtt: {url: "mqtt://127.0.0.1:1"}
+http: {listen: "127.0.0.1:0", ready: all}
+workers: 2
+models: {m: {path: m.onnx}}
+streams: [{id: a, url: "rtsp://127.0.0.1/a"}, {id: b, url: "rtsp://127.0.0.1/b"}]
+"""
+    config = parse_config(text, tmp_path, {})
+    made: list[Fleet] = []
+
+    def fleet(mode: str, stopping: threading.Event | None = None) -> Fleet:
+        command = (sys.executable, str(FAKE), mode, str(tmp_path / "starts"))
+        made.append(Fleet(config, stopping or threading.Event(), patience=QUICK, command=command))
+        return made[-1]
+
+    yield fleet
+    for each in made:
+        each.stop(2.0)
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + WAIT_S
+    while not happened():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+def get(fleet: Fleet, path: str) -> httpx.Response:
+    assert fleet.http is not None
+    host, port = fleet.http.address
+    return httpx.get(f"http://{host}:{port}{path}", timeout=10)
+
+
+def test_parent_speaks_for_all_workers(make: Make) -> None:
+    fleet = make("good")
+    fleet.start()
+    wait_until(lambda: fleet.meters.snapshot().streams["b"].received == 1)
+    assert fleet.meters.snapshot().streams["a"].received == 1
+    assert [state.state for state in fleet.board.streams()] == ["live", "live"]
+    health = fleet.outlet.health()[0]
+    assert (health.queued, health.delivered, health.dropped) == (4, 20, 2)
+    assert 'framelane_engine_info{backend="onnxruntime"' in get(fleet, "/metrics").text
+    assert get(fleet, "/healthz").json() == {"ok": True, "reasons": []}
+    assert get(fleet, "/readyz").json() == {"ok": True, "reasons": []}
+    assert not fleet.ended
+
+
+def test_node_is_degraded_when_the_broker_refuses_one_worker(make: Make) -> None:
+    fleet = make("refused")
+    fleet.start()
+    wait_until(lambda: fleet.board.node().reason == "broker")
+    assert not fleet.outlet.health()[0].connected
+
+
+def test_node_is_not_ready_while_a_worker_is_away(make: Make) -> None:
+    fleet = make("dies-once")
+    fleet.start()
+    wait_until(lambda: fleet.supervisors[0].restarts == 1)
+    reply = get(fleet, "/readyz")
+    assert reply.status_code == 503
+    assert "worker w0 is not up" in reply.json()["reasons"]
+    assert get(fleet, "/healthz").status_code == 200
+    assert 'framelane_worker_up{worker="w0"} 0.0' in get(fleet, "/metrics").text
+    wait_until(lambda: get(fleet, "/readyz").status_code == 200)
+    assert [state.reconnects for state in fleet.board.streams()] == [1, 0]
+
+
+def test_start_fails_with_the_workers_code_and_message_and_starts_no_other(
+    make: Make, tmp_path: Path
+) -> None:
+    fleet = make("bad-model")
+    with pytest.raises(FramelaneError, match="says bad-model") as caught:
+        fleet.start()
+    assert caught.value.exit_code == 3
+    assert len((tmp_path / "starts").read_text().splitlines()) == 1
+
+
+def test_start_ends_when_the_daemon_is_told_to_stop_meanwhile(make: Make) -> None:
+    stopping = threading.Event()
+    fleet = make("never-starts", stopping)
+    threading.Timer(0.5, stopping.set).start()
+    began_s = time.monotonic()
+    fleet.start()
+    fleet.stop(1.0)
+    assert time.monotonic() - began_s < 10
+    assert not any(each.alive for each in fleet.supervisors)
+
+
+def test_one_worker_runs_in_this_process(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").touch()
+    text = """
+jsonl: {path: "-"}
+models: {m: {path: m.onnx}}
+streams: [{id: a, url: "rtsp://127.0.0.1/a"}, {id: b, url: "rtsp://127.0.0.1/b"}]
+"""
+    for rest, expected in (("", "App"), ("workers: 2", "Fleet")):
+        config = parse_config(text + rest, tmp_path, {})
+        assert type(make_service(config).app).__name__ == expected
