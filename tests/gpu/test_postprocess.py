@@ -31,7 +31,7 @@ THIRD = np.float32(1) - np.float32(
 )  # the overlap of two boxes that share a third, as OpenCV rounds it
 
 
-MACHINES = ["shim"]
+MACHINES = [pytest.param("shim")]
 if why_absent() is None:
     MACHINES.append(pytest.param("gpu", marks=pytest.mark.gpu))
 

@@ -129,7 +129,9 @@ def _calibration(key: str, model: ModelConfig) -> Iterator[Problem]:
     folder = model.engine.calibration
     path: KeyPath = ("models", key, "engine", "calibration")
     if folder is None and model.precision == "int8":
-        yield Problem(path, "is missing; `precision: int8` needs a folder with at least 128 of your own pictures")
+        yield Problem(
+            path, "is missing; `precision: int8` needs a folder with at least 128 of your own pictures"
+        )
     elif folder is not None and model.precision == "int8" and not Path(folder).is_dir():
         yield Problem(path, f"there is no such folder: {folder}")
 

@@ -74,7 +74,9 @@ def _same_urls(config: Config) -> Iterator[Problem]:
 def _workers(config: Config, streams: int) -> Iterator[Problem]:
     processes = config.workers * len(config.gpus)
     if processes > max(streams, 1):
-        message = f"{processes} processes are asked for, and {streams} will run: there is a stream for no more"
+        message = (
+            f"{processes} processes are asked for, and {streams} will run: there is a stream for no more"
+        )
         yield Problem(("workers",) if config.workers > 1 else ("gpus",), message)
 
 

@@ -53,7 +53,9 @@ class Settled(NamedTuple):
 class Link:
     """One connection."""
 
-    def __init__(self, broker: Broker, config: MqttConfig, will: Will | None, clock: Clock, waker: Waker) -> None:
+    def __init__(
+        self, broker: Broker, config: MqttConfig, will: Will | None, clock: Clock, waker: Waker
+    ) -> None:
         self._broker = broker
         self._clock = clock
         self._waker = waker
