@@ -8,7 +8,7 @@
 
 From --streams it searches the largest number of streams that holds the goals: p95 from capture to publish
 <= 150 ms, less than 0.1 % of the frames dropped or lost, and every clip at its own speed. --no-search measures
-that number alone.
+that number alone. It measures from when the rate has been what it should be for --steady seconds.
 Broker, subscribers and cameras are processes of their own. A file's frame counts as captured when it is played, after
 it was decoded; a live camera's by the camera's clock, so that there decoding is in the latency.
 """
@@ -27,9 +27,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "daemon"))
 from framelane.bench.daemon_run import Window, measure_daemon
 from framelane.bench.errors import BenchError
 from framelane.bench.figures import Flatness
-from framelane.bench.gpu_report import COLUMNS, COSTS, GOALS, Feed, GpuPipelineReport, Soak, Step
+from framelane.bench.gpu_report import COLUMNS, COSTS, GOALS, TIMES, Feed, GpuPipelineReport, Soak, Step
 from framelane.bench.gpu_use import GpuRecorder, GpuUse
 from framelane.bench.host import describe_host
+from framelane.bench.mps import mps_daemon
 from framelane.bench.neighbours import Site
 from framelane.bench.process import Child, Usage
 from framelane.bench.script import FAKE_CAMERAS, command_line, make_parser, run_script, say
@@ -59,7 +60,16 @@ class Bench:
         arguments = self._arguments
         rate = min(self._feed.fps, settings.get("fps") or self._feed.fps)
         wanted = streams * rate * arguments.models
-        window = Window(streams, arguments.warmup, arguments.seconds, rate, self._watch.look)
+        window = Window(
+            streams,
+            arguments.warmup,
+            arguments.seconds,
+            rate,
+            self._watch.look,
+            wanted,
+            arguments.steady,
+            arguments.warmup_most,
+        )
         try:
             with ExitStack() as stack:
                 cameras, urls = self.feed(streams, stack)
@@ -152,7 +162,8 @@ class Bench:
         return Child("framelane", command, self._site.folder)
 
     def _tell(self, step: Step) -> None:
-        columns = zip((*COLUMNS, *COSTS), (*step.cells(), *step.costs()), strict=True)
+        cells = (*step.cells(), *step.costs(), *step.times())
+        columns = zip((*COLUMNS, *COSTS, *TIMES), cells, strict=True)
         say(
             f"{step.streams} streams, {step.settings}: "
             + ", ".join(f"{name} {cell}" for name, cell in columns)
@@ -185,7 +196,11 @@ def parse_arguments() -> Namespace:
     )
     parser.add_argument("--rtsp", type=int, default=0, metavar="PROCESSES", help="live cameras, from so many")
     parser.add_argument("--subscribers", type=int, default=3, help="processes that the subscriber is")
-    parser.add_argument("--warmup", type=float, default=5.0, help="seconds, once all streams deliver")
+    parser.add_argument("--warmup", type=float, default=1.0, help="seconds, once all streams deliver")
+    parser.add_argument(
+        "--steady", type=float, default=5.0, help="seconds of the wanted rate before measuring"
+    )
+    parser.add_argument("--warmup-most", type=float, default=20.0, help="seconds to wait for that, at most")
     parser.add_argument("--seconds", type=float, default=10.0, help="of a measurement")
     parser.add_argument("--grid", type=int, default=4, help="streams more or less that make a difference")
     parser.add_argument("--most", type=int, default=400, help="streams, at most")
@@ -193,6 +208,7 @@ def parse_arguments() -> Namespace:
     parser.add_argument("--no-search", action="store_true", help="measure --streams alone")
     parser.add_argument("--soak-minutes", type=float, default=0.0, help="in place of the search")
     parser.add_argument("--startup", action="store_true", help="in place of the search: three starts")
+    parser.add_argument("--mps", action="store_true", help="run NVIDIA's MPS daemon meanwhile")
     parser.add_argument("--ceiling", nargs="*", default=[], metavar="NAME=FRAMES_S", help="to compare with")
     parser.add_argument("--log-lines", type=int, default=3, help="of the daemon's log to show after a step")
     return parser.parse_args()
@@ -213,11 +229,21 @@ def measure(arguments: Namespace) -> GpuPipelineReport:
     """Measure what was asked for."""
     feed = Feed.of(arguments.clips)
     most = max(arguments.most, arguments.streams)
-    with Site(arguments.broker, arguments.subscribers, most) as site, GpuRecorder() as watch:
+    with ExitStack() as stack:
+        if arguments.mps:
+            stack.enter_context(mps_daemon())
+        site = stack.enter_context(Site(arguments.broker, arguments.subscribers, most))
+        watch = stack.enter_context(GpuRecorder())
         goal = arguments.streams if arguments.no_search else GOALS.get(feed.codec, arguments.streams)
         broker = "mosquitto" if (site.folder / "mosquitto.conf").exists() else "embedded"
         report = GpuPipelineReport(
-            describe_host(), command_line(), feed, live=bool(arguments.rtsp), broker=broker, goal=goal
+            describe_host(),
+            command_line(),
+            feed,
+            live=bool(arguments.rtsp),
+            broker=broker,
+            goal=goal,
+            mps=arguments.mps,
         )
         report.ceilings.update(
             {name: float(rate) for name, rate in (each.split("=") for each in arguments.ceiling)}

@@ -3,6 +3,7 @@
     python scripts/make_surveillance_clips.py --out clips
     python scripts/measure_gpu.py results --clips clips --model yolov8s.onnx                      # all steps
     python scripts/measure_gpu.py results tests engine decode --clips clips --model yolov8s.onnx  # some of them
+    python scripts/measure_gpu.py results engines ... --parallel-builds &       # a later `engines` waits for its end
     python scripts/measure_gpu.py results pipeline ... --more pipeline='--workers 4' --limit pipeline=400
 
 A step that fails or takes too long doesn't stop the next. Each leaves a log, and its figures as JSON, in the folder
@@ -91,18 +92,24 @@ def environment(_given: Namespace) -> Iterator[Task]:
     yield Task("environment", python("-c", ENVIRONMENT), 60)
 
 
-def tests(_given: Namespace) -> Iterator[Task]:
+def tests(given: Namespace) -> Iterator[Task]:
     """The tests that need a GPU."""
+    if given.test_folder:
+        os.environ["FRAMELANE_TEST_ENGINES"] = str(given.test_folder)
     yield Task("tests", python("-m", "pytest", "-m", "gpu", "tests/gpu", "-v", "--tb=short"), 580)
 
 
 def engines(given: Namespace) -> Iterator[Task]:
-    """Builds what the other steps need, so that none of them measures a build."""
-    yield Task("engines-model", (*engine_command(given), "--seconds", "0.5", "--json"), 580, figures=True)
-    for precision in precisions(given):
-        yield Task(
-            f"engines-{precision}", (*coco_command(given, precision), "--limit", "2"), 580, figures=True
-        )
+    """Builds what the other steps and the tests need, so that none of them measures a build."""
+    script = python("scripts/build_engines.py", "--folder", given.engine_folder, "--model", given.model)
+    names = ("accuracy_model", "calibration", "test_folder")
+    pairs = [
+        (f"--{name.replace('_', '-')}", str(getattr(given, name))) for name in names if getattr(given, name)
+    ]
+    more = [word for pair in pairs for word in pair] + ["--parallel"] * given.parallel_builds
+    limit_s = 1800.0
+    options = (f"--build-options={given.build_options}", "--limit-s", str(limit_s - 20))
+    yield Task("engines", (*script, *more, *options), limit_s)
 
 
 def accuracy(given: Namespace) -> Iterator[Task]:
@@ -159,8 +166,8 @@ def memory(given: Namespace) -> Iterator[Task]:
             f"memory-{streams}x{models}",
             ("--streams", streams, "--models", models, "--no-search"),
         )
-        short = ("--seconds", 4, "--warmup", 2)
-        yield Task(name, pipeline_command(given, codec, *options, *short, name=name), 120)
+        short = ("--seconds", 4, "--steady", 2)
+        yield Task(name, pipeline_command(given, codec, *options, *short, name=name), 150)
 
 
 def startup(given: Namespace) -> Iterator[Task]:
@@ -180,7 +187,7 @@ STEPS: dict[str, Callable[[Namespace], Iterator[Task]]] = {
     for step in (environment, tests, engines, accuracy, engine, decode, pipeline, rtsp, memory, startup, soak)
 }
 NEEDS = {
-    "engines": ("model", "accuracy_model", "images"),
+    "engines": ("model", "accuracy_model"),
     "accuracy": ("accuracy_model", "images", "video", "truth"),
     "engine": ("model",),
     "decode": ("clips",),
@@ -342,6 +349,9 @@ def parse_arguments() -> Namespace:
     parser.add_argument("--video", type=Path, default=SHARED / "videos/vtest_pets09s2l1_h264_7fps.mp4")
     parser.add_argument("--truth", type=Path, default=SHARED / "videos/PETS09-S2L1/gt.txt")
     parser.add_argument("--engine-folder", type=Path, default=ROOT / "engines")
+    parser.add_argument("--test-folder", type=Path, help="for the engine of the tests")
+    parser.add_argument("--parallel-builds", action="store_true", help="for when time is short")
+    parser.add_argument("--build-options", default="", metavar="ARGS", help="of `framelane engine build`")
     parser.add_argument(
         "--limit", action="append", default=[], metavar="STEP=S", help="time of each command of it"
     )

@@ -173,7 +173,7 @@ def test_cli_exits_2_when_the_command_line_is_wrong(cli: Cli, arguments: list[st
 
 def test_exit_code_and_message_leave_the_process(base: Path) -> None:
     (base / "bad.yaml").write_text(GOOD.replace("tiny.onnx", "text.onnx"))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "daemon")}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "framelane", "run", str(base / "bad.yaml")]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert (ended.returncode, ended.stdout) == (3, "")

@@ -140,7 +140,7 @@ def test_broker_dies_when_its_parent_is_killed() -> None:
         "import sys, time; from framelane.demo.broker import EmbeddedBroker\n"
         "broker = EmbeddedBroker(); broker.start(); print(broker.port, flush=True); time.sleep(60)"
     )
-    environment = {**os.environ, "PYTHONPATH": str(DAEMON)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(DAEMON), *sys.path])}
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment) as parent:
         assert parent.stdout is not None
         port = int(parent.stdout.readline())

@@ -65,7 +65,7 @@ class Daemon:
     def start(self) -> None:
         """Start the process; returns at once."""
         command = [sys.executable, "-m", "framelane", "run", str(self.config_file)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "daemon"), "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, "PYTHONPATH": python_path(ROOT / "daemon"), "PYTHONUNBUFFERED": "1"}
         with self._log_file.open("wb") as log, self._out_file.open("wb") as out:
             self._process = subprocess.Popen(command, stdout=out, stderr=log, env=environment)
 
@@ -99,6 +99,11 @@ class Daemon:
             assert time.monotonic() < deadline_s, f"no event {name} after {timeout_s} s:\n{self.log}"
             assert self.running, f"the daemon has ended:\n{self.log}"
             time.sleep(0.05)
+
+
+def python_path(*roots: Path) -> str:
+    """PYTHONPATH with these in front: the packages themselves may come by what was there."""
+    return os.pathsep.join([*map(str, roots), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def free_port() -> int:

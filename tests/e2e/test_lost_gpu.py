@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from tests.e2e.daemon import python_path
 from tests.neighbours.subscriber import Subscriber
 
 from framelane.demo.broker import EmbeddedBroker
@@ -39,7 +40,7 @@ def test_daemon_says_goodbye_and_ends_with_70_when_the_gpu_is_lost(
         }
         file = tmp_path / "framelane.yaml"
         file.write_text(yaml.safe_dump(config))
-        environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'daemon'}:{ROOT}"}
+        environment = {**os.environ, "PYTHONPATH": python_path(ROOT / "daemon", ROOT)}
         done = subprocess.run(
             [sys.executable, "-m", "tests.e2e.lost_gpu", str(file)],
             env=environment,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from framelane.bench.errors import BenchError
 from framelane.bench.figures import Percentiles, bunching, slowest_to_fastest
 from framelane.bench.process import peak_rss_mb
+from framelane.bench.steady import Steadiness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,6 +20,24 @@ if TYPE_CHECKING:
     from framelane.bench.process import Child
 
 _SAMPLE_S = 0.5
+_STOP_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """Start and stop, in seconds.
+
+    Attributes:
+        first_s: from the process's start until a stream delivered.
+        live_s: until all did.
+        steady_s: until the rate was what is wanted; None where it never was.
+        stop_s: from the signal to the end of the process.
+    """
+
+    first_s: float
+    live_s: float
+    steady_s: float | None
+    stop_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +62,7 @@ class DaemonRun:
         rss_mb: most that a sample every half second saw.
         peak_rss_mb: most since its start, as the kernel says.
         neighbours_cores: CPU of the other processes, in cores, by name.
+        edges: how long start and stop took.
     """
 
     seconds: float
@@ -62,6 +82,7 @@ class DaemonRun:
     rss_mb: float
     peak_rss_mb: float
     neighbours_cores: Mapping[str, float]
+    edges: Edges | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """All figures, for JSON."""
@@ -74,11 +95,14 @@ def _see_nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """How long to wait for what: the streams that must be live, then a warm-up, then the measurement.
+    """How long to wait for what: streams that must be live, a warm-up, a steady rate, then the measurement.
 
     Attributes:
         fps: frames a second of each stream, where all have the same; else 0.
         look: called twice a second of the measurement.
+        rate: results a second that are wanted, all streams together; 0 where none is.
+        steady_s: for so long it must have held before the measurement.
+        most_s: from the end of the warm-up; then it begins all the same.
     """
 
     streams: int
@@ -86,6 +110,9 @@ class Window:
     seconds: float
     fps: float = 0.0
     look: Callable[[], None] = _see_nothing
+    rate: float = 0.0
+    steady_s: float = 5.0
+    most_s: float = 20.0
 
 
 def measure_daemon(
@@ -97,14 +124,37 @@ def measure_daemon(
         BenchError: it doesn't start, a stream doesn't deliver, or it doesn't end with exit code 0.
     """
     subscriber.open()
+    began_s = time.monotonic()
     with daemon:
+        subscriber.wait_for_streams(1, daemon)
+        first_s = time.monotonic() - began_s
         subscriber.wait_for_streams(window.streams, daemon)
+        live_s = time.monotonic() - began_s
         time.sleep(window.warmup_s)
+        steady = _wait_until_steady(daemon, subscriber, window)
+        steady_s = time.monotonic() - began_s if steady else None
         run = _measure(daemon, subscriber, neighbours, window)
-        code = daemon.stop()
+        asked_s = time.monotonic()
+        code = daemon.stop(_STOP_TIMEOUT_S)
     if code:
         raise BenchError(f"the daemon ended with exit code {code}")
-    return run
+    return replace(run, edges=Edges(first_s, live_s, steady_s, time.monotonic() - asked_s))
+
+
+def _wait_until_steady(daemon: Child, subscriber: Subscriber, window: Window) -> bool:
+    """Wait until the rate is what is wanted; False where it isn't in time, or none is wanted."""
+    if not window.rate:
+        return False
+    steadiness = Steadiness(window.rate, window.streams, window.steady_s)
+    end_s = time.monotonic() + window.most_s
+    while True:
+        daemon.usage()
+        count = sum(subscriber.frames().values())
+        if steadiness.note(time.monotonic(), count):
+            return True
+        if time.monotonic() >= end_s:
+            return False
+        time.sleep(_SAMPLE_S)
 
 
 def _measure(daemon: Child, subscriber: Subscriber, neighbours: list[Child], window: Window) -> DaemonRun:

@@ -124,7 +124,15 @@ class Step:
             number(run.bunching, 2),
         )
 
+    def times(self) -> tuple[str, ...]:
+        """Its row under TIMES."""
+        edges = self.run.edges if self.run else None
+        if edges is None:
+            return ("-",) * len(TIMES)
+        return tuple(number(each) for each in (edges.first_s, edges.live_s, edges.steady_s, edges.stop_s))
 
+
+TIMES = ("first result s", "all live s", "steady s", "stop s")
 COLUMNS = ("results/s", "speed", "dropped", "p50 ms", "p95 ms", "p99 ms", "p95 arrival", "holds")
 COSTS = ("cores", "others", "ms/frame", "RSS MB", "GPU", "NVDEC", "GPU MB", "W", "decoders", "bunching")
 
@@ -164,6 +172,7 @@ class GpuPipelineReport:
     soak: Soak | None = None
     starts: list[StartUp] = field(default_factory=list)
     ceilings: dict[str, float] = field(default_factory=dict)
+    mps: bool = False
 
     @property
     def goals(self) -> tuple[Goal, ...]:
@@ -207,16 +216,18 @@ class GpuPipelineReport:
     def _steps(self) -> list[Section]:
         """Every load: what came out, and what it took."""
         common = dict(set.intersection(*(set(step.settings.items()) for step in self.steps)))
-        feed = f"{self.feed}, {'live RTSP' if self.live else 'files'}"
+        feed = f"{self.feed}, {'live RTSP' if self.live else 'files'}{', MPS' if self.mps else ''}"
         names = [
             (_text(dict(step.settings.items() - common.items())), str(step.streams)) for step in self.steps
         ]
         results = [(*name, *step.cells()) for name, step in zip(names, self.steps, strict=True)]
         costs = [(*name, *step.costs()) for name, step in zip(names, self.steps, strict=True)]
+        times = [(*name, *step.times()) for name, step in zip(names, self.steps, strict=True)]
         head = ("settings", "streams")
         return [
             Section(f"{feed}, broker {self.broker}; {_text(common)}", (*head, *COLUMNS), tuple(results)),
             Section("What that takes; bunching: 1 if all frames come at once", (*head, *COSTS), tuple(costs)),
+            Section("Start, from the process's start, and stop", (*head, *TIMES), tuple(times)),
         ]
 
     def _of_ceilings(self) -> dict[str, float]:
