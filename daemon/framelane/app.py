@@ -198,7 +198,7 @@ class App:
         """The GPUs whose health this process tells; in a worker process its parent does."""
         inferring = any(model.info.backend == "tensorrt" for model in models.values())
         decoding = any(stream.decode == "nvdec" for stream in self._streams)
-        return self.config.gpus if self._whole and (inferring or decoding) else []
+        return [self.gpu.index] if self._whole and (inferring or decoding) else []
 
     def _frame_dropped(self, stream: str, reason: str) -> None:
         self._stream_meters[stream].frame_dropped(reason)

@@ -49,10 +49,14 @@ class Worker(ABC):
         """Repeat `run_once` until stopped; on a fault wait as `failed` says."""
         try:
             while not self.stopping.is_set():
+                wait_s = 0.0
                 try:
                     self.run_once()
                 except Exception as error:  # noqa: BLE001 - the one place that keeps a fault inside its worker
-                    self.stopping.wait(self.failed(error))
+                    wait_s = self.failed(error)
+                # Not above: the error's traceback holds what run_once held, such as a camera's decoder.
+                if wait_s:
+                    self.stopping.wait(wait_s)
         finally:
             self.ended()
 

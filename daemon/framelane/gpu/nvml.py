@@ -58,7 +58,7 @@ class GpuMonitor:
 
     def close(self) -> None:
         """Let NVML go."""
-        self._handles.clear()
+        self._handles = {}  # not cleared: a sample that is late may go through them
         if self._open:
             self._open = False
             _told(pynvml.nvmlShutdown)

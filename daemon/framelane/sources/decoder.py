@@ -122,7 +122,8 @@ class StreamDecoder:
         self._download = choice.download
         self._failed = 0  # units in a row that NVDEC failed
         self._proven = self._trying = False
-        self._refusal: Exception | None = None  # of the last unit, if NVDEC failed at it
+        # Why, if NVDEC failed at the last unit. Not the error itself: its traceback would keep NVDEC open.
+        self._refusal = ""
         _prepare(self._cpu, options)
         self._nvdec: VideoCodecContext | None = None
         if choice.missing:
@@ -167,11 +168,11 @@ class StreamDecoder:
             frames = nvdec.decode(unit)
         except (av_error.FFmpegError, OSError) as error:
             self._failed += 1
-            self._refusal = error
+            self._refusal = _words(error)
             self._trying |= not self._proven or self._failed >= _PATIENCE
             return self._try_cpu(unit) if self._trying else None
         if unit is not None:
-            self._refusal = None
+            self._refusal = ""
         if frames:
             if self._trying:
                 self._cpu.flush_buffers()
@@ -185,10 +186,10 @@ class StreamDecoder:
             frames = self._cpu.decode(unit)
         except av_error.InvalidDataError:
             return None
-        if self._refusal is None or all(frame.is_corrupt for frame in frames):
+        if not self._refusal or all(frame.is_corrupt for frame in frames):
             return None
         self._nvdec = None
-        self._fell_back(f"NVDEC refuses it: {self._video(frames[-1])} ({_words(self._refusal)})")
+        self._fell_back(f"NVDEC refuses it: {self._video(frames[-1])} ({self._refusal})")
         return frames
 
     def _video(self, frame: av.VideoFrame) -> str:

@@ -79,6 +79,7 @@ class TensorRtBackend:
         self.engine = engine
         self.shape = shape
         self.plan = plan
+        self._closed = False
 
     @property
     def best_batch(self) -> int:
@@ -114,6 +115,9 @@ class TensorRtBackend:
 
     def close(self) -> None:
         """Free the engine, once every runner has been closed; may be called twice."""
+        if self._closed:  # the site may be closed by now, and would open the GPU again
+            return
+        self._closed = True
         with (
             suppress(GpuError, DeviceLostError),
             self.site.device.current(),
