@@ -85,10 +85,11 @@ class App:
         self.outlet = Outlet(
             config.node.id,
             self.run,
-            config.publish,
+            {stream.id: stream.publish for stream in self._streams}.__getitem__,
             self._make_sinks(),
             meter=self,
             clock=self.clock,
+            encoding=config.mqtt.payload if config.mqtt else "json",
             farewell=self._whole,
         )
         on_node = self.outlet.publish_status if self._whole else _untold
@@ -170,6 +171,10 @@ class App:
     def result_published(self, stream: str, latency_s: float) -> None:
         """The outlet's meter: a result of this stream went to the sinks."""
         self._stream_meters[stream].result_published(latency_s)
+
+    def result_left_out(self, stream: str, reason: str) -> None:
+        """The outlet's meter: a result of this stream is not published."""
+        self._stream_meters[stream].result_left_out(reason)
 
     def _make_sinks(self) -> list[Sink]:
         sinks: list[Sink] = []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import numpy as np
 import orjson
+import ormsgpack
 
 from framelane.core.frames import Detections, FrameInfo, ModelInfo, Result
 from framelane.sinks import schemas
@@ -160,6 +161,7 @@ def node_stats(*, idle: bool = False) -> NodeStats:
         "fps_inferred": 10.0,
         "fps_published": 10.0,
         "dropped": {"fps": 150, "replaced": 0},
+        "left_out": {"empty": 0, "rate": 0},
         "latency_ms": latency,
     }
     mean = None if idle else 12.3456
@@ -178,7 +180,8 @@ def seqs(payloads: list[bytes]) -> list[int]:
 
 def checked(message: Message) -> Any:
     """The message decoded, after its schema has accepted it with no key that the schema does not know."""
-    body = orjson.loads(message.payload)
+    decode = orjson.loads if message.encoding == "json" else ormsgpack.unpackb
+    body = decode(message.payload)
     name = body["schema"].removeprefix("framelane.").removesuffix("/1")
     schema = _closed(schemas.load(name))
     jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker()).validate(body)

@@ -58,6 +58,9 @@ class _Nobody:
     def result_published(self, stream: str, latency_s: float) -> None:
         """Never called."""
 
+    def result_left_out(self, stream: str, reason: str) -> None:
+        """Never called."""
+
 
 class _Fresh:
     """Counts as they are now: a window's edges that were a second off would make rates wrong by a tenth."""
@@ -106,7 +109,7 @@ class Fleet:
         self.outlet = Outlet(
             config.node.id,
             self.run,
-            config.publish,
+            lambda _stream: config.publish,
             list(self._sinks.values()),
             meter=_Nobody(),
             clock=self.clock,
