@@ -63,7 +63,14 @@ class Origin:
 
 def timestamp(unix_s: float) -> str:
     """RFC 3339 in UTC, always with microseconds and Z."""
-    return datetime.fromtimestamp(unix_s, timezone.utc).isoformat(timespec="microseconds")[:-6] + "Z"
+    seconds, microseconds = divmod(round(unix_s * 1e6), 1_000_000)
+    return f"{_second(seconds)}.{microseconds:06d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(unix_s: int) -> str:
+    """Date and time to the second: what hundreds of results have in common."""
+    return datetime.fromtimestamp(unix_s, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def as_replayed(message: Message) -> Message:
