@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.sinks.examples import ORIGIN, YOLOX, checked, frame, node_stats, objects, result
@@ -57,6 +59,8 @@ def test_detections_message_is_turned_to_replayed_without_decoding_it(encoding: 
     assert {**checked(fresh), "replayed": True} == checked(late)
     assert list(checked(late))[-1] == "replayed"
     assert as_replayed(late) == late
+    with pytest.raises(ValueError, match="no detections message"):
+        as_replayed(replace(fresh, payload=fresh.payload[:-1]))
 
 
 @pytest.mark.parametrize("count", [0, 1, 300])

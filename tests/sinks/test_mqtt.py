@@ -6,9 +6,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-import paho.mqtt.client as mqtt
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
 from tests.neighbours.mosquitto import Mosquitto, MosquittoOptions
 from tests.neighbours.subscriber import Login, Subscriber
 from tests.sinks.examples import FAREWELL, Gate, checked, detections, seqs, state, status, wait_until
@@ -273,22 +271,6 @@ def test_sink_goes_on_without_a_gap_when_the_broker_returns(
         assert seqs([message.payload for message in before]) == list(range(1, 11))
         assert seqs([message.payload for message in after[2:]]) == list(range(11, 21))
         assert sink.health().dropped == 0
-
-
-def test_sink_says_so_when_another_client_takes_its_id(broker: Mosquitto, start: Start) -> None:
-    gate = Gate()
-    sink = start(broker.url, client_id="same", backoff=gate)
-    sink.watch.wait(connected=True)
-    rival = mqtt.Client(CallbackAPIVersion.VERSION2, "same", protocol=mqtt.MQTTv5)
-    rival.connect("127.0.0.1", broker.port)
-    rival.loop_start()
-    try:
-        # mosquitto 2.0 closes the socket without a word of it, which MQTT 5 would have
-        assert "does another client connect with the id 'same'?" in sink.watch.wait(connected=False)
-    finally:
-        rival.disconnect()
-        rival.loop_stop()
-        gate.open()
 
 
 def test_sink_never_started_stops_at_once() -> None:

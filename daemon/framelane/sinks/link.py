@@ -36,6 +36,7 @@ _TURN_S = 0.0
 _MOST_PACKET = 268_435_455  # MQTT's own limit
 # More than a PUBLISH's header, topic and properties take, where the broker limits whole packets.
 _HEADERS = 512
+_MOST_ADDRESSES = 4096  # made again when needed
 _CLOSED = 128  # what paho makes of a socket that was closed; the broker's own reasons are above
 
 
@@ -178,6 +179,8 @@ class Link:
         else:
             address = Address(topic, envelope.properties.with_alias(alias))
             later = address._replace(topic=b"")
+        if len(self._addresses) >= _MOST_ADDRESSES:
+            self._addresses.clear()
         self._addresses[envelope] = later
         return address
 

@@ -74,11 +74,18 @@ def _second(unix_s: int) -> str:
 
 
 def as_replayed(message: Message) -> Message:
-    """A detections message that comes late, out of a spool, and says so; without decoding it."""
+    """The same detections with `replayed` true, in either encoding: it is the last key, and nothing is decoded.
+
+    Raises:
+        ValueError: the payload ends otherwise, so it is none of ours or damaged.
+    """
+    payload = message.payload
     for fresh, late in _ENDINGS:
-        if message.payload.endswith(fresh):
-            return replace(message, payload=message.payload[: -len(fresh)] + late)
-    return message
+        if payload.endswith(fresh):
+            return replace(message, payload=payload[: -len(fresh)] + late)
+        if payload.endswith(late):
+            return message
+    raise ValueError("no detections message")
 
 
 def json_payload(message: Message) -> bytes:
