@@ -7,27 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties, VariableByteIntegers
 
+from framelane.sinks.channels import CHANNELS, CONTENT, topic_of
+
 if TYPE_CHECKING:
     from framelane.config.schema import MqttConfig
     from framelane.sinks.message import Encoding, Kind, Message
 
-# Retained topics must be right, or a consumer waits for ever; lost statistics are replaced by the next.
-_QOS: dict[Kind, int] = {"status": 1, "state": 1, "stats": 0}
-_SCHEMAS: dict[tuple[Kind, bool], str] = {
-    ("status", False): "framelane.status/1",
-    ("state", True): "framelane.state/1",
-    ("stats", True): "framelane.stats/1",
-    ("stats", False): "framelane.node-stats/1",
-    ("detections", True): "framelane.detections/1",
-}
-
-
-_CONTENT: dict[Encoding, tuple[str, int]] = {
-    "json": ("application/json", 1),
-    "msgpack": ("application/msgpack", 0),
-}
+_SCHEMAS = {(channel.kind, channel.of_stream): channel.schema for channel in CHANNELS}
 _TOPIC_ALIAS = b"\x23"  # MQTT 5, section 3.3.2.3.4
-"""Content type, and payload format indicator: 1 for UTF-8, 0 for bytes."""
 
 
 class Envelope(NamedTuple):
@@ -45,7 +32,7 @@ class Envelopes:
     def __init__(self, config: MqttConfig, node: str) -> None:
         self._base = f"{config.prefix}/{node}"
         self._node = node
-        self._qos = {**_QOS, "detections": config.qos}
+        self._qos = {channel.kind: config.qos if channel.qos is None else channel.qos for channel in CHANNELS}
         self._expiry_s = config.expiry_s
         self._made: dict[tuple[Kind, str | None, Encoding], Envelope] = {}
 
@@ -60,13 +47,13 @@ class Envelopes:
         return self.of(message)._replace(properties=PackedProperties(made))
 
     def _make(self, kind: Kind, stream: str | None, encoding: Encoding) -> Envelope:
-        topic = f"{self._base}/{kind}" if stream is None else f"{self._base}/streams/{stream}/{kind}"
+        topic = topic_of(self._base, kind, stream)
         properties = PackedProperties(self._properties(kind, stream, encoding, PacketTypes.PUBLISH))
         return Envelope(topic, self._qos[kind], kind == "detections", properties)
 
     def _properties(self, kind: Kind, stream: str | None, encoding: Encoding, packet: int) -> Properties:
         properties = Properties(packet)  # type: ignore[no-untyped-call] # paho has no types there
-        properties.ContentType, properties.PayloadFormatIndicator = _CONTENT[encoding]
+        properties.ContentType, properties.PayloadFormatIndicator = CONTENT[encoding]
         properties.UserProperty = [("schema", _SCHEMAS[kind, stream is not None]), ("node", self._node)]
         if kind == "detections" and self._expiry_s:
             properties.MessageExpiryInterval = self._expiry_s
