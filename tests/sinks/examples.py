@@ -22,6 +22,8 @@ from framelane.telemetry.stats import LatencyMs, ModelStats, NodeStats, StreamSt
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from framelane.sinks.message import Encoding
+
 ORIGIN = Origin("gate-01", "run-1")
 YOLOX = ModelInfo("yolox", "695e750a5d57", "onnxruntime", ("person", "bicycle", "car"))
 WALL_S = 1_795_338_000.123456  # 2026-11-22T09:00:00.123456Z
@@ -137,8 +139,9 @@ def result(
     return Result(frame(index, stream, **changes), model, objects(count), queued_s=0.0012, inferred_s=0.0134)
 
 
-def detections(seq: int, stream: str = "lobby") -> Message:
-    return detections_message(ORIGIN, result(seq, stream=stream), seq=seq, dropped=0, total_s=0.03)
+def detections(seq: int, stream: str = "lobby", count: int = 1, encoding: Encoding = "json") -> Message:
+    made = result(seq, count, stream)
+    return detections_message(ORIGIN, made, seq=seq, dropped=0, total_s=0.03, encoding=encoding)
 
 
 def state(name: Any = "live", stream: str = "lobby") -> Message:

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import orjson
 import pytest
-from tests.sinks.examples import ORIGIN, detections, node_stats, result, state, status
+from tests.sinks.examples import ORIGIN, detections, node_stats, state, status
 
 from framelane.config.schema import MqttConfig
 from framelane.sinks import schemas
 from framelane.sinks.asyncapi import asyncapi
 from framelane.sinks.channels import CHANNELS
 from framelane.sinks.envelope import Envelopes
-from framelane.sinks.message import detections_message
 from framelane.sinks.reports import node_stats_message, stats_message
 
 if TYPE_CHECKING:
@@ -28,9 +27,7 @@ MESSAGES = {
     "status": status(),
     "state": state(),
     "detections": detections(1),
-    "detections-msgpack": detections_message(
-        ORIGIN, result(), seq=1, dropped=0, total_s=0.0, encoding="msgpack"
-    ),
+    "detections-msgpack": detections(1, encoding="msgpack"),
     "stats": stats_message(ORIGIN, node_stats().streams[0], 0.0),
     "node-stats": node_stats_message(ORIGIN, node_stats(), [], 0.0),
 }

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.sinks.examples import ORIGIN, YOLOX, checked, frame, node_stats, objects, result
+from tests.sinks.examples import ORIGIN, YOLOX, checked, detections, frame, node_stats, objects, result
 
 from framelane.core.frames import Detections, Result
 from framelane.sinks.message import Encoding, as_replayed, detections_message, json_payload, timestamp
@@ -54,7 +54,7 @@ def test_detections_message_has_the_shape_of_the_contract() -> None:
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
 @pytest.mark.parametrize("count", [0, 1, 10])
 def test_detections_message_is_turned_to_replayed_without_decoding_it(encoding: Encoding, count: int) -> None:
-    fresh = detections_message(ORIGIN, result(count=count), seq=1, dropped=0, total_s=0.0, encoding=encoding)
+    fresh = detections(1, count=count, encoding=encoding)
     late = as_replayed(fresh)
     assert {**checked(fresh), "replayed": True} == checked(late)
     assert list(checked(late))[-1] == "replayed"
