@@ -171,7 +171,7 @@ def deliver_paho(load: Load) -> Delivered:
     sent = 0
     began_s, cpu_s = time.monotonic(), time.process_time()
     while time.monotonic() - began_s < load.seconds:
-        while sent - acknowledged < load.inflight:
+        for _ in range(load.inflight - (sent - acknowledged)):
             topic, payload = messages[sent % len(messages)]
             client.publish(topic, payload, load.qos)
             sent += 1

@@ -1,9 +1,10 @@
 """One connection to the broker over paho, from CONNECT to its end; used once, by one thread.
 
-paho reads, writes and keeps alive; the waiting is done here, for three reasons: `loop_start` waits with
-select(), which fails from descriptor 1024 on (500 cameras); it costs several times as much CPU a message
-(docs/performance.md); and its queue has no bound while a broker stalls. A new client for each connection leaves
-nothing of the last one in paho: the outbox knows what was not acknowledged and sends it again.
+paho packs, parses and keeps alive (client.py says what it is spared); the waiting is done here, for three reasons:
+`loop_start` waits with select(), which fails from descriptor 1024 on (500 cameras); it wakes its thread for each
+message; and its queue has no bound while a broker stalls. A new client for each connection leaves nothing of the
+last one in paho: the outbox knows what was not acknowledged and sends it again, which is why no session is resumed
+(docs/mqtt.md).
 """
 
 from __future__ import annotations
