@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from framelane.core.frames import Detections, Result
 
-Kind = Literal["status", "state", "detections", "stats"]
+Kind = Literal["status", "state", "detections", "stats", "discovery"]
 
 _BOX_STEPS = 10.0  # boxes to 0.1 pixel
 _NORM_STEPS = 1e5  # box_norm to 5 digits
@@ -31,7 +31,7 @@ class Message:
     Attributes:
         kind: what it is; sinks choose by it.
         stream: the stream it speaks of, or None for the node.
-        payload: UTF-8 JSON.
+        payload: UTF-8 JSON; empty where a retained message is to be taken back.
         retain: whether it replaces the one before of the same kind and stream, for those who come later.
     """
 
