@@ -18,6 +18,7 @@ from framelane.inference.letterbox import Crop
 from framelane.inference.model import load_model
 from framelane.inference.worker import Lane, ModelWorker
 from framelane.listener import Shown, start_http
+from framelane.sinks.homeassistant.announcer import announce_through
 from framelane.sinks.jsonl import JsonlSink
 from framelane.sinks.mqtt import MqttSink
 from framelane.sinks.outlet import Outlet
@@ -37,9 +38,10 @@ if TYPE_CHECKING:
 
     from framelane.config.schema import Config, ModelConfig, StreamConfig
     from framelane.core.clock import Clock
-    from framelane.core.errors import FramelaneError
+    from framelane.core.errors import Finding, FramelaneError
     from framelane.core.frames import ModelInfo
     from framelane.inference.model import Model
+    from framelane.sinks.homeassistant.announcer import Announcer
     from framelane.sinks.sink import Sink
     from framelane.telemetry.gpus import GpuSample, GpuWatch
     from framelane.telemetry.meters import StreamMeter
@@ -82,6 +84,7 @@ class App:
         self._stream_meters = {stream.id: self.meters.stream(stream.id) for stream in self._streams}
         self.run = secrets.token_hex(4)
         self._mqtt: MqttSink | None = None
+        self._announcer: Announcer | None = None
         self.outlet = Outlet(
             config.node.id,
             self.run,
@@ -125,6 +128,7 @@ class App:
             self.models[key] = self._model_worker(model, self.config.models[key])
             self.models[key].start(self.config.models[key].slots)
         self._gpus = watch_gpus(self._used_gpus(models))
+        self._announce()
         self.reporter.start()
         self.cameras = [self._camera(stream) for stream in self._streams]
         for camera in self.cameras:
@@ -183,9 +187,18 @@ class App:
                 will=self._whole,
             )
             sinks.append(self._mqtt)
+            if self._whole:
+                self._announcer = announce_through(
+                    self._mqtt, self.config.node.id, self.config.mqtt, self.config.publish
+                )
         if self.config.jsonl is not None:
             sinks.append(JsonlSink(self.config.jsonl, self.clock, shared=not self._whole))
         return sinks
+
+    def _announce(self) -> None:
+        if self._announcer is not None:
+            labels = {key: model.info.labels for key, model in self._loaded.items()}
+            self._announcer.announce(self._streams, labels, self._sample_gpus())
 
     def _end_with(self, error: FramelaneError) -> None:
         """Have the service end with this error; of several slots' the first."""
@@ -212,8 +225,15 @@ class App:
             labels = {key: models[key].info.labels for key in stream.model_keys if key in models}
             if stream.enabled:
                 findings += label_findings(f"streams[{index}]", labels, stream.classes, stream.confidence)
+        findings += self._announced_findings(models)
         if findings:
             raise ConfigError(findings)
+
+    def _announced_findings(self, models: dict[str, Model]) -> list[Finding]:
+        if self._announcer is None or self.config.mqtt is None:
+            return []
+        labels = {key: model.info.labels for key, model in models.items()}
+        return label_findings("mqtt.homeassistant", labels, self.config.mqtt.homeassistant.classes, None)
 
     def _model_worker(self, model: Model, section: ModelConfig) -> ModelWorker:
         name = model.info.name

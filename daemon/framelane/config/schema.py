@@ -108,6 +108,24 @@ class TlsConfig(Section):
     verify: bool = Field(default=True, description="Check the broker's certificate and host name.")
 
 
+class HomeAssistantConfig(Section):
+    """MQTT discovery of Home Assistant (2024.11 and newer), which shows node and streams as devices."""
+
+    enabled: bool = Field(default=False, description="Announce node and streams to Home Assistant.")
+    prefix: str = Field(
+        default="homeassistant",
+        pattern=PREFIX_PATTERN,
+        description="Discovery prefix, as set in Home Assistant's MQTT integration.",
+    )
+    classes: list[Text] | None = Field(
+        default=None,
+        description="Labels that get an occupancy sensor and a count; null for each stream's own `classes`.",
+    )
+    off_delay_s: Annotated[int, Field(ge=1, le=3600)] = Field(
+        default=5, description="Seconds without an object after which its occupancy sensor goes off."
+    )
+
+
 class MqttConfig(Section):
     """The broker that detections go to."""
 
@@ -143,6 +161,9 @@ class MqttConfig(Section):
         default=256, description="Unacknowledged QoS 1 and 2 messages in flight."
     )
     tls: TlsConfig = Field(default_factory=TlsConfig, description="TLS files for mqtts://.")
+    homeassistant: HomeAssistantConfig = Field(
+        default_factory=HomeAssistantConfig, description="Discovery by Home Assistant."
+    )
 
 
 class JsonlConfig(Section):
