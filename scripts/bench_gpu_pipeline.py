@@ -42,8 +42,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SOAK_WARMUP_S = 20.0
-MODEL_OPTIONS = ("backend", "precision", "batch", "slots", "linger_ms", "confidence")
-NUMBERS = {"workers": int, "batch": int, "slots": int, "linger_ms": float, "fps": float, "confidence": float}
+MODEL_OPTIONS = ("backend", "precision", "batch", "slots", "waiting", "linger_ms", "confidence")
+NUMBERS = {
+    "workers": int,
+    "batch": int,
+    "slots": int,
+    "waiting": int,
+    "linger_ms": float,
+    "fps": float,
+    "confidence": float,
+}
 
 
 class Bench:
@@ -187,7 +195,7 @@ def parse_arguments() -> Namespace:
     parser.add_argument("--precision", default="fp16")
     parser.add_argument("--engine-folder", type=Path)
     parser.add_argument("--decode", choices=("auto", "nvdec", "cpu"), default="auto")
-    for name in ("workers", "batch", "slots"):
+    for name in ("workers", "batch", "slots", "waiting"):
         parser.add_argument(f"--{name}", type=int, help="as in the configuration")
     for name in ("linger-ms", "fps", "confidence"):
         parser.add_argument(f"--{name}", type=float, help="as in the configuration")
