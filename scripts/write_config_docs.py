@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from framelane.config.detect import DetectConfig
+from framelane.config.homeassistant import HomeAssistantConfig
 from framelane.config.schema import (
     BackoffConfig,
     Config,
     EngineConfig,
-    HomeAssistantConfig,
     HttpConfig,
     JsonlConfig,
     LogConfig,
@@ -51,6 +52,7 @@ SECTIONS: tuple[tuple[type[BaseModel], KeyPath, str], ...] = (
     (HomeAssistantConfig, ("mqtt", "homeassistant"), "mqtt.homeassistant"),
     (JsonlConfig, ("jsonl",), "jsonl"),
     (HttpConfig, ("http",), "http"),
+    (DetectConfig, ("http", "detect"), "http.detect"),
     (PublishConfig, ("publish",), "publish"),
     (ModelConfig, ("models", "*"), "models.&lt;name&gt;"),
     (EngineConfig, ("models", "*", "engine"), "models.&lt;name&gt;.engine"),

@@ -22,10 +22,10 @@ from framelane.config.suggest import unknown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from framelane.config.homeassistant import HomeAssistantConfig
     from framelane.config.schema import (
         BackoffConfig,
         Config,
-        HomeAssistantConfig,
         ModelConfig,
         MqttConfig,
         StreamConfig,

@@ -15,7 +15,8 @@ from framelane.config.secrets import clear_text_secrets
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from framelane.config.schema import Config, HomeAssistantConfig, MqttConfig, PublishConfig, StreamConfig
+    from framelane.config.homeassistant import HomeAssistantConfig
+    from framelane.config.schema import Config, MqttConfig, PublishConfig, StreamConfig
 
 
 def find_oddities(config: Config, written: Node, file: Path | None) -> list[Problem]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from framelane.config.schema import HomeAssistantConfig, MqttConfig, PublishConfig, StreamConfig
+from framelane.config.homeassistant import HomeAssistantConfig
+from framelane.config.schema import MqttConfig, PublishConfig, StreamConfig
 from framelane.sinks.homeassistant.devices import Site
 from framelane.telemetry.gpus import GpuSample
 

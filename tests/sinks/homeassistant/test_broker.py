@@ -12,7 +12,8 @@ from tests.sinks.examples import FAREWELL, Watch, wait_until
 from tests.sinks.fake_broker import FakeBroker, Manner
 from tests.sinks.homeassistant.examples import LABELS, stream
 
-from framelane.config.schema import HomeAssistantConfig, MqttConfig, PublishConfig
+from framelane.config.homeassistant import HomeAssistantConfig
+from framelane.config.schema import MqttConfig, PublishConfig
 from framelane.core.backoff import Backoff
 from framelane.core.clock import SystemClock
 from framelane.sinks.homeassistant.announcer import announce_through
