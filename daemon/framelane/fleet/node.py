@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from framelane.core.clock import SystemClock
+from framelane.detector import ElsewhereDetector
 from framelane.fleet.ledger import Ledger
 from framelane.fleet.process import COMMAND
 from framelane.fleet.relay import Relay
@@ -253,7 +254,8 @@ class Fleet:
             self.config.http, self.supervisors, self.ledger, self.reporter, self.board.streams, self._brokers
         )
         mqtt = self._sinks.get("mqtt")
-        shown = Shown(vitals, self.ledger, self.board, self.window, self._known_models, mqtt)
+        detector = ElsewhereDetector()
+        shown = Shown(vitals, self.ledger, self.board, self.window, self._known_models, mqtt, detector)
         return start_http(self.config, shown, self.clock, workers)
 
     def _known_models(self) -> list[ModelInfo]:
