@@ -49,7 +49,7 @@ def decode_picture(data: bytes, media_type: str, most_pixels: int) -> av.VideoFr
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"no pixels, or more than {most}: {remedy}"
         ) from error
     except (av_error.FFmpegError, EOFError) as error:
-        raise _unreadable("it is damaged, or something else") from error
+        raise _unreadable("it is damaged, far too large, or something else") from error
     if picture is None:
         raise _unreadable("there is no picture in it")
     return picture

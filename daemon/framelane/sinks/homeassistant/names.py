@@ -24,8 +24,8 @@ def unescaped(name: str) -> str:
 class Names:
     """One node's names below a discovery prefix.
 
-    Home Assistant also takes a node's level in discovery topics, but before 2025.4 it did not remove such devices:
-    so the device's id says it all.
+    Home Assistant also takes a node's level in discovery topics, but its first release with devices (2024.11) never
+    removes one that has it: so the device's id says it all.
 
     Attributes:
         discovery: the discovery prefix, `homeassistant` by default there and here.
