@@ -29,13 +29,10 @@ if TYPE_CHECKING:
     from framelane.core.clock import Clock
     from framelane.core.frames import Result
 
-# By RequestError's reason.
+# By RequestError's reason; 503 for all others, which are reasons why not now.
 _STATUSES = {
     "unknown": HTTPStatus.UNPROCESSABLE_ENTITY,
     "elsewhere": HTTPStatus.NOT_IMPLEMENTED,
-    "starting": HTTPStatus.SERVICE_UNAVAILABLE,
-    "stopping": HTTPStatus.SERVICE_UNAVAILABLE,
-    "failed": HTTPStatus.SERVICE_UNAVAILABLE,
     "late": HTTPStatus.GATEWAY_TIMEOUT,
 }
 REFUSALS = (408, 413, 415, 422, 429, 501, 503, 504)
@@ -179,7 +176,9 @@ async def _answer(handle: Callable[[Request], Coroutine[Any, Any, Response]], re
     except ProblemError as problem:
         return problem_response(problem)
     except RequestError as error:
-        return problem_response(ProblemError(_STATUSES[error.reason], str(error)))
+        return problem_response(
+            ProblemError(_STATUSES.get(error.reason, HTTPStatus.SERVICE_UNAVAILABLE), str(error))
+        )
     except RequestValidationError as error:
         return problem_response(ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, _worded(error)))
 
