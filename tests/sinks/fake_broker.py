@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-CONNECT, PUBLISH, PINGREQ, DISCONNECT = 0x10, 0x30, 0xC0, 0xE0
+CONNECT, PUBLISH, SUBSCRIBE, PINGREQ, DISCONNECT = 0x10, 0x30, 0x80, 0xC0, 0xE0
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Manner:
         properties: MQTT 5 properties of the CONNACK, packed.
         alias_maximum: topic aliases it takes, told in the CONNACK.
         ack: reason code of each PUBACK, None for no PUBACK at all.
+        suback: reason codes of the SUBACK.
         cut_after: close the socket after so many publishes.
         last_word: sent before it is closed.
     """
@@ -33,6 +34,7 @@ class Manner:
     properties: bytes = b""
     alias_maximum: int = 0
     ack: int | None = 0
+    suback: bytes = b""
     cut_after: int | None = None
     last_word: bytes = b""
 
@@ -108,6 +110,9 @@ class FakeBroker:
                     properties += b"\x22" + manner.alias_maximum.to_bytes(2, "big")
                 answer = bytes([0, manner.code, len(properties)]) + properties
                 sock.sendall(bytes([0x20, len(answer)]) + answer)
+            elif kind == SUBSCRIBE:
+                answer = body[:2] + b"\0" + manner.suback
+                sock.sendall(bytes([0x90, len(answer)]) + answer)
             elif kind == PINGREQ:
                 sock.sendall(b"\xd0\x00")
             elif kind == DISCONNECT:

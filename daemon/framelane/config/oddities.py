@@ -28,7 +28,7 @@ def find_oddities(config: Config, written: Node, file: Path | None) -> list[Prob
     """
     found = [_secrets(written, file), _models(config), _same_urls(config)]
     if config.mqtt is not None:
-        found.append(_mqtt(config.mqtt))
+        found += [_mqtt(config.mqtt), _homeassistant(config.mqtt, config.streams)]
     found += [_stream(("streams", index), stream) for index, stream in enumerate(config.streams)]
     enabled = sum(stream.enabled for stream in config.streams)
     if not enabled:
@@ -86,6 +86,17 @@ def _mqtt(mqtt: MqttConfig) -> Iterator[Problem]:
     if mqtt.url.lower().startswith("mqtts:") and not mqtt.tls.verify:
         message = "anyone between here and the broker can read and change messages"
         yield Problem(("mqtt", "tls", "verify"), message)
+
+
+def _homeassistant(mqtt: MqttConfig, streams: list[StreamConfig]) -> Iterator[Problem]:
+    if not mqtt.homeassistant.enabled:
+        return
+    if mqtt.payload != "json":
+        message = "reads JSON alone: occupancy and counts are left out with `mqtt.payload: msgpack`"
+        yield Problem(("mqtt", "homeassistant"), message)
+    elif any(stream.publish.empty == "never" for stream in streams):
+        message = "counts are left out: with `publish.empty: never` none would go back to 0"
+        yield Problem(("mqtt", "homeassistant"), message)
 
 
 def _stream(path: KeyPath, stream: StreamConfig) -> Iterator[Problem]:

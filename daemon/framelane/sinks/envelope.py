@@ -8,11 +8,13 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties, VariableByteIntegers
 
 from framelane.sinks.channels import CHANNELS, CONTENT, topic_of
+from framelane.sinks.homeassistant.names import Names
 
 if TYPE_CHECKING:
     from framelane.config.schema import MqttConfig
     from framelane.sinks.message import Encoding, Kind, Message
 
+_QOS: dict[Kind, int | None] = {"discovery": 1, **{channel.kind: channel.qos for channel in CHANNELS}}
 _SCHEMAS = {(channel.kind, channel.of_stream): channel.schema for channel in CHANNELS}
 _TOPIC_ALIAS = b"\x23"  # MQTT 5, section 3.3.2.3.4
 
@@ -32,7 +34,8 @@ class Envelopes:
     def __init__(self, config: MqttConfig, node: str) -> None:
         self._base = f"{config.prefix}/{node}"
         self._node = node
-        self._qos = {channel.kind: config.qos if channel.qos is None else channel.qos for channel in CHANNELS}
+        self._names = Names(config.homeassistant.prefix, config.prefix, node)
+        self._qos = {kind: config.qos if qos is None else qos for kind, qos in _QOS.items()}
         self._expiry_s = config.expiry_s
         self._made: dict[tuple[Kind, str | None, Encoding], Envelope] = {}
 
@@ -47,14 +50,15 @@ class Envelopes:
         return self.of(message)._replace(properties=PackedProperties(made))
 
     def _make(self, kind: Kind, stream: str | None, encoding: Encoding) -> Envelope:
-        topic = topic_of(self._base, kind, stream)
+        topic = self._names.topic(stream) if kind == "discovery" else topic_of(self._base, kind, stream)
         properties = PackedProperties(self._properties(kind, stream, encoding, PacketTypes.PUBLISH))
         return Envelope(topic, self._qos[kind], kind == "detections", properties)
 
     def _properties(self, kind: Kind, stream: str | None, encoding: Encoding, packet: int) -> Properties:
         properties = Properties(packet)  # type: ignore[no-untyped-call] # paho has no types there
         properties.ContentType, properties.PayloadFormatIndicator = CONTENT[encoding]
-        properties.UserProperty = [("schema", _SCHEMAS[kind, stream is not None]), ("node", self._node)]
+        schema = _SCHEMAS.get((kind, stream is not None))  # discovery is Home Assistant's format
+        properties.UserProperty = [*([("schema", schema)] if schema else []), ("node", self._node)]
         if kind == "detections" and self._expiry_s:
             properties.MessageExpiryInterval = self._expiry_s
         return properties
