@@ -91,10 +91,11 @@ class App:
         self.outlet = Outlet(
             config.node.id,
             self.run,
-            config.publish,
+            {stream.id: stream.publish for stream in self._streams}.__getitem__,
             self._make_sinks(),
             meter=self,
             clock=self.clock,
+            encoding=config.mqtt.payload if config.mqtt else "json",
             farewell=self._whole,
         )
         on_node = self.outlet.publish_status if self._whole else _untold
@@ -179,6 +180,10 @@ class App:
         """The outlet's meter: a result of this stream went to the sinks."""
         self._stream_meters[stream].result_published(latency_s)
 
+    def result_left_out(self, stream: str, reason: str) -> None:
+        """The outlet's meter: a result of this stream is not published."""
+        self._stream_meters[stream].result_left_out(reason)
+
     def _make_sinks(self) -> list[Sink]:
         sinks: list[Sink] = []
         if self.config.mqtt is not None:
@@ -192,9 +197,7 @@ class App:
             )
             sinks.append(self._mqtt)
             if self._whole:
-                self._announcer = announce_through(
-                    self._mqtt, self.config.node.id, self.config.mqtt, self.config.publish
-                )
+                self._announcer = announce_through(self._mqtt, self.config.node.id, self.config.mqtt)
         if self.config.jsonl is not None:
             sinks.append(JsonlSink(self.config.jsonl, self.clock, shared=not self._whole))
         return sinks

@@ -36,12 +36,13 @@ class Certificates:
 
 @dataclass(frozen=True)
 class MosquittoOptions:
-    """How the broker is set up."""
+    """How the broker is set up; `log` is one more kind of message that it logs."""
 
     users: tuple[tuple[str, str], ...] = ()
     certificates: Certificates | None = None
     require_client_certificate: bool = False
     persistence: bool = False
+    log: str | None = None
 
 
 def require_mosquitto() -> None:
@@ -146,6 +147,9 @@ class Mosquitto:
         ]
         if self.options.users:
             lines.append(f"password_file {self._write_passwords()}")
+        if self.options.log:
+            lines += ["log_type error", "log_type warning", "log_type notice", "log_type information"]
+            lines.append(f"log_type {self.options.log}")
         if self.options.persistence:
             lines += ["persistence true", f"persistence_location {self._folder}/"]
         return lines + self._tls_settings()

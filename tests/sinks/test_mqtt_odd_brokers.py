@@ -147,14 +147,6 @@ def test_sink_counts_what_the_broker_refuses(start: Start) -> None:
     )
 
 
-def test_sink_says_so_when_another_client_takes_its_id(start: Start) -> None:
-    with FakeBroker([Manner(cut_after=1, last_word=b"\xe0\x01\x8e"), Manner()]) as broker:
-        sink = start(broker.url)
-        sink.offer(state())
-        said = sink.watch.wait(connected=False)
-    assert "give each node its own node.id, or set mqtt.client_id" in said
-
-
 @pytest.mark.parametrize("code", [0x84, 0x86, 0x88])
 def test_sink_says_why_the_broker_refuses_it(start: Start, code: int) -> None:
     with FakeBroker([Manner(code=code)]) as broker:

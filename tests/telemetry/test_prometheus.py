@@ -47,6 +47,7 @@ DOCUMENTED = {
     "framelane_mqtt_spool_dropped_total": "counter",
     "framelane_mqtt_spool_messages": "gauge",
     "framelane_reconnects_total": "counter",
+    "framelane_results_left_out_total": "counter",
     "framelane_results_published_total": "counter",
     "framelane_stage_seconds": "histogram",
     "framelane_stream_fps": "gauge",
@@ -92,6 +93,7 @@ class Daemon:
         meter.frame_inferred(0.003, 0.020)
         meter.result_published(0.045)
         meter.result_published(20.0)
+        meter.result_left_out("rate")
         self.meters.model("yolox").batch_done(3, 0.001, 0.020, 0.002)
         self.clock.advance(2.0)
         self.window.close()
@@ -131,6 +133,7 @@ def test_page_has_exactly_the_documented_metrics(daemon: Daemon) -> None:
         ("framelane_frames_dropped_total", {"stream": "lobby", "reason": "fps"}, 0),
         ("framelane_frames_inferred_total", {"stream": "lobby"}, 1),
         ("framelane_results_published_total", {"stream": "lobby"}, 2),
+        ("framelane_results_left_out_total", {"stream": "lobby", "reason": "rate"}, 1),
         ("framelane_reconnects_total", {"stream": "lobby"}, 0),
         ("framelane_stream_up", {"stream": "lobby"}, 1),
         ("framelane_stream_fps", {"stream": "lobby", "stage": "received"}, 25.0),

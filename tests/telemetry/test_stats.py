@@ -35,6 +35,7 @@ def test_close_gives_rates_of_the_window_alone(meters: Meters, clock: FakeClock,
     meter = meters.stream("lobby")
     for _ in range(100):
         meter.frame_received()
+    meter.result_left_out("rate")
     clock.advance(10.0)
     window.close()
 
@@ -47,8 +48,10 @@ def test_close_gives_rates_of_the_window_alone(meters: Meters, clock: FakeClock,
     for _ in range(20):
         meter.result_published(0.050)
     meter.frame_dropped("replaced", 7)
+    meter.result_left_out("rate")
     clock.advance(5.0)
-    (stream,) = window.close().streams
+    node = window.close()
+    (stream,) = node.streams
 
     assert stream.window_s == 5.0
     assert (stream.fps_in, stream.fps_decoded, stream.fps_inferred, stream.fps_published) == (
@@ -58,6 +61,7 @@ def test_close_gives_rates_of_the_window_alone(meters: Meters, clock: FakeClock,
         4.0,
     )
     assert stream.dropped == {"fps": 0, "replaced": 7, "decode": 0, "stopping": 0, "failed": 0}
+    assert stream.left_out == node.left_out == {"empty": 0, "rate": 1}
     assert stream.queue_ms == pytest.approx(10.0)
     assert stream.infer_ms == pytest.approx(20.0)
 

@@ -94,6 +94,9 @@ class MqttConfig(Section):
     prefix: str = Field(
         default="framelane", pattern=PREFIX_PATTERN, description="First levels of every topic."
     )
+    payload: Literal["json", "msgpack"] = Field(
+        default="json", description="Encoding of detections; all other messages are always JSON."
+    )
     qos: Annotated[Literal[0, 1, 2], BeforeValidator(_whole)] = Field(
         default=1, description="Quality of service of detections."
     )
@@ -156,6 +159,9 @@ class PublishConfig(Section):
     )
     heartbeat_s: Seconds = Field(
         default=10.0, description="Seconds between two empty results with `empty: heartbeat`."
+    )
+    max_rate: Annotated[float, Field(gt=0, le=1000)] | None = Field(
+        default=None, description="Most results a second of a stream and model; null for all."
     )
 
 
@@ -301,6 +307,11 @@ class StreamConfig(StreamOptions):
     url: Annotated[SecretStr, Field(min_length=1)] = Field(
         description="rtsp(s)://, http(s)://, a file, a folder of images, or /dev/videoN; may hold ${ENV}.",
         examples=["rtsp://127.0.0.1:8554/lobby"],
+    )
+
+    publish: PublishConfig = Field(
+        default_factory=PublishConfig,
+        description="Which results of this stream become messages; keys not set here are those of `publish`.",
     )
 
     @property

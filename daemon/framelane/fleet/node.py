@@ -61,6 +61,9 @@ class _Nobody:
     def result_published(self, stream: str, latency_s: float) -> None:
         """Never called."""
 
+    def result_left_out(self, stream: str, reason: str) -> None:
+        """Never called."""
+
 
 class _Fresh:
     """Counts as they are now: a window's edges that were a second off would make rates wrong by a tenth."""
@@ -110,7 +113,7 @@ class Fleet:
         self.outlet = Outlet(
             config.node.id,
             self.run,
-            config.publish,
+            lambda _stream: config.publish,
             list(self._sinks.values()),
             meter=_Nobody(),
             clock=self.clock,
@@ -217,7 +220,7 @@ class Fleet:
         sinks = {}
         if config.mqtt is not None:
             mqtt = MqttSink(config.mqtt, config.node.id, self.run, self.clock, watch=self._broker_changed)
-            self._announcer = announce_through(mqtt, config.node.id, config.mqtt, config.publish)
+            self._announcer = announce_through(mqtt, config.node.id, config.mqtt)
             sinks["mqtt"] = SharedSink(mqtt, partial(self._theirs, "mqtt"))
         if config.jsonl is not None:
             jsonl = JsonlSink(config.jsonl, self.clock, shared=True)

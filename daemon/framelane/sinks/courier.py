@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from framelane.sinks.link import Link, Settled
     from framelane.sinks.message import Message
     from framelane.sinks.outbox import Outbox
+    from framelane.sinks.rivalry import Rivalry
     from framelane.sinks.waker import Waker
 
 log = structlog.get_logger(__name__)
@@ -33,16 +34,17 @@ class Watch(Protocol):
     """Who wants to know whether the broker is there, such as `StatusBoard.broker_changed`."""
 
     def __call__(self, *, connected: bool, text: str) -> None:
-        """It came, or it went and this is why; called at each change, on the courier's thread."""
+        """It came, perhaps with a doubt, or it went and this is why; at each change, on the courier's thread."""
         ...
 
 
 class Route(NamedTuple):
-    """How a courier gets to the broker: makes a link (not open; may raise LinkError), names topics, waits."""
+    """How a courier gets to the broker: makes a link (not open; may raise LinkError), names topics, waits, yields."""
 
     dial: Callable[[], Link]
     envelopes: Envelopes
     backoff: Backoff
+    rivalry: Rivalry
 
 
 class Ending(NamedTuple):
@@ -114,7 +116,11 @@ class Courier(Worker):
     def failed(self, error: Exception) -> float:
         """Note why there is no connection, wait, and go on; while we end nothing more is tried."""
         reason = error.reason if isinstance(error, LinkError) else "failed"
-        if self.outage.failed(reason, str(error) or type(error).__name__) and reason == "failed":
+        self._route.rivalry.ended(reason)
+        text = str(error) or type(error).__name__
+        if self._route.rivalry.suspected:
+            reason, text = "taken_over", self._route.rivalry.text
+        if self.outage.failed(reason, text) and reason == "failed":
             log.error("worker_failed", worker=self.name, exc_info=error)
         self._tell(connected=False)
         if self._ending is not None:
@@ -122,7 +128,8 @@ class Courier(Worker):
             return 0.0
         if reason == "lost":  # it was connected: what comes next is a first try again
             self._route.backoff.reset()
-        self._hurry.wait(self._route.backoff.next_s())
+        waits = self._route.rivalry.wait_s if self._route.rivalry.suspected else self._route.backoff.next_s
+        self._hurry.wait(waits())
         return 0.0
 
     def ended(self) -> None:
@@ -132,8 +139,14 @@ class Courier(Worker):
 
     def _came(self) -> None:
         self.connected = True
-        self.outage.over()
+        self._route.rivalry.began()
         log.info("mqtt_connected")
+        self._well()
+
+    def _well(self) -> None:
+        """All is well, unless a rival is suspected: then only a connection that lasts says so."""
+        if not self._route.rivalry.suspected or self._route.rivalry.outlived():
+            self.outage.over()
         self._tell(connected=True)
 
     def _tell(self, *, connected: bool) -> None:
@@ -144,6 +157,8 @@ class Courier(Worker):
 
     def _deliver(self, link: Link) -> None:
         """Hand over what there is room for, then wait for acknowledgements or for more to send."""
+        if self.outage.text is not None:
+            self._well()
         while link.room > 0 and (parcel := self._outbox.take()) is not None:
             link.publish(parcel, self._route.envelopes.of(parcel.message))
         self._waker.arm()
