@@ -26,7 +26,7 @@ from framelane.sources.decoder import choose_decoder
 from framelane.telemetry.gpus import NullGpuMonitor
 from framelane.telemetry.health import ProgressWatch
 from framelane.telemetry.meters import Meters
-from framelane.telemetry.report import log_stats
+from framelane.telemetry.report import headline, log_stats
 from framelane.telemetry.reporter import Reporter
 from framelane.telemetry.stats import StatsWindow
 from framelane.telemetry.status import StatusBoard
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from framelane.inference.model import Model
     from framelane.sinks.sink import Sink
     from framelane.telemetry.gpus import GpuSample, GpuWatch
+    from framelane.telemetry.health import Health
     from framelane.telemetry.meters import StreamMeter
     from framelane.telemetry.states import NodeState, StreamState
     from framelane.web.server import HttpServer
@@ -166,6 +167,14 @@ class App:
     def ended(self) -> bool:
         """Whether every stream has been played to its end."""
         return bool(self.cameras) and not any(camera.alive for camera in self.cameras)
+
+    def liveness(self) -> Health:
+        """Whether it gets on, or only a new process would help."""
+        return self.vitals().liveness()
+
+    def headline(self) -> str:
+        """How it fares, in a few words."""
+        return headline(self.board.node(), self.window.latest)
 
     def result_published(self, stream: str, latency_s: float) -> None:
         """The outlet's meter: a result of this stream went to the sinks."""
