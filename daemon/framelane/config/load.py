@@ -13,6 +13,7 @@ from framelane.config.keypath import KeyPath, Node, Problem, at, dotted
 from framelane.config.oddities import find_oddities
 from framelane.config.secrets import read_secrets, register_secrets
 from framelane.config.structure import validate
+from framelane.config.variables import Variables
 from framelane.core.errors import ConfigError, Finding
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def check_text(
         return CheckReport(
             None, [Finding("", f"the file {what}; begin with `streams:`, `models:` and `mqtt:`")]
         )
-    data, missing = substitute(written, environ)
+    data, missing = substitute(written, Variables(environ))
     problems = document.problems + missing
     outcome = validate(data, written, [problem.path for problem in problems])
     problems += outcome.problems

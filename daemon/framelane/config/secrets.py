@@ -44,7 +44,7 @@ def read_secrets(config: Config) -> tuple[Config, list[Problem]]:
             problems.append(Problem((name, file_key), f"both `{secret}` and `{file_key}` are set; keep one"))
             continue
         try:
-            value = _read(Path(file))
+            value = read_secret(Path(file))
         except OSError as error:
             problems.append(Problem((name, file_key), f"can't read {file}: {error.strerror or error}"))
         except ValueError as error:
@@ -54,7 +54,13 @@ def read_secrets(config: Config) -> tuple[Config, list[Problem]]:
     return config, problems
 
 
-def _read(path: Path) -> str:
+def read_secret(path: Path) -> str:
+    """The text that a file holds, without the line end.
+
+    Raises:
+        OSError: it can't be read.
+        ValueError: it is empty, too large or no text; the message goes on after the file's name.
+    """
     with path.open("rb") as file:
         content = file.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
