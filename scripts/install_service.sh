@@ -7,15 +7,20 @@ cd "$(dirname "$0")/.."
 
 DESTDIR=${DESTDIR:-}
 PYTHON=${PYTHON:-python3}
-GPU=${GPU:-no} # yes: with TensorRT and PyCUDA, for hosts with NVIDIA's driver
-readonly DESTDIR PYTHON GPU
+GPU=${GPU:-} # anything: with PyCUDA, for hosts with NVIDIA's driver, CUDA's headers and TensorRT
+readonly DESTDIR GPU
+export PYTHON
 readonly HOME_DIR=/opt/framelane CONFIG_DIR=/etc/framelane UNIT_DIR=/etc/systemd/system
 
 main() {
   if [ -z "$DESTDIR" ]; then
     [ "$(id -u)" -eq 0 ] || { echo "install_service: run it as root, or with DESTDIR=FOLDER" >&2; exit 1; }
     make_user
-    make_environment
+    scripts/make_environment.sh "$HOME_DIR" ${GPU:+gpu}
+    runuser --user framelane -- "$HOME_DIR/bin/python" -c "" ||
+      { echo "install_service: user framelane may not run $PYTHON; say PYTHON=/usr/bin/python3 or another" >&2; exit 1; }
+    [ -z "$GPU" ] || "$HOME_DIR/bin/python" -c 'import tensorrt' ||
+      echo "install_service: no TensorRT: $HOME_DIR/bin/pip install tensorrt==... as docs/engines.md says" >&2
   fi
   lay_out_files
   if [ -z "$DESTDIR" ]; then
@@ -28,15 +33,6 @@ main() {
 make_user() {
   getent passwd framelane > /dev/null ||
     useradd --system --user-group --home-dir /var/lib/framelane --no-create-home --shell /usr/sbin/nologin framelane
-}
-
-# Pinned and hashed, as in the container: what was tested is what runs.
-make_environment() {
-  "$PYTHON" -m venv --upgrade-deps "$HOME_DIR"
-  "$HOME_DIR/bin/pip" install --quiet --require-hashes --requirement requirements/runtime.txt
-  "$HOME_DIR/bin/pip" install --quiet --require-hashes --requirement requirements/build.txt
-  "$HOME_DIR/bin/pip" install --quiet --no-deps --no-build-isolation .
-  [ "$GPU" = no ] || "$HOME_DIR/bin/pip" install --quiet '.[gpu]'
 }
 
 lay_out_files() {

@@ -125,6 +125,7 @@ class App:
         for key, model in models.items():
             self.models[key] = self._model_worker(model, self.config.models[key])
             self.models[key].start(self.config.models[key].slots)
+            self.meters.model(key).slots_opened(self.models[key].slots)
         self._gpus = watch_gpus(self._used_gpus(models))
         self.reporter.start()
         self.cameras = [self._camera(stream) for stream in self._streams]
