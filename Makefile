@@ -28,14 +28,14 @@ test: install
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: install
-	$(BIN)/ruff check daemon scripts tests
-	$(BIN)/ruff format --check daemon scripts tests
+	$(BIN)/ruff check daemon deploy scripts tests
+	$(BIN)/ruff format --check daemon deploy scripts tests
 	$(BIN)/mypy
 	$(BIN)/mypy scripts tests
 
 format: install
-	$(BIN)/ruff check --fix daemon scripts tests
-	$(BIN)/ruff format daemon scripts tests
+	$(BIN)/ruff check --fix daemon deploy scripts tests
+	$(BIN)/ruff format daemon deploy scripts tests
 
 bench: install
 	$(BIN)/python scripts/bench_pipeline.py
