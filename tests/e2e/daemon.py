@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import yaml
 
 if TYPE_CHECKING:
@@ -81,6 +82,14 @@ class Daemon:
         environment |= self._environment
         with self._log_file.open("wb") as log, self._out_file.open("wb") as out:
             self._process = subprocess.Popen(command, stdout=out, stderr=log, env=environment)
+
+    def pids(self) -> list[int]:
+        """The process and those that it started."""
+        assert self._process is not None
+        return [
+            self._process.pid,
+            *(child.pid for child in psutil.Process(self._process.pid).children(recursive=True)),
+        ]
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
