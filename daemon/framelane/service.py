@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LOOK_S = 0.5
+_STDERR = 2
 _LAST_WORDS_S = 5.0
 """For what is done to get out, where the process can't go on and parts of it hang."""
 
@@ -108,7 +109,7 @@ class Service:
         for number in _SIGNALS:
             signal.signal(number, self._on_signal)
         # A watchdog that bites sends SIGABRT: then the journal has each thread's place, hung ones too.
-        faulthandler.enable()
+        faulthandler.enable(_STDERR)
         watchdog = Watchdog(self.app, SystemClock())
         self.work(Hooks(lambda: notify("READY=1"), watchdog.look, lambda: notify("STOPPING=1")))
 

@@ -146,6 +146,10 @@ def answers(port: int) -> Iterable[str]:
         connection.close()
 
 
+def wait_for_fault(daemon: Daemon, stream: str) -> None:
+    daemon.wait_for_event("stream_down", lambda event: event["stream"] == stream)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_no_secret_leaves_the_daemon(
     material: Material, cameras: RtspServer, tmp_path: Path, files: Path, workers: int
@@ -163,7 +167,7 @@ def test_no_secret_leaves_the_daemon(
         with Subscriber(mosquitto.url, "#", login=Login("test", "test")) as subscriber:
             daemon.wait_for_event("mqtt_connected")
             for stream in reasons:
-                daemon.wait_for_event("stream_down", lambda event, stream=stream: event["stream"] == stream)
+                wait_for_fault(daemon, stream)
             subscriber.wait_for(lambda message: message.topic == f"{BASE}/streams/live/detections", 60)
             subscriber.wait_for(lambda message: message.topic == f"{BASE}/stats", 60)
             pages = list(answers(port))
