@@ -31,7 +31,7 @@ def write(path: Path, text: str) -> None:
         return
     path.write_text(text)
     path.chmod(0o444)
-    print(f"written: {path}")  # noqa: T201 - a script
+    print(f"written: {path}")
 
 
 def mosquitto_hash(password: str) -> str:
