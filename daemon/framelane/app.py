@@ -237,7 +237,8 @@ class App:
             if name in stream.model_keys
         }
         batch = section.batch or model.backend.best_batch
-        batcher = Batcher(batch, section.linger_ms / 1e3, self.clock, self._frame_dropped)
+        waiting = section.waiting or model.backend.best_waiting
+        batcher = Batcher(batch, section.linger_ms / 1e3, self.clock, self._frame_dropped, waiting)
         meter = self.meters.model(name)
         return ModelWorker(
             model, batcher, lanes.__getitem__, meter, self.outlet.publish, self.clock, self._end_with
