@@ -16,14 +16,14 @@ main() {
   if [ -z "$DESTDIR" ]; then
     [ "$(id -u)" -eq 0 ] || { echo "install_service: run it as root, or with DESTDIR=FOLDER" >&2; exit 1; }
     make_user
+    check_python
     scripts/make_environment.sh "$HOME_DIR" ${GPU:+gpu}
-    runuser --user framelane -- "$HOME_DIR/bin/python" -c "" ||
-      { echo "install_service: user framelane may not run $PYTHON; say PYTHON=/usr/bin/python3 or another" >&2; exit 1; }
     [ -z "$GPU" ] || "$HOME_DIR/bin/python" -c 'import tensorrt' ||
       echo "install_service: no TensorRT: $HOME_DIR/bin/pip install tensorrt==... as docs/engines.md says" >&2
   fi
   lay_out_files
   if [ -z "$DESTDIR" ]; then
+    install -d -m 0750 -o framelane -g framelane /var/lib/framelane
     chown root:framelane "$CONFIG_DIR" "$CONFIG_DIR"/*.yaml "$CONFIG_DIR"/*.env
     [ ! -d /run/systemd/system ] || systemctl daemon-reload
     next_steps
@@ -33,6 +33,14 @@ main() {
 make_user() {
   getent passwd framelane > /dev/null ||
     useradd --system --user-group --home-dir /var/lib/framelane --no-create-home --shell /usr/sbin/nologin framelane
+}
+
+# One below /root, as pyenv has it, would make an environment that nobody but root can run.
+check_python() {
+  local real
+  real=$("$PYTHON" -c 'import os, sys; print(os.path.realpath(sys.executable))')
+  runuser --user framelane -- "$real" -c "" 2> /dev/null ||
+    { echo "install_service: user framelane may not run $real; say PYTHON=/usr/bin/python3 or another" >&2; exit 1; }
 }
 
 lay_out_files() {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -44,20 +45,19 @@ def is_feed(message: str) -> bool:
 def test_systemd_hears_ready_then_how_the_node_fares_and_that_it_stops(
     material: Material, tmp_path: Path, systemd: NotifySocket
 ) -> None:
-    """Before the first statistics the status has no rate; the broker that is not there is told of, and no fault."""
     config = settings(material, str(material.plain), f"mqtt://127.0.0.1:{free_port()}")
     with Daemon(tmp_path, config, environment=systemd.environment) as daemon:
-        assert systemd.wait_for(lambda message: message == "READY=1")
+        systemd.wait_for(lambda message: message == "READY=1")
         assert systemd.heard == ["READY=1"]
-        status = systemd.wait_for(lambda message: message.startswith("STATUS=1 of 1 streams live, "))
-        assert "FPS inferred" in systemd.wait_for(lambda message: "FPS" in message)
-        assert systemd.wait_for(lambda message: message.endswith(", the broker is away"))
+        # The broker that is not there is told of, and is no fault.
+        wanted = re.compile(r"STATUS=1 of 1 streams live, \d+\.\d FPS inferred, the broker is away")
+        systemd.wait_for(lambda message: wanted.fullmatch(message) is not None)
         systemd.wait_for(is_feed)
         systemd.wait_for(is_feed)
         daemon.signal(signal.SIGTERM)
         systemd.wait_for(lambda message: message == "STOPPING=1")
         assert daemon.wait() == 0
-    assert "wedged" not in str(systemd.heard), status
+    assert "wedged" not in str(systemd.heard)
 
 
 def test_watchdog_is_fed_when_no_camera_is_live(
