@@ -15,6 +15,8 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf scripts/make_environment.sh 
 
 # hadolint ignore=DL3006
 FROM ${TENSORRT_IMAGE} AS build-gpu
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install --yes --no-install-recommends python3-venv && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf scripts/make_environment.sh /opt/framelane gpu

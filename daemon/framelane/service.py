@@ -130,12 +130,12 @@ class Service:
 
     def _wait(self, look: Callable[[], None]) -> None:
         while not self.stopping.wait(_LOOK_S):
-            look()
             if self.app.fatal is not None:
                 raise self.app.fatal
             if self._node.exit_when_ended and self.app.ended:
                 log.info("ended", text="every stream has been played to its end")
                 return
+            look()
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.stopping.is_set():

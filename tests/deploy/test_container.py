@@ -162,6 +162,7 @@ class Container:
 
 
 @pytest.mark.e2e
+@pytest.mark.timeout(400)  # it fetches and installs some fifty packages
 @pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("unshare") is None, reason="needs root to become another user"
 )

@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _IDLE_S = 60.0  # the link itself looks around every second
-_CONNECT_S = (
-    120.0  # looking a name up at name servers that are silent takes a minute, and has no limit of ours
-)
+_CONNECT_S = 120.0  # name servers that are silent take a minute, and know no limit of ours
 _TURN_S = 10.0  # sending, receiving and coming back from a wait
 _FAREWELL_SHARE = 0.25  # of the time to drain, at most a second, kept for the goodbye
 
