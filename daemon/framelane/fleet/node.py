@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from framelane.core.clock import SystemClock
+from framelane.detector import ElsewhereDetector
 from framelane.fleet.ledger import Ledger
 from framelane.fleet.process import COMMAND
 from framelane.fleet.relay import Relay
@@ -18,6 +19,7 @@ from framelane.fleet.supervisor import Patience, Supervisor
 from framelane.fleet.vitals import FleetVitals
 from framelane.gpu.watch import watch_gpus
 from framelane.listener import Shown, start_http
+from framelane.sinks.homeassistant.announcer import announce_through
 from framelane.sinks.jsonl import JsonlSink
 from framelane.sinks.mqtt import MqttSink
 from framelane.sinks.outlet import Outlet
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from framelane.core.frames import ModelInfo
     from framelane.fleet.link import Snapshot, Started
     from framelane.fleet.share import Share
+    from framelane.sinks.homeassistant.announcer import Announcer
     from framelane.sinks.sink import SinkHealth
     from framelane.telemetry.health import Health
     from framelane.telemetry.meters import Counts
@@ -100,7 +103,8 @@ class Fleet:
         self.models: dict[str, ModelInfo] = {}
         self.supervisors: list[Supervisor] = []
         self._stopping = stopping
-        streams = [stream for stream in config.streams if stream.enabled]
+        self._announcer: Announcer | None = None
+        self._streams = streams = [stream for stream in config.streams if stream.enabled]
         names = [stream.id for stream in streams]
         shares = divide(config)
         self._sinks = self._make_sinks(config)
@@ -145,6 +149,7 @@ class Fleet:
         self.reporter.start()
         for wave in (1, 2):
             self._start_wave(wave)
+        self._announce()
         log.info("started", node=self.config.node.id, run=self.run, streams=len(self.board.streams()),
                  workers=len(self.supervisors))  # fmt: skip
 
@@ -227,11 +232,17 @@ class Fleet:
         sinks = {}
         if config.mqtt is not None:
             mqtt = MqttSink(config.mqtt, config.node.id, self.run, self.clock, watch=self._broker_changed)
+            self._announcer = announce_through(mqtt, config.node.id, config.mqtt, config.publish)
             sinks["mqtt"] = SharedSink(mqtt, partial(self._theirs, "mqtt"))
         if config.jsonl is not None:
             jsonl = JsonlSink(config.jsonl, self.clock, shared=True)
             sinks["jsonl"] = SharedSink(jsonl, partial(self._theirs, "jsonl"))
         return sinks
+
+    def _announce(self) -> None:
+        if self._announcer is not None and not self._stopping.is_set():  # else some models are not known
+            labels = {key: model.labels for key, model in self.models.items()}
+            self._announcer.announce(self._streams, labels, self._gpus.sample())
 
     def _theirs(self, name: str) -> list[SinkHealth]:
         return self.ledger.sinks(name)
@@ -255,7 +266,8 @@ class Fleet:
             return [WorkerCollector(self.supervisors, self.ledger)]
 
         mqtt = self._sinks.get("mqtt")
-        shown = Shown(self.vitals(), self.ledger, self.board, self.window, self._known_models, mqtt)
+        detector = ElsewhereDetector()
+        shown = Shown(self.vitals(), self.ledger, self.board, self.window, self._known_models, mqtt, detector)
         return start_http(self.config, shown, self.clock, workers)
 
     def _known_models(self) -> list[ModelInfo]:

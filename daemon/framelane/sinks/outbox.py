@@ -60,9 +60,14 @@ class Outbox:
 
     def settle(self, parcel: Parcel) -> None:
         """The broker has it."""
-        if parcel.ticket is not None:
-            with self._lock:
+        message = parcel.message
+        with self._lock:
+            if parcel.ticket is not None:
                 self._backlog.settle(parcel.ticket)
+            elif message.retain and not message.payload:  # taken back, for good
+                key = message.kind, message.stream
+                if self._retained.get(key) is message:
+                    del self._retained[key]
 
     def rewind(self) -> None:
         """A connection has ended: what was in flight, and all that is retained, is due on the next one."""
