@@ -135,7 +135,11 @@ def answers(port: int) -> Iterable[str]:
         "/api/status/%00",
     ]
     requests = [("GET", page, token) for page in pages for token in tokens]
-    requests += [("DELETE", "/metrics", SECRETS["http"]), ("POST", "/api/status", SECRETS["http"])]
+    requests += [
+        ("DELETE", "/metrics", SECRETS["http"]),
+        ("POST", "/api/status", SECRETS["http"]),
+        ("POST", "/api/detect", SECRETS["http"]),
+    ]
     for method, page, token in requests:
         connection = HTTPConnection("127.0.0.1", port, timeout=10)
         connection.request(

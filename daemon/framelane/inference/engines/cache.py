@@ -296,7 +296,7 @@ def _keep_timing(path: Path, content: bytes) -> None:
 
 @dataclass
 class _Diary:
-    """A build's progress in the log, a line now and then."""
+    """A build's progress in the log, a line now and then; each asks systemd for more time as well."""
 
     model: str
     _began_s: float = field(default_factory=time.monotonic)
