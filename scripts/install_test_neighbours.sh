@@ -11,6 +11,11 @@ fi
 
 needed=()
 command -v mosquitto > /dev/null || [ -x /usr/sbin/mosquitto ] || needed+=(mosquitto)
+# systemd-analyze looks at the units, promtool at the alerts. Not on a host that would start their services.
+if [ ! -d /run/systemd/system ]; then
+  command -v systemd-analyze > /dev/null || needed+=(systemd)
+  command -v promtool > /dev/null || needed+=(prometheus)
+fi
 [ ${#needed[@]} -eq 0 ] && exit 0
 
 if ! command -v apt-get > /dev/null; then

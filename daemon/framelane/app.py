@@ -29,7 +29,7 @@ from framelane.sources.decoder import choose_decoder
 from framelane.telemetry.gpus import NullGpuMonitor
 from framelane.telemetry.health import ProgressWatch
 from framelane.telemetry.meters import Meters
-from framelane.telemetry.report import log_stats
+from framelane.telemetry.report import headline, log_stats
 from framelane.telemetry.reporter import Reporter
 from framelane.telemetry.stats import StatsWindow
 from framelane.telemetry.status import StatusBoard
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from framelane.sinks.homeassistant.announcer import Announcer
     from framelane.sinks.sink import Sink
     from framelane.telemetry.gpus import GpuSample, GpuWatch
+    from framelane.telemetry.health import Health
     from framelane.telemetry.meters import StreamMeter
     from framelane.telemetry.states import NodeState, StreamState
     from framelane.web.server import HttpServer
@@ -131,6 +132,7 @@ class App:
         for key, model in models.items():
             self.models[key] = self._model_worker(model, self.config.models[key])
             self.models[key].start(self.config.models[key].slots)
+            self.meters.model(key).slots_opened(self.models[key].slots)
         self._gpus = watch_gpus(self._used_gpus(models))
         self._announce()
         self.reporter.start()
@@ -175,6 +177,14 @@ class App:
     def ended(self) -> bool:
         """Whether every stream has been played to its end."""
         return bool(self.cameras) and not any(camera.alive for camera in self.cameras)
+
+    def liveness(self) -> Health:
+        """Whether it gets on, or only a new process would help."""
+        return self.vitals().liveness()
+
+    def headline(self) -> str:
+        """How it fares, in a few words."""
+        return headline(self.board.node(), self.window.latest)
 
     def result_published(self, stream: str, latency_s: float) -> None:
         """The outlet's meter: a result of this stream went to the sinks."""

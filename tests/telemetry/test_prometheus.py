@@ -43,6 +43,7 @@ DOCUMENTED = {
     "framelane_gpu_throttled": "gauge",
     "framelane_gpu_utilization_ratio": "gauge",
     "framelane_latency_seconds": "histogram",
+    "framelane_load_ratio": "gauge",
     "framelane_mqtt_connected": "gauge",
     "framelane_mqtt_spool_dropped_total": "counter",
     "framelane_mqtt_spool_messages": "gauge",
@@ -94,6 +95,7 @@ class Daemon:
         meter.result_published(0.045)
         meter.result_published(20.0)
         meter.result_left_out("rate")
+        self.meters.model("yolox").slots_opened(2)
         self.meters.model("yolox").batch_done(3, 0.001, 0.020, 0.002)
         self.clock.advance(2.0)
         self.window.close()
@@ -128,6 +130,7 @@ def test_page_has_exactly_the_documented_metrics(daemon: Daemon) -> None:
 @pytest.mark.parametrize(
     ("name", "labels", "expected"),
     [
+        ("framelane_load_ratio", {}, 0.023 / 2 / 2.0 * 5),  # one frame inferred, four replaced
         ("framelane_frames_received_total", {"stream": "lobby"}, 50),
         ("framelane_frames_dropped_total", {"stream": "lobby", "reason": "replaced"}, 4),
         ("framelane_frames_dropped_total", {"stream": "lobby", "reason": "fps"}, 0),

@@ -32,7 +32,8 @@ def find_oddities(config: Config, written: Node, file: Path | None) -> list[Prob
     found += [_stream(("streams", index), stream) for index, stream in enumerate(config.streams)]
     enabled = sum(stream.enabled for stream in config.streams)
     if not enabled:
-        found.append(iter([Problem(("streams",), "no stream is enabled")]))
+        shard = ", or falls to this shard" if config.shard.count > 1 else ""
+        found.append(iter([Problem(("streams",), f"no stream is enabled{shard}")]))
     found.append(_workers(config, enabled))
     return list(chain.from_iterable(found))
 

@@ -54,6 +54,18 @@ class NodeConfig(Section):
     )
 
 
+class ShardConfig(Section):
+    """This daemon's share of the streams, where several daemons run one configuration."""
+
+    index: Annotated[int, Field(ge=0, le=9999)] | None = Field(
+        default=None,
+        description="Which share, from 0; by default the number that ends the host name (`name-3`).",
+    )
+    count: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=1, description="Into how many shares the streams are divided; each daemon needs the same."
+    )
+
+
 class LogConfig(Section):
     """What is logged, and how."""
 
@@ -324,6 +336,9 @@ class Config(Section):
     """The whole file."""
 
     node: NodeConfig = Field(default_factory=NodeConfig, description="This daemon.")
+    shard: ShardConfig = Field(
+        default_factory=ShardConfig, description="This daemon's share of the streams; by default all of them."
+    )
     log: LogConfig = Field(default_factory=LogConfig, description="Logging.")
     mqtt: MqttConfig | None = Field(default=None, description="The MQTT broker; null for none.")
     jsonl: JsonlConfig | None = Field(default=None, description="JSON lines; null for none.")

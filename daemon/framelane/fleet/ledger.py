@@ -131,6 +131,7 @@ class _Account:
 
     def close(self) -> None:
         self._streams_before = dict(self.streams)
+        self.models = {name: replace(counts, slots=0) for name, counts in self.models.items()}
         self._models_before = dict(self.models)
         # What waited in the process went with it, and so did its session.
         self.sinks = {

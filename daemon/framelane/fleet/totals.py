@@ -41,7 +41,8 @@ def continued(before: StreamCounts, now: StreamCounts) -> StreamCounts:
 def together(first: ModelCounts, second: ModelCounts) -> ModelCounts:
     """Two workers' counts of one model, or one's before and after a restart."""
     stages = {stage: summed(first.stages[stage], counts) for stage, counts in second.stages.items()}
-    return ModelCounts(first.model, summed(first.batch_size, second.batch_size), stages)
+    batch_size = summed(first.batch_size, second.batch_size)
+    return ModelCounts(first.model, batch_size, stages, first.slots + second.slots)
 
 
 def summed(first: HistogramCounts, second: HistogramCounts) -> HistogramCounts:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _IDLE_S = 60.0  # the link itself looks around every second
+_CONNECT_S = 120.0  # name servers that are silent take a minute, and know no limit of ours
+_TURN_S = 10.0  # sending, receiving and coming back from a wait
 _FAREWELL_SHARE = 0.25  # of the time to drain, at most a second, kept for the goodbye
 
 
@@ -82,6 +84,12 @@ class Courier(Worker):
         self._ending: Ending | None = None
         self._hurry = threading.Event()
         self._over = threading.Event()
+        self._expected_s = float("inf")
+
+    @property
+    def overdue_s(self) -> float:
+        """Seconds since the thread was to be back from what it does; 0 unless it hangs. An absent broker is no hang."""
+        return max(self._clock.monotonic() - self._expected_s, 0.0) if self.alive else 0.0
 
     def finish(self, drain_s: float, farewell: Message | None) -> None:
         """Deliver what waits, then the farewell if any, within `drain_s`; an absent broker is tried once more."""
@@ -100,6 +108,7 @@ class Courier(Worker):
 
     def run_once(self) -> None:
         """One connection, from its making to its end."""
+        self._expect(_CONNECT_S)
         link = self._route.dial()
         try:
             link.open()
@@ -129,8 +138,13 @@ class Courier(Worker):
         if reason == "lost":  # it was connected: what comes next is a first try again
             self._route.backoff.reset()
         waits = self._route.rivalry.wait_s if self._route.rivalry.suspected else self._route.backoff.next_s
-        self._hurry.wait(waits())
+        wait_s = waits()
+        self._expect(wait_s + _TURN_S)
+        self._hurry.wait(wait_s)
         return 0.0
+
+    def _expect(self, within_s: float) -> None:
+        self._expected_s = self._clock.monotonic() + within_s
 
     def ended(self) -> None:
         """Let `finish` return; the waker goes with the only thread that it wakes."""
@@ -157,6 +171,7 @@ class Courier(Worker):
 
     def _deliver(self, link: Link) -> None:
         """Hand over what there is room for, then wait for acknowledgements or for more to send."""
+        self._expect(_TURN_S)  # the link waits a second at most
         if self.outage.text is not None:
             self._well()
         while link.room > 0 and (parcel := self._outbox.take()) is not None:

@@ -124,6 +124,7 @@ class MqttSink:
             delivered=self._courier.delivered,
             dropped=self.mqtt_spool_dropped_total,
             last_error=self._courier.outage.text,
+            overdue_s=self._courier.overdue_s,
         )
 
     def _dial(self) -> Link:

@@ -21,6 +21,7 @@ class SinkHealth:
         delivered: messages acknowledged by the broker, or written, since the start.
         dropped: messages given up since the start.
         last_error: why messages don't get through, for a person and free of credentials; None while they do.
+        overdue_s: seconds that its thread has been away longer than anything it does may take: it hangs.
     """
 
     name: str
@@ -30,6 +31,7 @@ class SinkHealth:
     delivered: int
     dropped: int
     last_error: str | None
+    overdue_s: float = 0.0
 
 
 class Sink(Protocol):

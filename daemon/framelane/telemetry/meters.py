@@ -232,11 +232,12 @@ class StreamMeter:
 
 @dataclass(frozen=True, slots=True)
 class ModelCounts:
-    """A ModelMeter as it stood: batch sizes, and seconds a batch by stage."""
+    """A ModelMeter as it stood: batch sizes, seconds a batch by stage, and slots that run."""
 
     model: str
     batch_size: HistogramCounts
     stages: Mapping[str, HistogramCounts]
+    slots: int = 0
 
     @property
     def batches(self) -> int:
@@ -248,11 +249,16 @@ class ModelCounts:
         """How many frames were in them."""
         return int(self.batch_size.total)
 
+    @property
+    def spent_s(self) -> float:
+        """Seconds that all stages of all batches took."""
+        return sum(stage.total for stage in self.stages.values())
+
 
 class ModelMeter:
     """Counts one model's batches; any of its slots' threads may call."""
 
-    __slots__ = ("_batch_size", "_infer", "_lock", "_postprocess", "_preprocess", "model")
+    __slots__ = ("_batch_size", "_infer", "_lock", "_postprocess", "_preprocess", "_slots", "model")
 
     def __init__(self, model: str) -> None:
         self.model = model
@@ -261,6 +267,11 @@ class ModelMeter:
         self._preprocess = Histogram(STAGE_BUCKETS_S)
         self._infer = Histogram(STAGE_BUCKETS_S)
         self._postprocess = Histogram(STAGE_BUCKETS_S)
+        self._slots = 0
+
+    def slots_opened(self, count: int) -> None:
+        """So many slots take the model's batches from now on."""
+        self._slots = count
 
     def batch_done(self, size: int, preprocess_s: float, infer_s: float, postprocess_s: float) -> None:
         """A batch of `size` frames went through the model; each stage's seconds are the whole batch's."""
@@ -278,7 +289,7 @@ class ModelMeter:
                 "infer": self._infer.counts(),
                 "postprocess": self._postprocess.counts(),
             }
-            return ModelCounts(self.model, self._batch_size.counts(), stages)
+            return ModelCounts(self.model, self._batch_size.counts(), stages, self._slots)
 
 
 @dataclass(frozen=True, slots=True)

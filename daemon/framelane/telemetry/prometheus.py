@@ -94,6 +94,12 @@ class FramelaneCollector(Collector):
         yield from _stream_gauges(self._board.streams(), self._latest())
         yield from _histograms(counts)
         latest = self._latest()
+        if latest is not None and latest.load is not None:
+            yield GaugeMetricFamily(
+                "framelane_load_ratio",
+                "Inference asked for, as a share of what this node can do.",
+                latest.load,
+            )
         if latest is not None and latest.gpus:
             yield from _gpus(latest.gpus)
         if self._sink is not None:

@@ -95,6 +95,7 @@ class NodeStats:
         rss_bytes: resident memory of the process.
         cpu_cores: CPU that the process used, in cores: 1.5 is one core and a half.
         gpus: the GPUs in use as they were at the window's end; none on a CPU host.
+        load: what inference had to do, as a share of what it can: see `_load`; None before a model runs.
     """
 
     window_s: float
@@ -110,6 +111,7 @@ class NodeStats:
     rss_bytes: int
     cpu_cores: float
     gpus: tuple[GpuSample, ...] = ()
+    load: float | None = None
 
 
 def sample_process() -> ProcessSample:
@@ -181,6 +183,7 @@ def _node(before: Counts, now: Counts, window_s: float, used: ProcessSample, cpu
         latency_ms=_percentiles(delta.latencies_s for delta in deltas),
         rss_bytes=used.rss_bytes,
         cpu_cores=cpu_cores,
+        load=_load(before, now, window_s, streams),
     )
 
 
@@ -237,6 +240,27 @@ def _model(before: ModelCounts | None, now: ModelCounts, window_s: float) -> Mod
 
 def _risen(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
     return {reason: count - before.get(reason, 0) for reason, count in now.items()}
+
+
+def _load(before: Counts, now: Counts, window_s: float, streams: Iterable[StreamStats]) -> float | None:
+    """The share of their time for which the fullest model's slots were busy, times due over inferred frames.
+
+    Busy shares end at 1; from there on frames are replaced, and the share of those says how much was missing. So 0.5
+    is half full, and 1.5 is work for one node and a half. Where batches are larger than one it reads high at small
+    loads: half-empty batches take more than half the time of full ones.
+    """
+    busy = [
+        (counts.spent_s - (before.models[name].spent_s if name in before.models else 0.0))
+        / counts.slots
+        / window_s
+        for name, counts in now.models.items()
+        if counts.slots
+    ]
+    if not busy:
+        return None
+    inferred = sum(stream.fps_inferred for stream in streams) * window_s
+    replaced = sum(stream.dropped.get("replaced", 0) for stream in streams)
+    return max(busy) * (inferred + replaced) / inferred if inferred else max(busy)
 
 
 def _mean_ms(total_s: float, count: int) -> float | None:
