@@ -55,7 +55,7 @@ def run(config: ConfigPath) -> None:
 
     report = check_config(config, os.environ)
     if report.config is None:
-        _refuse(config, report.findings, report.lines)
+        _refuse(config, report.findings)
     loaded = report.config
     setup(loaded.log.level, loaded.log.format)
     _log_warnings(report.warnings)
@@ -71,12 +71,12 @@ def check(config: ConfigPath) -> None:
     setup("error", "console")
     report = check_config(config, os.environ)
     for warning in report.warnings:
-        typer.echo(f"warning: {_located(config, warning, report.lines)}", err=True)
+        typer.echo(f"warning: {_located(config, warning)}", err=True)
     findings = list(report.findings) if report.config is None else _model_findings(report.config)
     if findings:
-        _refuse(config, findings, report.lines)
+        _refuse(config, findings)
     for warning in _gpu_warnings(report.config):
-        typer.echo(f"warning: {_located(config, warning, report.lines)}", err=True)
+        typer.echo(f"warning: {_located(config, warning)}", err=True)
     typer.echo(f"{config}: ok")
 
 
@@ -226,15 +226,16 @@ def _log_warnings(warnings: list[Finding]) -> None:
         structlog.get_logger(__name__).warning("config_oddity", key=warning.path, text=warning.message)
 
 
-def _refuse(file: Path, findings: list[Finding], lines: dict[str, int]) -> NoReturn:
+def _refuse(file: Path, findings: list[Finding]) -> NoReturn:
     for finding in findings:
-        typer.echo(_located(file, finding, lines), err=True)
+        typer.echo(_located(file, finding), err=True)
     raise typer.Exit(ConfigError.exit_code)
 
 
-def _located(file: Path, finding: Finding, lines: dict[str, int]) -> str:
-    line = lines.get(finding.path)
-    return f"{file}:{line}: {finding}" if line else f"{file}: {finding}"
+def _located(file: Path, finding: Finding) -> str:
+    if finding.file:
+        return str(finding)
+    return f"{file}:{finding.line}: {finding}" if finding.line else f"{file}: {finding}"
 
 
 def _gpu_warnings(config: Config | None) -> list[Finding]:
