@@ -25,7 +25,9 @@ RANKS = (
     ("fleet",),  # runs apps in processes of their own, and speaks for them
     ("service",),
     ("app",),
-    ("vitals", "listener"),
+    ("roster",),
+    ("pool",),
+    ("vitals", "listener", "live"),
     ("sources", "inference", "analytics", "sinks", "web"),
     ("gpu",),
     ("telemetry",),

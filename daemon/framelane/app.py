@@ -7,22 +7,17 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from framelane.config.differences import stream_changes
 from framelane.core.clock import SystemClock
 from framelane.core.errors import ConfigError
-from framelane.gpu.present import why_no_nvdec
 from framelane.gpu.watch import watch_gpus
-from framelane.inference.batcher import Batcher
-from framelane.inference.class_filter import label_findings
 from framelane.inference.cuda.site import CudaSite
-from framelane.inference.letterbox import Crop
-from framelane.inference.model import load_model
-from framelane.inference.worker import Lane, ModelWorker
 from framelane.listener import Shown, start_http
+from framelane.pool import Hooks, ModelPool
+from framelane.roster import Roster
 from framelane.sinks.jsonl import JsonlSink
 from framelane.sinks.mqtt import MqttSink
 from framelane.sinks.outlet import Outlet
-from framelane.sources.camera import CameraWorker
-from framelane.sources.decoder import choose_decoder
 from framelane.telemetry.gpus import NullGpuMonitor
 from framelane.telemetry.health import ProgressWatch
 from framelane.telemetry.meters import Meters
@@ -33,18 +28,17 @@ from framelane.telemetry.status import StatusBoard
 from framelane.vitals import Vitals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
-    from framelane.config.schema import Config, ModelConfig, StreamConfig
+    from framelane.config.schema import Config
     from framelane.core.clock import Clock
     from framelane.core.errors import FramelaneError
-    from framelane.core.frames import ModelInfo
-    from framelane.inference.model import Model
+    from framelane.core.frames import ModelInfo, Result
     from framelane.sinks.sink import Sink
     from framelane.telemetry.gpus import GpuSample, GpuWatch
-    from framelane.telemetry.meters import StreamMeter
     from framelane.telemetry.states import NodeState, StreamState
     from framelane.web.server import HttpServer
+    from framelane.web.streams import StreamEditor
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +53,7 @@ class App:
         clock: where every part reads the time.
         uplink: in a worker process, where states of streams go: its parent speaks for the node, and this
             process publishes detections alone.
+        editor: what answers `/api/streams`; None for no such routes.
     """
 
     def __init__(
@@ -66,20 +61,17 @@ class App:
         config: Config,
         clock: Clock | None = None,
         uplink: Callable[[StreamState], None] | None = None,
+        editor: StreamEditor | None = None,
     ) -> None:
         self.config = config
         self._whole = uplink is None
+        self._editor = editor
         self.clock = clock or SystemClock()
         self.meters = Meters()
         self.gpu = CudaSite(config.gpus[0])
-        self.models: dict[str, ModelWorker] = {}
-        self._loaded: dict[str, Model] = {}
-        self.cameras: list[CameraWorker] = []
         self.http: HttpServer | None = None
         self.fatal: FramelaneError | None = None
         """What this process can't outlive, such as a GPU that is lost; the service ends with it."""
-        self._streams = [stream for stream in config.streams if stream.enabled]
-        self._stream_meters = {stream.id: self.meters.stream(stream.id) for stream in self._streams}
         self.run = secrets.token_hex(4)
         self._mqtt: MqttSink | None = None
         self.outlet = Outlet(
@@ -91,8 +83,13 @@ class App:
             clock=self.clock,
             farewell=self._whole,
         )
-        on_node = self.outlet.publish_status if self._whole else _untold
-        self.board = StatusBoard(self.clock, uplink or self.outlet.publish_state, on_node)
+        self.board = self._make_board(uplink)
+        self.pool = ModelPool(
+            self.gpu, self.meters, self.clock, Hooks(self._deliver, self._frame_dropped, self._end_with)
+        )
+        self.roster = Roster(
+            self.pool, self.meters, self.board, self.clock, self.gpu.index, self.outlet.forget
+        )
         self._gpus: GpuWatch = NullGpuMonitor()
         self.window = StatsWindow(self.meters, self.clock, gpus=self._sample_gpus)
         self.reporter = Reporter(
@@ -113,63 +110,85 @@ class App:
             ConfigError: a stream asks for labels that its models don't know.
             FramelaneError: a part can't start, such as the HTTP listener.
         """
-        used = {key for stream in self._streams for key in stream.model_keys}
-        models = self._loaded
-        for key, section in self.config.models.items():
-            if key in used:
-                models[key] = load_model(key, section, self.gpu)
-        self._check_labels(models)
+        self._load(self.config)
         self.http = self._start_http()
         self.outlet.start()
-        for key, model in models.items():
-            self.models[key] = self._model_worker(model, self.config.models[key])
-            self.models[key].start(self.config.models[key].slots)
-        self._gpus = watch_gpus(self._used_gpus(models))
+        self.pool.start(self.config.models)
+        self._watch_gpus(self.config)
         self.reporter.start()
-        self.cameras = [self._camera(stream) for stream in self._streams]
-        for camera in self.cameras:
-            camera.start()
+        none = self.config.model_copy(update={"streams": []})
+        self.roster.apply(stream_changes(none, self.config))
         if self._whole:
-            log.info("started", node=self.config.node.id, run=self.run, streams=len(self.cameras))
+            log.info("started", node=self.config.node.id, run=self.run, streams=len(self.roster.cameras))
+
+    @property
+    def loaded(self) -> Collection[str]:
+        """Models that are loaded, by key."""
+        return self.pool.workers.keys()
+
+    def prepare(self, config: Config) -> None:
+        """Make ready for other streams, all that can fail; the streams that run notice nothing.
+
+        Raises:
+            ModelError: a model that a stream is the first to name can't be loaded.
+            ConfigError: a stream asks for labels that its models don't know.
+            FramelaneError: a model's slots can't open.
+        """
+        self._load(config)
+        self.pool.start(config.models)
+
+    def commit(self, config: Config) -> None:
+        """Go over to the streams of a configuration that was prepared; returns while new ones still connect."""
+        changes = stream_changes(self.config, config)
+        self.config = config
+        self._watch_gpus(config)
+        self.roster.apply(changes)
 
     def stop(self, timeout_s: float) -> None:
         """Stop reading, infer and publish what is on its way, say goodbye; takes at most `timeout_s` seconds."""
         deadline_s = self.clock.monotonic() + timeout_s
         self.board.stopping("the daemon stops" if self.fatal is None else str(self.fatal))
-        for camera in self.cameras:
-            camera.stopping.set()
         # A silent camera sits in a read until its timeout: not worth the time of the results on their way.
-        cameras_s = self.clock.monotonic() + timeout_s * _CAMERAS_SHARE
-        for camera in self.cameras:
-            camera.stop(max(cameras_s - self.clock.monotonic(), 0.0))
-        ended = []
-        for model in self.models.values():
+        self.roster.stop(timeout_s * _CAMERAS_SHARE)
+
+        def left_s() -> float:
             # After a fatal error nothing more will be inferred.
-            left_s = max((deadline_s - self.clock.monotonic()) / 2, 0.0) if self.fatal is None else 0.0
-            ended.append(model.stop(left_s))
+            return max((deadline_s - self.clock.monotonic()) / 2, 0.0) if self.fatal is None else 0.0
+
+        ended = self.pool.stop(left_s)
         self.reporter.stop(1.0)
         self._gpus.close()
         self.outlet.stop(max(deadline_s - self.clock.monotonic(), 0.0))
         if self.http is not None:
             self.http.stop()
-        if all(ended):  # else a batch that hangs still uses them
-            self._close_models()
+        if ended:  # else a batch that hangs still uses them
+            self.pool.close()
+            self.gpu.close()
         if self._whole:
             log.info("stopped", node=self.config.node.id, run=self.run)
-
-    def _close_models(self) -> None:
-        for model in self._loaded.values():
-            model.close()
-        self.gpu.close()
 
     @property
     def ended(self) -> bool:
         """Whether every stream has been played to its end."""
-        return bool(self.cameras) and not any(camera.alive for camera in self.cameras)
+        return self.roster.ended
 
     def result_published(self, stream: str, latency_s: float) -> None:
         """The outlet's meter: a result of this stream went to the sinks."""
-        self._stream_meters[stream].result_published(latency_s)
+        meter = self.roster.meter(stream)
+        if meter is not None:
+            meter.result_published(latency_s)
+
+    def vitals(self) -> Vitals:
+        """How this process fares."""
+        return Vitals(
+            self.config.http, lambda: self.pool.workers, self._mqtt, self.reporter, self.board.streams
+        )
+
+    def _load(self, config: Config) -> None:
+        self.pool.load(config)
+        findings = self.pool.findings(config)
+        if findings:
+            raise ConfigError(findings)
 
     def _make_sinks(self) -> list[Sink]:
         sinks: list[Sink] = []
@@ -187,69 +206,45 @@ class App:
             sinks.append(JsonlSink(self.config.jsonl, self.clock, shared=not self._whole))
         return sinks
 
+    def _make_board(self, uplink: Callable[[StreamState], None] | None) -> StatusBoard:
+        """The parent of a worker process speaks for the node, and of streams that left."""
+        if uplink is not None:
+            return StatusBoard(self.clock, uplink, _untold)
+        outlet = self.outlet
+        return StatusBoard(self.clock, outlet.publish_state, outlet.publish_status, outlet.publish_removed)
+
+    def _deliver(self, result: Result) -> None:
+        """A result of a stream that has left meanwhile goes nowhere."""
+        if result.frame.stream in self.roster:
+            self.outlet.publish(result)
+
     def _end_with(self, error: FramelaneError) -> None:
         """Have the service end with this error; of several slots' the first."""
         self.fatal = self.fatal or error
 
+    def _watch_gpus(self, config: Config) -> None:
+        """Tell the health of the GPU, once it is used; in a worker process its parent does."""
+        inferring = any(worker.model.info.backend == "tensorrt" for worker in self.pool.workers.values())
+        decoding = any(stream.enabled and stream.decode == "nvdec" for stream in config.streams)
+        if isinstance(self._gpus, NullGpuMonitor) and self._whole and (inferring or decoding):
+            self._gpus = watch_gpus([self.gpu.index])
+
     def _sample_gpus(self) -> Sequence[GpuSample]:
         return self._gpus.sample()
 
-    def _used_gpus(self, models: dict[str, Model]) -> list[int]:
-        """The GPUs whose health this process tells; in a worker process its parent does."""
-        inferring = any(model.info.backend == "tensorrt" for model in models.values())
-        decoding = any(stream.decode == "nvdec" for stream in self._streams)
-        return [self.gpu.index] if self._whole and (inferring or decoding) else []
-
     def _frame_dropped(self, stream: str, reason: str) -> None:
-        self._stream_meters[stream].frame_dropped(reason)
+        meter = self.roster.meter(stream)
+        if meter is not None:
+            meter.frame_dropped(reason)
 
     def _broker_changed(self, *, connected: bool, text: str) -> None:
         self.board.broker_changed(connected=connected, text=text)
 
-    def _check_labels(self, models: dict[str, Model]) -> None:
-        findings = []
-        for index, stream in enumerate(self.config.streams):
-            labels = {key: models[key].info.labels for key in stream.model_keys if key in models}
-            if stream.enabled:
-                findings += label_findings(f"streams[{index}]", labels, stream.classes, stream.confidence)
-        if findings:
-            raise ConfigError(findings)
-
-    def _model_worker(self, model: Model, section: ModelConfig) -> ModelWorker:
-        name = model.info.name
-        lanes = {
-            stream.id: Lane(
-                model.filter(stream.classes, stream.confidence),
-                self._stream_meters[stream.id],
-                Crop.of(stream.crop),
-            )
-            for stream in self._streams
-            if name in stream.model_keys
-        }
-        batch = section.batch or model.backend.best_batch
-        batcher = Batcher(batch, section.linger_ms / 1e3, self.clock, self._frame_dropped)
-        meter = self.meters.model(name)
-        return ModelWorker(
-            model, batcher, lanes.__getitem__, meter, self.outlet.publish, self.clock, self._end_with
-        )
-
-    def _camera(self, stream: StreamConfig) -> CameraWorker:
-        meter: StreamMeter = self._stream_meters[stream.id]
-        status = self.board.stream(stream.id, stream.read_timeout_s, meter)
-        batchers = [self.models[key].batcher for key in stream.model_keys]
-        backends = {self.models[key].model.info.backend for key in stream.model_keys}
-        choice = choose_decoder(stream.decode, backends, self.gpu.index, why_no_nvdec)
-        return CameraWorker(stream, batchers, meter, status, self.clock, choice)
-
-    def vitals(self) -> Vitals:
-        """How this process fares."""
-        return Vitals(self.config.http, self.models, self._mqtt, self.reporter, self.board.streams)
-
     def _start_http(self) -> HttpServer | None:
         def models() -> list[ModelInfo]:
-            return [worker.model.info for worker in self.models.values()]
+            return [worker.model.info for worker in self.pool.workers.values()]
 
-        shown = Shown(self.vitals(), self.meters, self.board, self.window, models, self._mqtt)
+        shown = Shown(self.vitals(), self.meters, self.board, self.window, models, self._mqtt, self._editor)
         return start_http(self.config, shown, self.clock)
 
 

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from framelane.web.probes import HealthSource
     from framelane.web.server import HttpServer
     from framelane.web.status import StatusReply
+    from framelane.web.streams import StreamEditor
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the pages show: the sources of metrics, states and verdicts."""
+    """What the pages show: the sources of metrics, states and verdicts, and who answers `/api/streams` if anybody."""
 
     health: HealthSource
     meters: CountsSource
@@ -32,6 +33,7 @@ class Shown:
     window: StatsWindow
     models: Callable[[], Iterable[ModelInfo]]
     mqtt: SinkInfo | None
+    editor: StreamEditor | None = None
 
 
 def start_http(
@@ -64,7 +66,8 @@ def start_http(
 
     token = config.http.token
     page = MetricsPage(collector, *more())
-    app = create_app(shown.health, page, status, None if token is None else token.get_secret_value())
+    secret = None if token is None else token.get_secret_value()
+    app = create_app(shown.health, page, status, secret, shown.editor)
     server = HttpServer(app, config.http.listen)
     server.start()
     return server

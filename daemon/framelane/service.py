@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 import sdnotify
@@ -14,7 +16,7 @@ from framelane.app import App
 from framelane.core.errors import FramelaneError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from framelane.config.schema import Config
@@ -49,6 +51,22 @@ class Node(Protocol):
         ...
 
 
+class Changes(Protocol):
+    """Who takes changes of the configuration while the node runs."""
+
+    def start(self) -> None:
+        """Take changes from now on."""
+        ...
+
+    def stop(self) -> None:
+        """Take no more; may be called without a start."""
+        ...
+
+    def request_reload(self) -> None:
+        """Read the files again soon; returns at once."""
+        ...
+
+
 class Service:
     """Runs one App until a signal, or until every stream has ended where that is asked for.
 
@@ -58,14 +76,20 @@ class Service:
         config: a checked configuration.
         app: what to run; an App of this configuration by default.
         stopping: set at the first signal, or by whoever wants the service to end.
+        changes: takes changes of the configuration while it runs; SIGHUP asks for a reload. None for none.
     """
 
     def __init__(
-        self, config: Config, app: Node | None = None, stopping: threading.Event | None = None
+        self,
+        config: Config,
+        app: Node | None = None,
+        stopping: threading.Event | None = None,
+        changes: Changes | None = None,
     ) -> None:
         self.app: Node = app or App(config)
         self.stopping = stopping or threading.Event()
         self._node = config.node
+        self._changes = changes
 
     def run(self) -> None:
         """Start, wait for a signal and stop; call it on the main thread.
@@ -75,6 +99,8 @@ class Service:
         """
         for number in _SIGNALS:
             signal.signal(number, self._on_signal)
+        if self._changes is not None:
+            signal.signal(signal.SIGHUP, self._on_reload)
         self.work(lambda: _tell_systemd("READY=1"))
 
     def work(self, ready: Callable[[], None]) -> None:
@@ -82,6 +108,8 @@ class Service:
         patience_s = self._node.shutdown_s
         try:
             self.app.start()
+            if self._changes is not None:
+                self._changes.start()
             ready()
             self._wait()
         except FramelaneError as error:
@@ -90,6 +118,8 @@ class Service:
             raise
         finally:
             _tell_systemd("STOPPING=1")
+            if self._changes is not None:
+                self._changes.stop()
             self.app.stop(patience_s)
 
     def _wait(self) -> None:
@@ -100,10 +130,24 @@ class Service:
                 log.info("ended", text="every stream has been played to its end")
                 return
 
+    def _on_reload(self, _number: int, _frame: FrameType | None) -> None:
+        if self._changes is not None:
+            self._changes.request_reload()
+
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.stopping.is_set():
             os._exit(128 + number)
         self.stopping.set()
+
+
+@contextmanager
+def told_of_reload() -> Iterator[None]:
+    """Have the service manager know when a reload begins and when it is over, for `systemctl reload` waits for it."""
+    _tell_systemd(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+    try:
+        yield
+    finally:
+        _tell_systemd("READY=1")
 
 
 def _tell_systemd(news: str) -> None:

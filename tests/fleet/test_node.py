@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from framelane.config.load import parse_config
+from framelane.config.load import check_config, parse_config
 from framelane.core.errors import FramelaneError
 from framelane.fleet.daemon import make_service
 from framelane.fleet.node import Fleet
 from framelane.fleet.supervisor import Patience
+from framelane.live.changes import LiveConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -127,5 +128,7 @@ models: {m: {path: m.onnx}}
 streams: [{id: a, url: "rtsp://127.0.0.1/a"}, {id: b, url: "rtsp://127.0.0.1/b"}]
 """
     for rest, expected in (("", "App"), ("workers: 2", "Fleet")):
-        config = parse_config(text + rest, tmp_path, {})
-        assert type(make_service(config).app).__name__ == expected
+        (tmp_path / "framelane.yaml").write_text(text + rest)
+        path = tmp_path / "framelane.yaml"
+        live = LiveConfig(path, {}, check_config(path, {}))
+        assert type(make_service(live).app).__name__ == expected

@@ -36,7 +36,7 @@ streams: [{listed}, {{id: "off", url: "rtsp://127.0.0.1/off", enabled: false}}]
         (5, "", True, [(None, 5, 0)]),
         (5, "workers: 2", False, [(None, 3, 0), (None, 2, 2)]),
         (5, "gpus: [0, 1]", False, [(None, 5, 0)]),
-        (2, "workers: 4", False, [(None, 1, 0), (None, 1, 2)]),
+        (2, "workers: 4", False, [(None, 1, 0), (None, 1, 2), (None, 0, 2), (None, 0, 2)]),
         (9, "gpus: [2, 0]", True, [(2, 5, 0), (0, 4, 1)]),
         (9, "workers: 2\ngpus: [0, 1]", True, [(0, 3, 0), (1, 2, 1), (0, 2, 2), (1, 2, 2)]),
     ],

@@ -16,9 +16,10 @@ from framelane.fleet.share import divide
 from framelane.fleet.supervisor import Patience, Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from framelane.core.errors import FramelaneError
+    from framelane.core.frames import ModelInfo
     from framelane.fleet.link import Snapshot, Started
     from framelane.fleet.share import Share
     from framelane.telemetry.states import StreamState
@@ -37,6 +38,7 @@ class Desk:
         self.said: list[Any] = []
         self.ends: list[str | None] = []
         self.through: set[str] = set()
+        self.models: set[str] = set()
         self.fatal: FramelaneError | None = None
 
     def started(self, share: Share, message: Started) -> None:
@@ -50,6 +52,9 @@ class Desk:
 
     def ended_worker(self, share: Share, text: str | None) -> None:
         self.ends.append(text)
+
+    def models_loaded(self, models: Iterable[ModelInfo]) -> None:
+        self.models |= {model.name for model in models}
 
     def played(self, share: Share) -> Collection[str]:
         return self.through
@@ -167,8 +172,8 @@ def test_deaf_worker_is_killed_when_its_time_is_over(make: Make) -> None:
 def test_worker_is_not_started_again_when_its_streams_have_ended(make: Make, tmp_path: Path) -> None:
     supervisor, desk = make("dies-once")
     desk.through = {"a"}
-    assert supervisor.join(WAIT_S)
-    assert supervisor.idle
+    wait_until(lambda: supervisor.idle)
+    assert supervisor.settled.is_set()
     assert len(starts(tmp_path)) == 1
 
 

@@ -18,7 +18,8 @@ from framelane.gpu.errors import DeviceLostError
 from framelane.inference.batcher import Batcher
 from framelane.inference.cpu_runner import CpuRunner
 from framelane.inference.inputs import InputSpec
-from framelane.inference.worker import Lane, ModelWorker
+from framelane.inference.lanes import Lane
+from framelane.inference.worker import ModelWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from framelane.config.document import Document, parse_document
 from framelane.config.keypath import Problem
@@ -12,8 +12,8 @@ from framelane.core.errors import ConfigError, Finding
 if TYPE_CHECKING:
     from pathlib import Path
 
-Fingerprint = tuple[tuple[str, int, int, int], ...]
-"""Name, inode, size and time of change of each file."""
+Fingerprint: TypeAlias = "dict[str, tuple[int, int, int]]"
+"""Inode, size and time of change of each file, by name."""
 
 _SUFFIXES = (".yaml", ".yml")
 
@@ -33,15 +33,15 @@ def dropin_files(folder: Path) -> list[Path]:
 
 def fingerprint(folder: Path) -> Fingerprint:
     """Differs once any file has. Links are followed: a volume's new version has other inodes."""
-    seen = []
+    seen: Fingerprint = {}
     for path in dropin_files(folder):
         try:
             stat = path.stat()
         except OSError:  # gone between the two looks, or a link that leads nowhere
-            seen.append((path.name, 0, 0, 0))
+            seen[path.name] = 0, 0, 0
         else:
-            seen.append((path.name, stat.st_ino, stat.st_size, stat.st_mtime_ns))
-    return tuple(seen)
+            seen[path.name] = stat.st_ino, stat.st_size, stat.st_mtime_ns
+    return seen
 
 
 def read_dropins(folder: Path) -> tuple[list[Entry], list[Problem]]:

@@ -35,9 +35,7 @@ def dotted(path: KeyPath) -> str:
 
 def parsed(text: str) -> KeyPath:
     """The path that `dotted` wrote."""
-    return tuple(
-        int(index) if index else quoted or name for name, index, quoted in _PART.findall(text)
-    )
+    return tuple(int(index) if index else quoted or name for name, index, quoted in _PART.findall(text))
 
 
 def at(data: Node, path: KeyPath) -> Node:

@@ -41,6 +41,10 @@ class CheckReport:
     warnings: list[Finding] = field(default_factory=list)
     written: Written | None = None
 
+    def located(self, findings: Iterable[Finding]) -> list[Finding]:
+        """Findings that came up later, with the files and lines that they are about."""
+        return [each if self.written is None else self.written.located(each) for each in findings]
+
     def require(self) -> Config:
         """The configuration.
 
@@ -73,12 +77,10 @@ def parse_config(text: str, base_dir: Path, environ: Mapping[str, str]) -> Confi
 def check_config(path: Path, environ: Mapping[str, str]) -> CheckReport:
     """Read a YAML file and report everything wrong with it; raises nothing."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        return CheckReport(None, [Finding("", f"can't read {path}: {error.strerror or error}")])
-    except UnicodeDecodeError as error:
-        return CheckReport(None, [Finding("", f"{path} is not UTF-8 text (byte {error.start})")])
-    return check_text(text, path.absolute().parent, environ, path)
+        written = read_config(path, environ)
+    except ConfigError as error:
+        return CheckReport(None, error.findings)
+    return check_written(written, path.absolute().parent, environ, path)
 
 
 def check_text(
@@ -90,6 +92,21 @@ def check_text(
     except ConfigError as error:
         return CheckReport(None, error.findings)
     return check_written(written, base_dir, environ, file)
+
+
+def read_config(path: Path, environ: Mapping[str, str]) -> Written:
+    """What a YAML file says, and the folder of streams that it names, unchecked.
+
+    Raises:
+        ConfigError: they can't be read as what they should be.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError([Finding("", f"can't read {path}: {error.strerror or error}")]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([Finding("", f"{path} is not UTF-8 text (byte {error.start})")]) from error
+    return read_written(parse_document(text), path.absolute().parent, environ)
 
 
 def read_written(main: Document, base_dir: Path, environ: Mapping[str, str]) -> Written:
@@ -137,9 +154,7 @@ def check_written(
     return CheckReport(config, [], _in_order(written, oddities), written)
 
 
-def _finish(
-    written: Config, data: Node, base_dir: Path, names: list[str]
-) -> tuple[Config, list[Problem]]:
+def _finish(written: Config, data: Node, base_dir: Path, names: list[str]) -> tuple[Config, list[Problem]]:
     """Complete a well-formed configuration and check what it means."""
     config, problems = read_secrets(complete(written, base_dir))
     models = at(data, ("models",))

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from framelane.config.schema import Config, MqttConfig, StreamConfig
 
 
-def find_oddities(
-    config: Config, written: Node, file: Path | None, places: Sequence[str]
-) -> list[Problem]:
+def find_oddities(config: Config, written: Node, file: Path | None, places: Sequence[str]) -> list[Problem]:
     """Warnings on a faultless configuration.
 
     Args:

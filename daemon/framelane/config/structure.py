@@ -52,9 +52,7 @@ class Outcome:
     replaced: set[KeyPath]
 
 
-def validate(
-    data: Node, written: Node, broken: Iterable[KeyPath], *, needs_streams: bool = True
-) -> Outcome:
+def validate(data: Node, written: Node, broken: Iterable[KeyPath], *, needs_streams: bool = True) -> Outcome:
     """The configuration that `data` describes, and everything wrong with its shape and types.
 
     Args:
@@ -80,9 +78,9 @@ def validate(
 def _no_streams(data: Node) -> Iterator[Problem]:
     """Without a folder to look for more, a file names its streams itself."""
     path: KeyPath = ("streams",)
-    if isinstance(data, dict) and "streams" not in data and not data.get("streams_dir"):
-        if not _is_misspelt(path, data):
-            yield Problem(path, f"is missing; expected {allowed(schema_at(path))}")
+    none = isinstance(data, dict) and "streams" not in data and not data.get("streams_dir")
+    if none and not _is_misspelt(path, data):
+        yield Problem(path, f"is missing; expected {allowed(schema_at(path))}")
 
 
 def _around(path: KeyPath, reported: Iterable[KeyPath]) -> bool:

@@ -1,16 +1,17 @@
-"""What files say before it is checked: one file's sections, and the streams of it and of others, each with its place."""
+"""What files say before it is checked: one file's sections, and all streams, each with its place."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from framelane.config.document import Document
 from framelane.config.keypath import KeyPath, Node, Problem, dotted, parsed
 from framelane.core.errors import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from framelane.config.document import Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +19,12 @@ class Place:
     """Where something is written.
 
     Attributes:
-        document: the file's content, which knows lines.
+        document: the file's content, which knows lines; None for what no file says.
         path: where in the file it begins.
         file: the file; empty for the main one, and for what no file says.
     """
 
-    document: Document
+    document: Document | None = None
     path: KeyPath = ()
     file: str = ""
 
@@ -35,7 +36,11 @@ class Place:
     def finding(self, path: KeyPath, message: str) -> Finding:
         """A finding at a path below this place."""
         whole = (*self.path, *path)
-        return Finding(dotted(whole), message, self.file, self.document.mark(whole)[0])
+        return Finding(dotted(whole), message, self.file, self.mark(path)[0])
+
+    def mark(self, path: KeyPath) -> tuple[int, int]:
+        """Line and column of a path below this place."""
+        return (0, 0) if self.document is None else self.document.mark((*self.path, *path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,9 @@ class Written:
     def and_also(self, entries: Iterable[Entry], problems: Iterable[Problem]) -> Written:
         """With more streams; `problems` have paths within `entries`."""
         first = len(self.entries)
-        moved = [Problem(("streams", first + _index(each), *each.path[1:]), each.message) for each in problems]
+        moved = [
+            Problem(("streams", first + _index(each), *each.path[1:]), each.message) for each in problems
+        ]
         return replace(self, entries=(*self.entries, *entries), problems=(*self.problems, *moved))
 
     def finding(self, problem: Problem) -> Finding:
@@ -125,7 +132,7 @@ class Written:
     def order(self, problem: Problem) -> tuple[str, tuple[int, int]]:
         """Sorts problems by file, and within it from top to bottom."""
         place, path = self._place(problem.path)
-        return place.file, place.document.mark((*place.path, *path))
+        return place.file, place.mark(path)
 
     def _place(self, path: KeyPath) -> tuple[Place, KeyPath]:
         index = path[1] if len(path) > 1 and path[0] == "streams" else None

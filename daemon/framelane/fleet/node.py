@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import secrets
+from concurrent.futures import wait
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
+from framelane.config.differences import stream_changes
 from framelane.core.clock import SystemClock
+from framelane.core.errors import ConfigError, ConflictError
 from framelane.fleet.ledger import Ledger
+from framelane.fleet.link import Change
 from framelane.fleet.process import COMMAND
 from framelane.fleet.relay import Relay
-from framelane.fleet.share import divide
+from framelane.fleet.share import config_of, deal, divide
 from framelane.fleet.sinks import SharedSink
 from framelane.fleet.supervisor import Patience, Supervisor
 from framelane.fleet.vitals import FleetVitals
 from framelane.gpu.watch import watch_gpus
 from framelane.listener import Shown, start_http
+from framelane.pool import unknown_labels
 from framelane.sinks.jsonl import JsonlSink
 from framelane.sinks.mqtt import MqttSink
 from framelane.sinks.outlet import Outlet
@@ -43,6 +48,7 @@ if TYPE_CHECKING:
     from framelane.telemetry.meters import Counts
     from framelane.telemetry.states import StreamState
     from framelane.web.server import HttpServer
+    from framelane.web.streams import StreamEditor
 
 log = structlog.get_logger(__name__)
 
@@ -81,6 +87,7 @@ class Fleet:
         clock: where every part reads the time.
         patience: how supervisors wait.
         command: what a worker process is started with.
+        editor: what answers `/api/streams`; None for no such routes.
     """
 
     def __init__(
@@ -90,8 +97,11 @@ class Fleet:
         clock: Clock | None = None,
         patience: Patience | None = None,
         command: Sequence[str] = COMMAND,
+        editor: StreamEditor | None = None,
     ) -> None:
         self.config = config
+        self._editor = editor
+        self._change = 0
         self.clock = clock or SystemClock()
         self.run = secrets.token_hex(4)
         self.fatal: FramelaneError | None = None
@@ -111,7 +121,9 @@ class Fleet:
             meter=_Nobody(),
             clock=self.clock,
         )
-        self.board = StatusBoard(self.clock, self.outlet.publish_state, self.outlet.publish_status)
+        self.board = StatusBoard(
+            self.clock, self.outlet.publish_state, self.outlet.publish_status, self.outlet.publish_removed
+        )
         self.relay = Relay(self.board, names, self.clock)
         used = {key for stream in streams for key in stream.model_keys}
         models = [key for key in config.models if key in used]
@@ -164,13 +176,74 @@ class Fleet:
 
     @property
     def ended(self) -> bool:
-        """Whether every stream has been played to its end."""
-        return all(state.ended for state in self.board.streams())
+        """Whether there were streams, and every one has been played to its end."""
+        states = self.board.streams()
+        return bool(states) and all(state.ended for state in states)
+
+    @property
+    def loaded(self) -> Collection[str]:
+        """Models that a worker has loaded, by key."""
+        return self.models.keys()
+
+    def prepare(self, config: Config) -> None:
+        """Have every worker that is up make ready for its part of other streams.
+
+        Raises:
+            ConfigError: a stream asks for labels that its models don't know.
+            FramelaneError: a worker can't, or the daemon stops meanwhile.
+        """
+        findings = unknown_labels(config, {name: model.labels for name, model in self.models.items()})
+        if findings:
+            raise ConfigError(findings)
+        self._tell(config, deal(self._shares(), config), commit=False)
+
+    def commit(self, config: Config) -> None:
+        """Deal other streams out; a worker that is away or just starts gets its part when it is up."""
+        changes = stream_changes(self.config, config)
+        before, after = self._shares(), deal(self._shares(), config)
+        for share in after:
+            for stream in set(share.streams) - set(before[share.number].streams):
+                self.relay.add(stream)
+                self.ledger.open(share.number, stream)
+        for changed in changes.changed:
+            self.relay.renew(changed.id)
+        for supervisor, share in zip(self.supervisors, after, strict=True):
+            supervisor.assign(share, config)
+        self.config = config
+        self._tell(config, after, commit=True)
+        for share in before:
+            for stream in set(share.streams) - set(after[share.number].streams):
+                self.relay.remove(stream)
+                self.ledger.drop(share.number, stream)
+
+    def _shares(self) -> list[Share]:
+        return [each.share for each in self.supervisors]
+
+    def _tell(self, config: Config, shares: Sequence[Share], *, commit: bool) -> None:
+        """Pass a change on to all workers and wait for their answers."""
+        self._change += 1
+        changed = {stream.id for stream in stream_changes(self.config, config).changed}
+        answers = []
+        for supervisor, share in zip(self.supervisors, shares, strict=True):
+            left_out = self.relay.ended(share.streams) - changed
+            change = Change(self._change, config_of(config, share, left_out), commit)
+            answers.append(supervisor.change(change))
+        for answer in answers:
+            while not answer.done():
+                wait([answer], _LOOK_S)
+                if self._stopping.is_set():
+                    raise ConflictError("the daemon stops")
+            answer.result()
 
     def started(self, share: Share, message: Started) -> None:
         """A worker's parts all run."""
-        self.models |= {model.name: model for model in message.models}
+        self.models_loaded(message.models)
         log.info("worker_up", worker=share.name, run=message.run, streams=len(share.streams), gpu=share.gpu)
+
+    def models_loaded(self, models: Iterable[ModelInfo]) -> None:
+        """A worker has these models."""
+        self.models |= {model.name: model for model in models}
+        self.ledger.know(self.models)
 
     def changed(self, state: StreamState) -> None:
         """A stream has a new state."""
@@ -243,7 +316,7 @@ class Fleet:
             self.config.http, self.supervisors, self.ledger, self.reporter, self.board.streams, self._brokers
         )
         mqtt = self._sinks.get("mqtt")
-        shown = Shown(vitals, self.ledger, self.board, self.window, self._known_models, mqtt)
+        shown = Shown(vitals, self.ledger, self.board, self.window, self._known_models, mqtt, self._editor)
         return start_http(self.config, shown, self.clock, workers)
 
     def _known_models(self) -> list[ModelInfo]:

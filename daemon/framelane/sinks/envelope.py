@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 # Retained topics must be right, or a consumer waits for ever; lost statistics are replaced by the next.
 _QOS: dict[Kind, int] = {"status": 1, "state": 1, "stats": 0}
+_MOST = 10_000
 _SCHEMAS: dict[tuple[Kind, bool], str] = {
     ("status", False): "framelane.status/1",
     ("state", True): "framelane.state/1",
@@ -43,6 +44,8 @@ class Envelopes:
     def of(self, message: Message) -> Envelope:
         """The message's envelope."""
         key = message.kind, message.stream
+        if len(self._made) >= _MOST:  # streams that were removed are in it too
+            self._made.clear()
         return self._made.get(key) or self._made.setdefault(key, self._make(*key))
 
     def of_will(self, message: Message) -> Envelope:

@@ -59,10 +59,14 @@ class Outbox:
         return Parcel(taken[1], taken[0]) if taken else None
 
     def settle(self, parcel: Parcel) -> None:
-        """The broker has it."""
-        if parcel.ticket is not None:
-            with self._lock:
+        """The broker has it. An empty message takes back a retained one: once that is done, nothing is left to do."""
+        with self._lock:
+            if parcel.ticket is not None:
                 self._backlog.settle(parcel.ticket)
+            elif not parcel.message.payload:
+                key = parcel.message.kind, parcel.message.stream
+                if self._retained.get(key) is parcel.message:
+                    del self._retained[key]
 
     def rewind(self) -> None:
         """A connection has ended: what was in flight, and all that is retained, is due on the next one."""

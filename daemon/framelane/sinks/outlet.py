@@ -6,7 +6,13 @@ import threading
 from typing import TYPE_CHECKING, Protocol
 
 from framelane.sinks.message import Origin, detections_message
-from framelane.sinks.reports import node_stats_message, state_message, stats_message, status_message
+from framelane.sinks.reports import (
+    node_stats_message,
+    removed_message,
+    state_message,
+    stats_message,
+    status_message,
+)
 from framelane.telemetry.states import NodeState
 
 if TYPE_CHECKING:
@@ -20,6 +26,7 @@ if TYPE_CHECKING:
     from framelane.telemetry.states import StreamState
     from framelane.telemetry.stats import NodeStats
 
+_MOST_REMEMBERED = 10_000
 _LATEST_LATENCY_S = 60.0  # beyond it a camera's clock is wrong rather than the path slow
 
 
@@ -61,6 +68,9 @@ class Outlet:
         self._meter = meter
         self._clock = clock
         self._lanes: dict[str, _Lane] = {}
+        self._left: dict[
+            str, int
+        ] = {}  # the last `seq` of removed streams: it never begins anew within a run
         self._farewell: Message | None = None
         self._says_farewell = farewell
 
@@ -84,7 +94,7 @@ class Outlet:
     def publish(self, result: Result) -> None:
         """Number a result and send it, unless it is empty and such are unwanted; in order for each stream."""
         stream = result.frame.stream
-        lane = self._lanes.get(stream) or self._lanes.setdefault(stream, _Lane())
+        lane = self._lanes.get(stream) or self._lanes.setdefault(stream, _Lane(self._left.get(stream, 0)))
         with lane.lock:
             track = lane.track(result.model.name)
             track.saw(result.frame.index)
@@ -102,6 +112,19 @@ class Outlet:
     def publish_state(self, state: StreamState) -> None:
         """Send a stream's new state."""
         self._offer(state_message(self._origin, state))
+
+    def publish_removed(self, stream: str) -> None:
+        """Take a removed stream's retained state back."""
+        self._offer(removed_message(stream))
+
+    def forget(self, stream: str) -> None:
+        """Let go of what is kept of a removed stream but its last number: if it returns, `seq` goes on from there."""
+        lane = self._lanes.pop(stream, None)
+        if lane is not None:
+            self._left.pop(stream, None)
+            self._left[stream] = lane.seq
+            if len(self._left) > _MOST_REMEMBERED:
+                del self._left[next(iter(self._left))]
 
     def publish_status(self, state: NodeState) -> None:
         """Send the node's new status; `offline` is kept until `stop`, to come after the last results."""
@@ -148,9 +171,9 @@ class _Lane:
 
     __slots__ = ("lock", "seq", "tracks")
 
-    def __init__(self) -> None:
+    def __init__(self, seq: int) -> None:
         self.lock = threading.Lock()
-        self.seq = 0
+        self.seq = seq
         self.tracks: dict[str, _Track] = {}
 
     def track(self, model: str) -> _Track:
