@@ -19,14 +19,14 @@ _SUFFIXES = (".yaml", ".yml")
 
 
 def dropin_files(folder: Path) -> list[Path]:
-    """The files that count, by name; none where the folder is missing.
+    """The files that count, by name; none where the folder is missing. Raises OSError where it can't be read.
 
     Hidden ones don't: editors and we write there first, and Kubernetes keeps the versions of a volume there, to which
     the visible names are links.
     """
     try:
         names = [path for path in folder.iterdir() if path.suffix in _SUFFIXES and path.name[0] != "."]
-    except OSError:
+    except FileNotFoundError:
         return []
     return sorted(path for path in names if not path.is_dir())
 
@@ -34,7 +34,11 @@ def dropin_files(folder: Path) -> list[Path]:
 def fingerprint(folder: Path) -> Fingerprint:
     """Differs once any file has. Links are followed: a volume's new version has other inodes."""
     seen: Fingerprint = {}
-    for path in dropin_files(folder):
+    try:
+        files = dropin_files(folder)
+    except OSError:  # reading will say so
+        return {"": (0, 0, 0)}
+    for path in files:
         try:
             stat = path.stat()
         except OSError:  # gone between the two looks, or a link that leads nowhere
@@ -53,7 +57,13 @@ def read_dropins(folder: Path) -> tuple[list[Entry], list[Problem]]:
     entries: list[Entry] = []
     problems: list[Problem] = []
     findings: list[Finding] = []
-    for path in dropin_files(folder):
+    try:
+        files = dropin_files(folder)
+    except OSError as error:
+        raise ConfigError(
+            [Finding("streams_dir", f"can't read {folder}: {error.strerror or error}")]
+        ) from error
+    for path in files:
         try:
             document = _read(path)
         except ConfigError as error:

@@ -13,10 +13,9 @@ from framelane.config.differences import stream_changes
 from framelane.core.clock import SystemClock
 from framelane.core.errors import ConfigError, ConflictError
 from framelane.fleet.ledger import Ledger
-from framelane.fleet.link import Change
 from framelane.fleet.process import COMMAND
 from framelane.fleet.relay import Relay
-from framelane.fleet.share import config_of, deal, divide
+from framelane.fleet.share import deal, divide
 from framelane.fleet.sinks import SharedSink
 from framelane.fleet.supervisor import Patience, Supervisor
 from framelane.fleet.vitals import FleetVitals
@@ -35,6 +34,7 @@ from framelane.telemetry.status import StatusBoard
 if TYPE_CHECKING:
     import threading
     from collections.abc import Collection, Iterable, Sequence
+    from concurrent.futures import Future
 
     from prometheus_client.registry import Collector
 
@@ -195,22 +195,24 @@ class Fleet:
         findings = unknown_labels(config, {name: model.labels for name, model in self.models.items()})
         if findings:
             raise ConfigError(findings)
-        self._tell(config, deal(self._shares(), config), commit=False)
+        self._change += 1
+        shares = deal(self._shares(), config)
+        pairs = zip(self.supervisors, shares, strict=True)
+        self._wait([each.prepare(self._change, share, config) for each, share in pairs])
 
     def commit(self, config: Config) -> None:
         """Deal other streams out; a worker that is away or just starts gets its part when it is up."""
-        changes = stream_changes(self.config, config)
+        self._change += 1
         before, after = self._shares(), deal(self._shares(), config)
         for share in after:
             for stream in set(share.streams) - set(before[share.number].streams):
                 self.relay.add(stream)
                 self.ledger.open(share.number, stream)
-        for changed in changes.changed:
+        for changed in stream_changes(self.config, config).changed:
             self.relay.renew(changed.id)
-        for supervisor, share in zip(self.supervisors, after, strict=True):
-            supervisor.assign(share, config)
         self.config = config
-        self._tell(config, after, commit=True)
+        pairs = zip(self.supervisors, after, strict=True)
+        self._wait([each.assign(self._change, share, config) for each, share in pairs])
         for share in before:
             for stream in set(share.streams) - set(after[share.number].streams):
                 self.relay.remove(stream)
@@ -219,20 +221,12 @@ class Fleet:
     def _shares(self) -> list[Share]:
         return [each.share for each in self.supervisors]
 
-    def _tell(self, config: Config, shares: Sequence[Share], *, commit: bool) -> None:
-        """Pass a change on to all workers and wait for their answers."""
-        self._change += 1
-        changed = {stream.id for stream in stream_changes(self.config, config).changed}
-        answers = []
-        for supervisor, share in zip(self.supervisors, shares, strict=True):
-            left_out = self.relay.ended(share.streams) - changed
-            change = Change(self._change, config_of(config, share, left_out), commit)
-            answers.append(supervisor.change(change))
+    def _wait(self, answers: Sequence[Future[None]]) -> None:
+        """Wait for workers' answers; raises the first error, or ConflictError where the daemon stops meanwhile."""
+        while wait(answers, _LOOK_S).not_done:
+            if self._stopping.is_set():
+                raise ConflictError("the daemon stops")
         for answer in answers:
-            while not answer.done():
-                wait([answer], _LOOK_S)
-                if self._stopping.is_set():
-                    raise ConflictError("the daemon stops")
             answer.result()
 
     def started(self, share: Share, message: Started) -> None:

@@ -149,6 +149,7 @@ class Supervisor(Worker):
         self._failure: Failed | None = None
         self._process: WorkerProcess | None = None
         self._told: _Duty | None = None
+        self._left_out: set[str] = set()
         self._awaited: dict[int, _Awaited] = {}
         self._lock = threading.Lock()  # of what is awaited, and of whether the worker is up
 
@@ -163,25 +164,17 @@ class Supervisor(Worker):
         if process is not None:
             process.tell(Ask())
 
-    def assign(self, share: Share, config: Config) -> None:
-        """Other streams: what the worker runs from its next start on."""
-        self._duty = _Duty(share, config)
+    def prepare(self, number: int, share: Share, config: Config) -> Future[None]:
+        """Have the worker make ready for other streams.
 
-    def change(self, change: Change) -> Future[None]:
-        """Have the worker make ready for other streams, or go over to them.
-
-        Done when it has answered, with its error if it can't; at once where it is not up, for it gets its duty then.
+        Done when it has answered, with its error if it can't; at once where it is not up.
         """
-        answer: Future[None] = Future()
-        with self._lock:
-            process = self._process if self.up else None
-            if process is not None:
-                self._awaited[change.number] = _Awaited(answer, change.commit)
-        if process is None:
-            answer.set_result(None)
-        else:
-            process.tell(change)
-        return answer
+        return self._tell(number, _Duty(share, config), commit=False)
+
+    def assign(self, number: int, share: Share, config: Config) -> Future[None]:
+        """Have the worker go over to other streams, now or when it is up; done when it has answered, likewise."""
+        self._duty = _Duty(share, config)
+        return self._tell(number, self._duty, commit=True)
 
     def finish(self, timeout_s: float) -> None:
         """Tell the worker to drain; it is killed after `timeout_s`. Returns at once; `join` waits."""
@@ -198,7 +191,8 @@ class Supervisor(Worker):
             self.stopping.wait(self._patience.look_s)
             return
         self._began_s, self._failure, self._told = self._clock.monotonic(), None, duty
-        config = config_of(duty.config, duty.share, played)
+        self._left_out = set(played)
+        config = config_of(duty.config, duty.share, self._left_out)
         with WorkerProcess(duty.share, config, self._command) as process:
             self.pid, self._process = process.pid, process
             self._listen(process)
@@ -269,12 +263,28 @@ class Supervisor(Worker):
             self._catch_up()
             self.settled.set()
 
+    def _tell(self, number: int, duty: _Duty, *, commit: bool) -> Future[None]:
+        answer: Future[None] = Future()
+        with self._lock:
+            process = self._process if self.up else None
+            if process is not None:
+                self._awaited[number] = _Awaited(answer, commit)
+        if process is None:
+            answer.set_result(None)
+        else:
+            process.tell(self._order(number, duty, commit=commit))
+        return answer
+
     def _catch_up(self) -> None:
         """Its duty may have changed while it started."""
         duty = self._duty
         if duty is not self._told and self._process is not None:
-            config = config_of(duty.config, duty.share, self._desk.played(duty.share))
-            self._process.tell(Change(_UNAWAITED, config, commit=True))
+            self._process.tell(self._order(_UNAWAITED, duty, commit=True))
+
+    def _order(self, number: int, duty: _Duty, *, commit: bool) -> Change:
+        """What was played before the worker started stays out, unless it was changed and is to be played again."""
+        self._left_out &= set(self._desk.played(duty.share))
+        return Change(number, config_of(duty.config, duty.share, self._left_out), commit)
 
     def _take_answer(self, message: Answered) -> None:
         """Who can't go over to what others went over to starts again, to run that or to say why not."""

@@ -148,8 +148,10 @@ class Obedience(Worker):
 
 def main() -> None:
     """Take the order from standard input, and run until that is closed; ends with the codes of `framelane run`."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # Ctrl-C and systemd send them to all: the parent decides
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(
+            number, signal.SIG_IGN
+        )  # Ctrl-C, systemd and a terminal send them to all: the parent decides
     inbox = Inbox(_STDIN)
     order = _take_order(inbox)
     _die_with(order.parent)

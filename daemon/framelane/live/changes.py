@@ -15,7 +15,7 @@ from framelane.config.differences import restart_keys, stream_changes
 from framelane.config.dropins import read_dropins
 from framelane.config.keypath import Problem
 from framelane.config.load import check_written, read_config
-from framelane.core.errors import ConfigError, ConflictError, FramelaneError, RestartNeededError
+from framelane.core.errors import ConfigError, ConflictError, Finding, FramelaneError, RestartNeededError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -85,13 +85,23 @@ class LiveConfig:
         if report.written is None:
             raise ValueError("a configuration without findings has been written")
         self.path = path
-        self.config = report.require()
-        self.written = report.written
+        self.current: tuple[Config, Written] = report.require(), report.written
+        """What runs, and what is written of it: both of one moment."""
         self._environ = environ
         self._node: LiveNode | None = None
         self._around_reload: Callable[[], AbstractContextManager[None]] = nullcontext
         self._lock = threading.Lock()
         self._state = "starts"
+
+    @property
+    def config(self) -> Config:
+        """What runs."""
+        return self.current[0]
+
+    @property
+    def written(self) -> Written:
+        """What is written of it."""
+        return self.current[1]
 
     @property
     def folder(self) -> Path | None:
@@ -141,8 +151,12 @@ class LiveConfig:
 
     def _read_folder(self) -> Edit:
         written = self.written.with_entries(entry for entry in self.written.entries if not entry.place.file)
-        if self.folder is not None:
-            written = written.and_also(*read_dropins(self.folder))
+        folder = self.folder
+        if folder is not None and not folder.is_dir():  # unmounted for a moment, rather than meant so
+            text = f"the folder has gone, and its streams go on without it: {folder}"
+            raise ConfigError([Finding("streams_dir", text)])
+        if folder is not None:
+            written = written.and_also(*read_dropins(folder))
         return Edit(written, written)
 
     def _try(self, cause: str, make: Callable[[], Edit]) -> Outcome:
@@ -174,7 +188,7 @@ class LiveConfig:
         edit.store()
         changes = stream_changes(self.config, config)
         node.commit(config)
-        self.config, self.written = config, edit.kept
+        self.current = config, edit.kept
         return Outcome(
             added=tuple(stream.id for stream in changes.added),
             changed=tuple(stream.id for stream in changes.changed),

@@ -41,9 +41,9 @@ class StreamEdits:
 
     def listed(self) -> list[Options]:
         """All streams, in the files' order."""
-        live = self._live
-        pairs = zip(live.config.streams, live.written.entries, strict=False)
-        return [shown(stream, entry, live.path) for stream, entry in pairs]
+        config, written = self._live.current
+        pairs = zip(config.streams, written.entries, strict=True)
+        return [shown(stream, entry, self._live.path) for stream, entry in pairs]
 
     def shown(self, stream: str) -> Options:
         """One stream; raises UnknownStreamError."""
