@@ -159,7 +159,7 @@ def others_notice_nothing(node: Node) -> Iterator[None]:
     if processes(node) != running:
         return  # the test killed a worker, or the daemon
     for stream in OTHERS:
-        node.wait_for_more(stream)
+        node.wait_for_more(stream, 1)
         messages = node.detections(stream)
         assert_gapless(messages)
         assert sum(message["dropped"] for message in messages[results[stream] :]) == 0
@@ -239,7 +239,8 @@ def test_stream_may_be_the_first_to_name_a_model(node: Node) -> None:
     ("method", "path", "body", "status", "said"),
     [
         ("POST", "/api/streams", {"id": "x", "url": "rtsp:/h", "fps": -1, "classes": ["tre"]}, 422,
-         ["fps: expected a number above 0 and at most 1000, or null; got `-1`", "url: expected `://` after the scheme"]),
+         ["fps: expected a number above 0 and at most 1000, or null; got `-1`",
+          "url: expected `://` after the scheme"]),
         ("POST", "/api/streams", {"id": "x", "url": "a.mp4", "classes": ["tre"]}, 422,
          ["classes[0]: unknown label `tre`; tiny knows person, bicycle and car"]),
         ("POST", "/api/streams", {"id": "x", "url": "rtsp://u:${HOME}@h/1"}, 422,

@@ -232,3 +232,31 @@ def test_outlet_says_no_farewell_where_another_process_speaks_for_the_node() -> 
     )
     outlet.stop(5.0)
     assert sink.stopped == [(5.0, None)]
+
+
+def test_sequence_goes_on_when_a_forgotten_stream_returns() -> None:
+    rig = Rig()
+    for index in range(3):
+        rig.outlet.publish(result(index=index))
+    rig.outlet.forget("lobby")
+    rig.outlet.forget("never there")
+    rig.outlet.publish(result(index=0))
+    assert [body["seq"] for body in rig.bodies] == [1, 2, 3, 4]
+    assert rig.bodies[-1]["dropped"] == 0
+
+
+def test_only_the_latest_of_forgotten_streams_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("framelane.sinks.outlet._MOST_REMEMBERED", 2)
+    rig = Rig()
+    for stream in ("a", "b", "c"):
+        rig.outlet.publish(result(stream=stream))
+        rig.outlet.forget(stream)
+    assert rig.outlet._left == {"b": 1, "c": 1}
+    assert rig.outlet._lanes == {}
+
+
+def test_removed_stream_takes_its_retained_state_back() -> None:
+    rig = Rig()
+    rig.outlet.publish_removed("lobby")
+    (message,) = rig.sinks[0].messages
+    assert (message.kind, message.stream, message.payload, message.retain) == ("state", "lobby", b"", True)
