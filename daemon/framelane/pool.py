@@ -115,7 +115,8 @@ class ModelPool:
 
     def _worker(self, key: str, model: Model, section: ModelConfig) -> ModelWorker:
         batch = section.batch or model.backend.best_batch
-        batcher = Batcher(batch, section.linger_ms / 1e3, self._clock, self._hooks.dropped)
+        waiting = section.waiting or model.backend.best_waiting
+        batcher = Batcher(batch, section.linger_ms / 1e3, self._clock, self._hooks.dropped, waiting)
         nothing = np.full(len(model.info.labels), np.inf, np.float32)
         self._lanes[key] = Lanes(ClassFilter.of(nothing))
         meter = self._meters.model(model.info.name)

@@ -233,6 +233,11 @@ class ModelConfig(Section):
     linger_ms: Annotated[float, Field(ge=0, le=1000)] = Field(
         default=10.0, description="Milliseconds an incomplete batch waits for more frames."
     )
+    waiting: Annotated[int, Field(ge=0, le=16)] = Field(
+        default=0,
+        description="Most frames of a stream that wait for inference; then a newer one replaces the oldest. "
+        "0 for what suits the backend: 1 on a CPU, 2 on a GPU.",
+    )
     slots: Annotated[int, Field(ge=0, le=64)] = Field(
         default=0, description="Batches in flight at once; 0 for one a CPU core, or 2 on a GPU."
     )
@@ -305,7 +310,8 @@ class StreamOptions(Section):
     )
     open_timeout_s: Seconds = Field(default=10.0, description="Seconds a camera may take to answer.")
     read_timeout_s: Seconds = Field(
-        default=5.0, description="Seconds of silence after which a camera is given up and opened again."
+        default=5.0,
+        description="Seconds of silence, while it opens or later, after which a camera is opened again.",
     )
     backoff: BackoffConfig = Field(
         default_factory=BackoffConfig, description="Waits between two tries to open."
