@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 WAIT_S = 60.0
 BOX = tiny_models.Box((16.0, 16.0, 64.0, 96.0), class_id=0, score=0.9)
 STEADY = "{id: steady, url: clip.mp4, loop: true, fps: 5}"
+SMALL = "{path: tiny.onnx, size: [160, 128]}"
 CYCLES = 500
 
 
@@ -42,11 +43,11 @@ class Rig:
         self.app = App(self.config(STEADY))
         self.results: list[tuple[str, int]] = []
 
-    def config(self, *streams: str, models: str = "tiny: {path: tiny.onnx, size: [160, 128]}") -> Config:
+    def config(self, *streams: str, late: str = "{path: bad.onnx}") -> Config:
         text = f"""
 node: {{id: node}}
 jsonl: {{path: {self.base}/out.jsonl, kinds: [detections, state]}}
-models: {{{models}, other: {{path: other.onnx, size: [160, 128]}}, bad: {{path: bad.onnx}}}}
+models: {{tiny: {SMALL}, other: {{path: other.onnx, size: [160, 128]}}, bad: {{path: bad.onnx}}, late: {late}}}
 streams: [{", ".join(streams)}]
 """
         return parse_config(text, self.base, {})
@@ -112,7 +113,7 @@ def test_changed_stream_keeps_its_counts_and_goes_by_its_new_options(rig: Rig) -
     after = rig.app.meters.snapshot()
     assert after.streams["new"].born == before.born
     assert after.streams["new"].published > before.published
-    assert rig.app.loaded == {"tiny", "other"}
+    assert set(rig.app.loaded) == {"tiny", "other"}
     wait_until(lambda: rig.app.meters.snapshot().models["other"].batches > 0)
 
 
@@ -136,6 +137,17 @@ def test_refused_change_touches_nothing(
     assert said in str(caught.value)
     assert (rig.streams, rig.app.roster.cameras) == (["steady"], cameras)
     rig.wait_for_more("steady")
+
+
+def test_model_of_a_refused_change_is_loaded_anew_as_the_next_one_wants_it(rig: Rig) -> None:
+    late = "{id: new, url: clip.mp4, loop: true, model: late"
+    with pytest.raises(ConfigError):
+        rig.app.prepare(rig.config(STEADY, f"{late}, classes: [tre]}}", late="{path: other.onnx, batch: 2}"))
+    wanted = rig.config(STEADY, f"{late}}}", late="{path: other.onnx, batch: 4}")
+    rig.app.prepare(wanted)
+    rig.app.commit(wanted)
+    rig.wait_for_more("new")
+    assert (rig.app.loaded["late"].batch, rig.app.pool.workers["late"].batcher.most) == (4, 4)
 
 
 def test_change_after_the_stop_starts_nothing(rig: Rig) -> None:

@@ -28,9 +28,9 @@ from framelane.telemetry.status import StatusBoard
 from framelane.vitals import Vitals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from framelane.config.schema import Config
+    from framelane.config.schema import Config, ModelConfig
     from framelane.core.clock import Clock
     from framelane.core.errors import FramelaneError
     from framelane.core.frames import ModelInfo, Result
@@ -122,9 +122,9 @@ class App:
             log.info("started", node=self.config.node.id, run=self.run, streams=len(self.roster.cameras))
 
     @property
-    def loaded(self) -> Collection[str]:
-        """Models that are loaded, by key."""
-        return self.pool.workers.keys()
+    def loaded(self) -> Mapping[str, ModelConfig]:
+        """What each model that is loaded, by key, was loaded as."""
+        return self.pool.sections
 
     def prepare(self, config: Config) -> None:
         """Make ready for other streams, all that can fail; the streams that run notice nothing.

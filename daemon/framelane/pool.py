@@ -55,6 +55,8 @@ class ModelPool:
     def __init__(self, gpu: CudaSite, meters: Meters, clock: Clock, hooks: Hooks) -> None:
         self.workers: Mapping[str, ModelWorker] = {}
         """By key in the configuration; replaced when it grows, so that others may go through it meanwhile."""
+        self.sections: Mapping[str, ModelConfig] = {}
+        """What each of them was started as, likewise."""
         self._gpu = gpu
         self._meters = meters
         self._clock = clock
@@ -63,11 +65,13 @@ class ModelPool:
         self._lanes: dict[str, Lanes] = {}
 
     def load(self, config: Config) -> None:
-        """Load what enabled streams name and is not loaded yet.
+        """Load what enabled streams name and does not run yet.
 
         Raises:
-            ModelError: a model can't be loaded; those before it remain.
+            ModelError: a model can't be loaded.
         """
+        for key in [key for key in self._models if key not in self.workers]:
+            self._models.pop(key).close()  # of a change that was refused; the next may want it otherwise
         used = {key for stream in config.streams if stream.enabled for key in stream.model_keys}
         for key, section in config.models.items():
             if key in used and key not in self._models:
@@ -87,6 +91,7 @@ class ModelPool:
         for key in [key for key in self._models if key not in self.workers]:
             worker = self._worker(key, self._models[key], sections[key])
             worker.start(sections[key].slots)
+            self.sections = {**self.sections, key: sections[key]}
             self.workers = {**self.workers, key: worker}
 
     def admit(self, stream: StreamConfig, meter: LaneMeter) -> None:

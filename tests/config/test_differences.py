@@ -72,4 +72,4 @@ def test_stream_changes(
 )  # fmt: skip
 def test_restart_keys(before: Config, base: Path, old: str, new: str, expected: list[str]) -> None:
     after = parse_config(GOOD.replace(old, new), base, {})
-    assert [dotted(key) for key in restart_keys(before, after, {"yolox"})] == expected
+    assert [dotted(key) for key in restart_keys(before, after, {"yolox": before.models["yolox"]})] == expected

@@ -18,6 +18,7 @@ from framelane.fleet.supervisor import Patience, Supervisor
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
+    from framelane.config.schema import Config
     from framelane.core.errors import FramelaneError
     from framelane.core.frames import ModelInfo
     from framelane.fleet.link import Snapshot, Started
@@ -53,7 +54,7 @@ class Desk:
     def ended_worker(self, share: Share, text: str | None) -> None:
         self.ends.append(text)
 
-    def models_loaded(self, models: Iterable[ModelInfo]) -> None:
+    def models_loaded(self, models: Iterable[ModelInfo], config: Config) -> None:
         self.models |= {model.name for model in models}
 
     def played(self, share: Share) -> Collection[str]:

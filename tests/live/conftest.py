@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from framelane.config.schema import Config
+    from framelane.config.schema import Config, ModelConfig
     from framelane.core.errors import FramelaneError
 
 MAIN = """
@@ -34,7 +34,7 @@ streams:
 class FakeNode:
     """Prepares all, unless there is a `refusal`."""
 
-    loaded: set[str] = field(default_factory=lambda: {"yolox"})
+    loaded: dict[str, ModelConfig] = field(default_factory=dict)
     refusal: FramelaneError | None = None
     prepared: list[list[str]] = field(default_factory=list)
     committed: list[list[str]] = field(default_factory=list)
@@ -70,7 +70,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     main = tmp_path / "framelane.yaml"
     main.write_text(MAIN)
     live = LiveConfig(main, {"NAME": "value"}, check_config(main, {}))
-    node = FakeNode()
+    node = FakeNode(dict(live.config.models))
     live.attach(node)
     live.open()
     folder = StreamFolder(tmp_path / "streams.d")

@@ -34,6 +34,24 @@ def test_bad_file_changes_nothing_and_is_not_prepared(rig: Rig) -> None:
     assert (rig.node.prepared, rig.node.committed, rig.ids) == ([], [], ["lobby"])
 
 
+def test_file_that_lost_its_streams_is_refused_as_at_a_start(rig: Rig) -> None:
+    text = rig.main.read_text().replace("streams_dir: streams.d\n", "")
+    rig.main.write_text(text[: text.index("streams:")])
+    with pytest.raises(ConfigError, match="streams: is missing"):
+        rig.live.reload()
+    assert rig.ids == ["lobby"]
+
+
+def test_loaded_model_stays_what_it_is_when_a_file_left_it_out_for_a_while(rig: Rig) -> None:
+    good = rig.main.read_text()
+    rig.main.write_text(good.replace("yolox:", "other:"))
+    assert rig.live.reload().changed == ("lobby",)
+    rig.main.write_text(good.replace("path: m.onnx", "path: m.onnx, batch: 3"))
+    with pytest.raises(RestartNeededError) as caught:
+        rig.live.reload()
+    assert [each.path for each in caught.value.findings] == ["models.yolox.batch"]
+
+
 def test_keys_that_need_a_restart_are_named_and_nothing_is_applied(rig: Rig) -> None:
     rig.main.write_text(rig.main.read_text().replace("id: gate}", "id: door, stats_s: 1}") + GATE)
     with pytest.raises(RestartNeededError) as caught:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from framelane.config.schema import Section
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from framelane.config.keypath import KeyPath
-    from framelane.config.schema import Config, StreamConfig
+    from framelane.config.schema import Config, ModelConfig, StreamConfig
 
 _LIVE = ("defaults", "models", "streams")
 """Sections that are looked at by themselves: `defaults` shows in the streams that inherit them."""
@@ -24,15 +24,6 @@ class StreamChanges:
     added: tuple[StreamConfig, ...]
     changed: tuple[StreamConfig, ...]
     removed: tuple[str, ...]
-
-    @property
-    def ids(self) -> dict[str, list[str]]:
-        """Which streams, for the log."""
-        return {
-            "added": [stream.id for stream in self.added],
-            "changed": [stream.id for stream in self.changed],
-            "removed": list(self.removed),
-        }
 
 
 def stream_changes(before: Config, after: Config) -> StreamChanges:
@@ -47,18 +38,18 @@ def stream_changes(before: Config, after: Config) -> StreamChanges:
     )
 
 
-def restart_keys(before: Config, after: Config, loaded: Collection[str]) -> list[KeyPath]:
+def restart_keys(before: Config, after: Config, loaded: Mapping[str, ModelConfig]) -> list[KeyPath]:
     """Keys that differ and that only a restart can change.
 
     Args:
         before: what runs.
         after: what is wanted.
-        loaded: models that are loaded; others may come, change and go.
+        loaded: what each loaded model was loaded as, which no file may say any more; others may come, change and go.
     """
     keys = list(_differences(before, after, (), _LIVE))
-    for name in before.models:
-        if name in loaded and name in after.models:
-            keys += _differences(before.models[name], after.models[name], ("models", name))
+    for name, section in loaded.items():
+        if name in after.models:
+            keys += _differences(section, after.models[name], ("models", name))
     return keys
 
 

@@ -48,8 +48,12 @@ def fingerprint(folder: Path) -> Fingerprint:
     return seen
 
 
-def read_dropins(folder: Path) -> tuple[list[Entry], list[Problem]]:
-    """The streams of all files in order, and what is wrong with them as YAML, with paths that begin with an index.
+def read_dropins(folder: Path, before: int) -> tuple[list[Entry], list[Problem]]:
+    """The streams of all files in order, and what is wrong with them as YAML.
+
+    Args:
+        folder: where the files are.
+        before: how many streams there are already: the first one here is `streams[before]`.
 
     Raises:
         ConfigError: files that can't be read, or hold neither a stream nor a list of them; all such findings.
@@ -76,7 +80,7 @@ def read_dropins(folder: Path) -> tuple[list[Entry], list[Problem]]:
             below = problem.path if alone else problem.path[1:]
             index = 0 if alone or not problem.path else problem.path[0]
             if isinstance(index, int) and first + index < len(entries):
-                problems.append(Problem((first + index, *below), problem.message))
+                problems.append(Problem(("streams", before + first + index, *below), problem.message))
             else:
                 findings.append(Place(document, (), str(path)).finding(problem.path, problem.message))
     if findings:

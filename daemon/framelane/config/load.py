@@ -120,7 +120,7 @@ def read_written(main: Document, base_dir: Path, environ: Mapping[str, str]) -> 
         raise ConfigError([Finding("", f"the file {what}; begin with `streams:`, `models:` and `mqtt:`")])
     written = Written.of(main)
     folder = dropin_folder(written, base_dir, environ)
-    return written if folder is None else written.and_also(*read_dropins(folder))
+    return written if folder is None else written.and_also(*read_dropins(folder, len(written.entries)))
 
 
 def dropin_folder(written: Written, base_dir: Path, environ: Mapping[str, str]) -> Path | None:

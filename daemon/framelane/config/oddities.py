@@ -27,7 +27,7 @@ def find_oddities(config: Config, written: Node, file: Path | None, places: Sequ
         file: where it lies, if in a file.
         places: what to call the place of each stream.
     """
-    found = [_secrets(written, file), _models(config), _same_urls(config, places)]
+    found = [_secrets(written, file, places), _models(config), _same_urls(config, places)]
     if config.mqtt is not None:
         found.append(_mqtt(config.mqtt))
     found += [_stream(("streams", index), stream) for index, stream in enumerate(config.streams)]
@@ -38,7 +38,7 @@ def find_oddities(config: Config, written: Node, file: Path | None, places: Sequ
     return list(chain.from_iterable(found))
 
 
-def _secrets(written: Node, file: Path | None) -> Iterator[Problem]:
+def _secrets(written: Node, file: Path | None, places: Sequence[str]) -> Iterator[Problem]:
     clear = clear_text_secrets(written)
     urls = [path for path in clear if path[0] == "streams"]
     for path in clear:
@@ -47,7 +47,8 @@ def _secrets(written: Node, file: Path | None) -> Iterator[Problem]:
     if urls:
         more = f" (and in {len(urls) - 1} more streams)" if len(urls) > 1 else ""
         yield Problem(urls[0], f"a password in clear text{more}; use ${{NAME}}")
-    if clear and file is not None and file.stat().st_mode & stat.S_IROTH:
+    in_main = [path for path in clear if path not in urls or places[int(path[1])].startswith("streams[")]
+    if in_main and file is not None and file.stat().st_mode & stat.S_IROTH:
         yield Problem((), f"holds secrets and every user may read it; chmod o-r {file}")
 
 

@@ -88,13 +88,12 @@ class Written:
             for key, value in (main.data.items() if isinstance(main.data, dict) else ())
             if not key.startswith("x-")
         }
-        entries: tuple[Entry, ...] = ()
-        if isinstance(sections.get("streams"), list) and sections["streams"]:
-            streams = sections.pop("streams")
-            entries = tuple(
-                Entry(stream, Place(main, ("streams", index))) for index, stream in enumerate(streams or ())
-            )
-        return Written(main, sections, entries, tuple(main.problems))
+        streams = sections.get("streams")
+        if not isinstance(streams, list) or not streams:
+            return Written(main, sections, (), tuple(main.problems))
+        del sections["streams"]
+        entries = [Entry(stream, Place(main, ("streams", index))) for index, stream in enumerate(streams)]
+        return Written(main, sections, tuple(entries), tuple(main.problems))
 
     @property
     def data(self) -> dict[str, Node]:
@@ -113,12 +112,8 @@ class Written:
         return replace(self, entries=tuple(entries), problems=tuple(kept))
 
     def and_also(self, entries: Iterable[Entry], problems: Iterable[Problem]) -> Written:
-        """With more streams; `problems` have paths within `entries`."""
-        first = len(self.entries)
-        moved = [
-            Problem(("streams", first + _index(each), *each.path[1:]), each.message) for each in problems
-        ]
-        return replace(self, entries=(*self.entries, *entries), problems=(*self.problems, *moved))
+        """With more streams, and what is wrong with them."""
+        return replace(self, entries=(*self.entries, *entries), problems=(*self.problems, *problems))
 
     def finding(self, problem: Problem) -> Finding:
         """A problem as its file's reader wants to know it."""
@@ -139,8 +134,3 @@ class Written:
         if isinstance(index, int) and index < len(self.entries):
             return self.entries[index].place, path[2:]
         return Place(self.main), path
-
-
-def _index(problem: Problem) -> int:
-    first = problem.path[0] if problem.path else 0
-    return first if isinstance(first, int) else 0

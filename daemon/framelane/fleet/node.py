@@ -33,12 +33,12 @@ from framelane.telemetry.status import StatusBoard
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from concurrent.futures import Future
 
     from prometheus_client.registry import Collector
 
-    from framelane.config.schema import Config
+    from framelane.config.schema import Config, ModelConfig
     from framelane.core.clock import Clock
     from framelane.core.errors import FramelaneError
     from framelane.core.frames import ModelInfo
@@ -102,6 +102,7 @@ class Fleet:
         self.config = config
         self._editor = editor
         self._change = 0
+        self._sections: Mapping[str, ModelConfig] = {}
         self.clock = clock or SystemClock()
         self.run = secrets.token_hex(4)
         self.fatal: FramelaneError | None = None
@@ -181,9 +182,9 @@ class Fleet:
         return bool(states) and all(state.ended for state in states)
 
     @property
-    def loaded(self) -> Collection[str]:
-        """Models that a worker has loaded, by key."""
-        return self.models.keys()
+    def loaded(self) -> Mapping[str, ModelConfig]:
+        """What each model that a worker has loaded, by key, was loaded as."""
+        return self._sections
 
     def prepare(self, config: Config) -> None:
         """Have every worker that is up make ready for its part of other streams.
@@ -231,12 +232,14 @@ class Fleet:
 
     def started(self, share: Share, message: Started) -> None:
         """A worker's parts all run."""
-        self.models_loaded(message.models)
         log.info("worker_up", worker=share.name, run=message.run, streams=len(share.streams), gpu=share.gpu)
 
-    def models_loaded(self, models: Iterable[ModelInfo]) -> None:
-        """A worker has these models."""
-        self.models |= {model.name: model for model in models}
+    def models_loaded(self, models: Iterable[ModelInfo], config: Config) -> None:
+        """A worker has these models, loaded as a configuration says."""
+        for model in models:
+            if model.name not in self.models:
+                self._sections = {**self._sections, model.name: config.models[model.name]}
+                self.models = {**self.models, model.name: model}
         self.ledger.know(self.models)
 
     def changed(self, state: StreamState) -> None:

@@ -86,8 +86,8 @@ class Desk(Protocol):
         """A worker is gone; `text` says why, None where it was told to."""
         ...
 
-    def models_loaded(self, models: Iterable[ModelInfo]) -> None:
-        """A worker has these models."""
+    def models_loaded(self, models: Iterable[ModelInfo], config: Config) -> None:
+        """A worker has these models, loaded as a configuration says."""
         ...
 
     def played(self, share: Share) -> Collection[str]:
@@ -109,9 +109,10 @@ class _Duty:
 
 @dataclass(frozen=True, slots=True)
 class _Awaited:
-    """An answer of the worker, and whether it is to go over to other streams."""
+    """An answer of the worker: to what, and whether it is to go over to that."""
 
     answer: Future[None]
+    duty: _Duty
     commit: bool
 
 
@@ -148,7 +149,7 @@ class Supervisor(Worker):
         self._kill_s = float("inf")
         self._failure: Failed | None = None
         self._process: WorkerProcess | None = None
-        self._told: _Duty | None = None
+        self._told = self._duty  # what the process was started with
         self._left_out: set[str] = set()
         self._awaited: dict[int, _Awaited] = {}
         self._lock = threading.Lock()  # of what is awaited, and of whether the worker is up
@@ -259,6 +260,7 @@ class Supervisor(Worker):
         else:
             with self._lock:
                 self.up = self._ever_started = True
+            self._desk.models_loaded(message.models, self._told.config)
             self._desk.started(self.share, message)
             self._catch_up()
             self.settled.set()
@@ -268,7 +270,7 @@ class Supervisor(Worker):
         with self._lock:
             process = self._process if self.up else None
             if process is not None:
-                self._awaited[number] = _Awaited(answer, commit)
+                self._awaited[number] = _Awaited(answer, duty, commit)
         if process is None:
             answer.set_result(None)
         else:
@@ -289,9 +291,10 @@ class Supervisor(Worker):
     def _take_answer(self, message: Answered) -> None:
         """Who can't go over to what others went over to starts again, to run that or to say why not."""
         failure = message.failure
-        self._desk.models_loaded(message.models)
         with self._lock:
             awaited = self._awaited.get(message.number)
+            duty = self._duty if awaited is None else awaited.duty
+            self._desk.models_loaded(message.models, duty.config)
             if failure is not None and (awaited is None or awaited.commit):
                 name = self.share.name
                 raise WorkerLostError(f"its worker process {name} says: {failure.text}", failure.exit_code)

@@ -18,11 +18,11 @@ from framelane.config.load import check_written, read_config
 from framelane.core.errors import ConfigError, ConflictError, Finding, FramelaneError, RestartNeededError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
     from framelane.config.load import CheckReport
-    from framelane.config.schema import Config
+    from framelane.config.schema import Config, ModelConfig
     from framelane.config.written import Written
 
 log = structlog.get_logger(__name__)
@@ -34,8 +34,8 @@ class LiveNode(Protocol):
     """What runs the streams: the App, or the parent of several."""
 
     @property
-    def loaded(self) -> Collection[str]:
-        """Models that are loaded, by key."""
+    def loaded(self) -> Mapping[str, ModelConfig]:
+        """What each model that is loaded, by key, was loaded as."""
         ...
 
     def prepare(self, config: Config) -> None:
@@ -156,7 +156,7 @@ class LiveConfig:
             text = f"the folder has gone, and its streams go on without it: {folder}"
             raise ConfigError([Finding("streams_dir", text)])
         if folder is not None:
-            written = written.and_also(*read_dropins(folder))
+            written = written.and_also(*read_dropins(folder, len(written.entries)))
         return Edit(written, written)
 
     def _try(self, cause: str, make: Callable[[], Edit]) -> Outcome:
@@ -165,7 +165,10 @@ class LiveConfig:
             try:
                 if self._node is None or self._state != "runs":
                     raise ConflictError(f"the daemon {self._state}; try again when it runs")
-                outcome = self._go_over(self._node, make(), began_s)
+                edit = make()
+                # What the files say must do for a start too; a daemon that runs may be left without a stream.
+                config = self._checked(edit.written, needs_streams=cause != _HTTP)
+                outcome = self._go_over(self._node, config, edit, began_s)
             except FramelaneError as error:
                 _log_refusal(cause, error)
                 raise
@@ -173,10 +176,12 @@ class LiveConfig:
                  removed=outcome.removed, took_ms=round(outcome.took_s * 1e3, 1))  # fmt: skip
         return outcome
 
-    def _go_over(self, node: LiveNode, edit: Edit, began_s: float) -> Outcome:
+    def _checked(self, written: Written, *, needs_streams: bool) -> Config:
         base_dir = self.path.absolute().parent
-        report = check_written(edit.written, base_dir, self._environ, self.path, needs_streams=False)
-        config = report.require()
+        report = check_written(written, base_dir, self._environ, self.path, needs_streams=needs_streams)
+        return report.require()
+
+    def _go_over(self, node: LiveNode, config: Config, edit: Edit, began_s: float) -> Outcome:
         keys = restart_keys(self.config, config, node.loaded)
         if keys:
             text = "can't be changed while the daemon runs; restart it, or undo this change"

@@ -61,6 +61,7 @@ class StreamFolder:
                 out.flush()
                 os.fsync(out.fileno())
             fresh.replace(file)
+            self._sync()
         except OSError as error:
             raise _cant_keep(file, error) from error
         self._note(file)
@@ -72,6 +73,7 @@ class StreamFolder:
             return
         try:
             file.unlink()
+            self._sync()
         except OSError as error:
             raise _cant_keep(file, error) from error
         self._note(file)
@@ -84,6 +86,14 @@ class StreamFolder:
         if settled:
             self._seen = now
         return settled
+
+    def _sync(self) -> None:
+        """A name that is not on the disk yet is lost with the power."""
+        descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def _note(self, file: Path) -> None:
         """What we did ourselves is no news."""

@@ -157,7 +157,7 @@ def router(editor: StreamEditor, writers: Sequence[Depends]) -> APIRouter:
     @routes.get("/streams", response_model=list[dict[str, Any]])
     async def list_streams() -> JSONResponse:
         """All streams with their options as they are in effect; URLs are shown without credentials."""
-        return JSONResponse(editor.listed())
+        return await _answered(lambda: JSONResponse(editor.listed()))
 
     @routes.get("/streams/{stream}", response_model=dict[str, Any])
     async def get_stream(stream: str) -> JSONResponse:
