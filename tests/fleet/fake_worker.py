@@ -92,6 +92,8 @@ class Fake:
 
     def change(self, change: Change) -> None:
         refuses = sys.argv[1] == ("refuses-commit" if change.commit else "refuses-change")
+        if sys.argv[1] == "refuses-strangers":
+            refuses = any(stream.enabled and stream.model == "strange" for stream in change.config.streams)
         if change.commit and not refuses:
             self.streams = [stream.id for stream in change.config.streams if stream.enabled]
             self.speak_of_streams()

@@ -213,3 +213,15 @@ def test_worker_that_starts_meanwhile_is_told_when_it_is_up(make: Make) -> None:
     wait_until(lambda: fleet.supervisors[1].up)
     wait_until(lambda: [state.state for state in fleet.board.streams()] == ["live", "live"])
     assert [state.stream for state in fleet.board.streams()] == ["a", "d"]
+
+
+def test_worker_that_is_up_proves_a_model_for_one_that_is_not(make: Make) -> None:
+    """Or a model that can't be loaded would be found out when the change has been accepted."""
+    fleet = make("refuses-strangers", streams=1)
+    fleet.start()
+    go_over_to(fleet, "a", "b")  # of a model that runs
+    config = with_streams(fleet, "a", "b", "c")
+    strange = config.streams[2].model_copy(update={"model": "strange"})
+    models = {**config.models, "strange": config.models["m"]}
+    with pytest.raises(FramelaneError, match="says no"):
+        fleet.prepare(config.model_copy(update={"streams": [*config.streams[:2], strange], "models": models}))

@@ -77,8 +77,11 @@ streams: [{id: a, url: "rtsp://127.0.0.1/a"}, {id: b, url: "rtsp://127.0.0.1/b"}
     config = parse_config(text, tmp_path, {})
     made: list[Supervisor] = []
 
-    def supervisor(mode: str, patience: Patience = QUICK) -> tuple[Supervisor, Desk]:
+    def supervisor(
+        mode: str, patience: Patience = QUICK, played: Iterable[str] = ()
+    ) -> tuple[Supervisor, Desk]:
         desk = Desk()
+        desk.through = set(played)
         command = (sys.executable, str(FAKE), mode, str(tmp_path / "starts"))
         share = divide(config, lambda: "none here")[0]
         each = Supervisor(share, config, desk, SystemClock(), patience, command)
@@ -176,6 +179,15 @@ def test_worker_is_not_started_again_when_its_streams_have_ended(make: Make, tmp
     wait_until(lambda: supervisor.idle)
     assert supervisor.settled.is_set()
     assert len(starts(tmp_path)) == 1
+
+
+def test_daemon_goes_on_when_a_worker_that_had_nothing_to_do_cant_start(make: Make, tmp_path: Path) -> None:
+    supervisor, desk = make("bad-model", played={"a"})
+    wait_until(lambda: supervisor.idle)
+    desk.through = set()
+    wait_until(lambda: supervisor.restarts >= 2)
+    assert desk.fatal is None
+    assert desk.ends[0] == "its worker process says: says bad-model"
 
 
 def test_snapshot_comes_when_it_is_asked_for(make: Make) -> None:

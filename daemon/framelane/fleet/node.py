@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from concurrent.futures import wait
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -197,7 +198,7 @@ class Fleet:
         if findings:
             raise ConfigError(findings)
         self._change += 1
-        shares = deal(self._shares(), config)
+        shares = self._proving(deal(self._shares(), config), config)
         pairs = zip(self.supervisors, shares, strict=True)
         self._wait([each.prepare(self._change, share, config) for each, share in pairs])
 
@@ -218,6 +219,17 @@ class Fleet:
             for stream in set(share.streams) - set(after[share.number].streams):
                 self.relay.remove(stream)
                 self.ledger.drop(share.number, stream)
+
+    def _proving(self, shares: list[Share], config: Config) -> list[Share]:
+        """Have a worker that is up try the models that none has yet: one that is not up can't say that it can't."""
+        strangers = [
+            stream.id for stream in config.streams if not set(stream.model_keys) <= self.models.keys()
+        ]
+        for number, supervisor in enumerate(self.supervisors):
+            if supervisor.up:
+                shares[number] = replace(shares[number], streams=(*shares[number].streams, *strangers))
+                break
+        return shares
 
     def _shares(self) -> list[Share]:
         return [each.share for each in self.supervisors]

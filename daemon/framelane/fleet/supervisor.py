@@ -188,6 +188,9 @@ class Supervisor(Worker):
         played = self._desk.played(duty.share)
         self.idle = set(duty.share.streams) <= set(played)
         if self.idle:
+            self._ever_started = (
+                True  # the daemon runs without it: what fails later is a matter of its streams
+            )
             self.settled.set()
             self.stopping.wait(self._patience.look_s)
             return
