@@ -69,6 +69,8 @@ class App:
         self.clock = clock or SystemClock()
         self.meters = Meters()
         self.gpu = CudaSite(config.gpus[0])
+        self.started = False
+        """Whether every part has been started."""
         self.http: HttpServer | None = None
         self.fatal: FramelaneError | None = None
         """What this process can't outlive, such as a GPU that is lost; the service ends with it."""
@@ -118,6 +120,7 @@ class App:
         self.reporter.start()
         none = self.config.model_copy(update={"streams": []})
         self.roster.apply(stream_changes(none, self.config))
+        self.started = True
         if self._whole:
             log.info("started", node=self.config.node.id, run=self.run, streams=len(self.roster.cameras))
 

@@ -188,9 +188,8 @@ class Supervisor(Worker):
         played = self._desk.played(duty.share)
         self.idle = set(duty.share.streams) <= set(played)
         if self.idle:
-            self._ever_started = (
-                True  # the daemon runs without it: what fails later is a matter of its streams
-            )
+            # The daemon runs without it: what fails later is a matter of its streams.
+            self._ever_started = True
             self.settled.set()
             self.stopping.wait(self._patience.look_s)
             return

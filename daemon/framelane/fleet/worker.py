@@ -148,10 +148,9 @@ class Obedience(Worker):
 
 def main() -> None:
     """Take the order from standard input, and run until that is closed; ends with the codes of `framelane run`."""
+    # Ctrl-C, systemd and a terminal that closes send them to all: the parent decides.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(
-            number, signal.SIG_IGN
-        )  # Ctrl-C, systemd and a terminal send them to all: the parent decides
+        signal.signal(number, signal.SIG_IGN)
     inbox = Inbox(_STDIN)
     order = _take_order(inbox)
     _die_with(order.parent)
@@ -203,7 +202,7 @@ def _snapshot(app: App) -> Snapshot:
         counts=app.meters.snapshot(),
         last_frames={stream: at_s for stream, at_s in seen.items() if at_s is not None},
         sinks=app.outlet.health(),
-        ailments=app.vitals().liveness().reasons if app.reporter.alive else (),
+        ailments=app.vitals().liveness().reasons if app.started else (),
         used=sample_process(),
     )
 
