@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 RELOAD = b"reload"
-_LOOK_S = 0.5
+_LOOK_S = 5.0
 _TALK_S = 5.0
 _MOST_BYTES = 64
 
@@ -71,6 +71,12 @@ class ControlSocket(Worker):
             with contextlib.suppress(OSError):  # the caller is gone
                 if caller.recv(_MOST_BYTES).strip() == RELOAD:
                     caller.sendall(orjson.dumps(self._answer(), option=orjson.OPT_APPEND_NEWLINE))
+
+    def wake(self) -> None:
+        """End the wait for a caller, as one who says nothing."""
+        if self._path is not None and self.alive:
+            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as caller:
+                caller.connect(str(self._path))
 
     def ended(self) -> None:
         """Take the socket away."""
@@ -141,7 +147,8 @@ def own_folders(environ: Mapping[str, str]) -> list[Path]:
 
 def known_folders(environ: Mapping[str, str]) -> list[Path]:
     """Where to look for a daemon's socket; a shell doesn't know the RuntimeDirectory= of a unit."""
-    return [*own_folders(environ), *sorted(Path("/run").glob("framelane*"))]
+    run = Path("/run")
+    return [*own_folders(environ), *sorted(run.glob("framelane*")), *sorted(run.glob("framelane*/*/"))]
 
 
 def _listen(folder: Path, path: Path) -> socket.socket:
