@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from framelane.config.detect import DetectConfig
+from framelane.config.homeassistant import HomeAssistantConfig
 from framelane.config.schema import (
     BackoffConfig,
     Config,
@@ -47,8 +49,10 @@ SECTIONS: tuple[tuple[type[BaseModel], KeyPath, str], ...] = (
     (LogConfig, ("log",), "log"),
     (MqttConfig, ("mqtt",), "mqtt"),
     (TlsConfig, ("mqtt", "tls"), "mqtt.tls"),
+    (HomeAssistantConfig, ("mqtt", "homeassistant"), "mqtt.homeassistant"),
     (JsonlConfig, ("jsonl",), "jsonl"),
     (HttpConfig, ("http",), "http"),
+    (DetectConfig, ("http", "detect"), "http.detect"),
     (PublishConfig, ("publish",), "publish"),
     (ModelConfig, ("models", "*"), "models.&lt;name&gt;"),
     (EngineConfig, ("models", "*", "engine"), "models.&lt;name&gt;.engine"),

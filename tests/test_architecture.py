@@ -27,7 +27,7 @@ RANKS = (
     ("app",),
     ("roster",),
     ("pool",),
-    ("vitals", "listener", "live"),
+    ("vitals", "listener", "detector", "live"),
     ("sources", "inference", "analytics", "sinks", "web"),
     ("gpu",),
     ("telemetry",),

@@ -10,11 +10,15 @@ import structlog
 from framelane.config.differences import stream_changes
 from framelane.core.clock import SystemClock
 from framelane.core.errors import ConfigError
+from framelane.detector import StillDetector
 from framelane.gpu.watch import watch_gpus
+from framelane.inference.class_filter import label_findings
 from framelane.inference.cuda.site import CudaSite
+from framelane.inference.stills import Stills
 from framelane.listener import Shown, start_http
-from framelane.pool import Hooks, ModelPool
+from framelane.pool import Hooks, ModelPool, unknown_labels
 from framelane.roster import Roster
+from framelane.sinks.homeassistant.announcer import announce_through
 from framelane.sinks.jsonl import JsonlSink
 from framelane.sinks.mqtt import MqttSink
 from framelane.sinks.outlet import Outlet
@@ -32,8 +36,9 @@ if TYPE_CHECKING:
 
     from framelane.config.schema import Config, ModelConfig
     from framelane.core.clock import Clock
-    from framelane.core.errors import FramelaneError
+    from framelane.core.errors import Finding, FramelaneError
     from framelane.core.frames import ModelInfo, Result
+    from framelane.sinks.homeassistant.announcer import Announcer
     from framelane.sinks.sink import Sink
     from framelane.telemetry.gpus import GpuSample, GpuWatch
     from framelane.telemetry.states import NodeState, StreamState
@@ -76,6 +81,7 @@ class App:
         """What this process can't outlive, such as a GPU that is lost; the service ends with it."""
         self.run = secrets.token_hex(4)
         self._mqtt: MqttSink | None = None
+        self._announcer: Announcer | None = None
         self.outlet = Outlet(
             config.node.id,
             self.run,
@@ -86,9 +92,9 @@ class App:
             farewell=self._whole,
         )
         self.board = self._make_board(uplink)
-        self.pool = ModelPool(
-            self.gpu, self.meters, self.clock, Hooks(self._deliver, self._frame_dropped, self._end_with)
-        )
+        self.stills = Stills(lambda: self.pool.workers, self.clock)
+        hooks = Hooks(self._deliver, self._frame_dropped, self._end_with, self.stills.lane)
+        self.pool = ModelPool(self.gpu, self.meters, self.clock, hooks)
         self.roster = Roster(
             self.pool, self.meters, self.board, self.clock, self.gpu.index, self.outlet.forget
         )
@@ -117,6 +123,7 @@ class App:
         self.outlet.start()
         self.pool.start(self.config.models)
         self._watch_gpus(self.config)
+        self._announce()
         self.reporter.start()
         none = self.config.model_copy(update={"streams": []})
         self.roster.apply(stream_changes(none, self.config))
@@ -145,6 +152,7 @@ class App:
         changes = stream_changes(self.config, config)
         self.config = config
         self._watch_gpus(config)
+        self._announce()
         self.roster.apply(changes)
 
     def stop(self, timeout_s: float) -> None:
@@ -159,6 +167,7 @@ class App:
             return max((deadline_s - self.clock.monotonic()) / 2, 0.0) if self.fatal is None else 0.0
 
         ended = self.pool.stop(left_s)
+        self.stills.close()
         self.reporter.stop(1.0)
         self._gpus.close()
         self.outlet.stop(max(deadline_s - self.clock.monotonic(), 0.0))
@@ -189,7 +198,7 @@ class App:
 
     def _load(self, config: Config) -> None:
         self.pool.load(config)
-        findings = self.pool.findings(config)
+        findings = [*unknown_labels(config, self.pool.labels), *self._announced_findings()]
         if findings:
             raise ConfigError(findings)
 
@@ -205,6 +214,10 @@ class App:
                 will=self._whole,
             )
             sinks.append(self._mqtt)
+            if self._whole:
+                self._announcer = announce_through(
+                    self._mqtt, self.config.node.id, self.config.mqtt, self.config.publish
+                )
         if self.config.jsonl is not None:
             sinks.append(JsonlSink(self.config.jsonl, self.clock, shared=not self._whole))
         return sinks
@@ -218,8 +231,13 @@ class App:
 
     def _deliver(self, result: Result) -> None:
         """A result of a stream that has left meanwhile goes nowhere."""
-        if result.frame.stream in self.roster:
+        if not self.stills.deliver(result) and result.frame.stream in self.roster:
             self.outlet.publish(result)
+
+    def _announce(self) -> None:
+        if self._announcer is not None:
+            streams = [stream for stream in self.config.streams if stream.enabled]
+            self._announcer.announce(streams, self.pool.labels, self._sample_gpus())
 
     def _end_with(self, error: FramelaneError) -> None:
         """Have the service end with this error; of several slots' the first."""
@@ -236,6 +254,8 @@ class App:
         return self._gpus.sample()
 
     def _frame_dropped(self, stream: str, reason: str) -> None:
+        if self.stills.dropped(stream, reason):
+            return
         meter = self.roster.meter(stream)
         if meter is not None:
             meter.frame_dropped(reason)
@@ -243,11 +263,27 @@ class App:
     def _broker_changed(self, *, connected: bool, text: str) -> None:
         self.board.broker_changed(connected=connected, text=text)
 
+    def _announced_findings(self) -> list[Finding]:
+        if self._announcer is None or self.config.mqtt is None:
+            return []
+        classes = self.config.mqtt.homeassistant.classes
+        return label_findings("mqtt.homeassistant", self.pool.labels, classes, None)
+
     def _start_http(self) -> HttpServer | None:
         def models() -> list[ModelInfo]:
             return [worker.model.info for worker in self.pool.workers.values()]
 
-        shown = Shown(self.vitals(), self.meters, self.board, self.window, models, self._mqtt, self._editor)
+        detector = StillDetector(self.stills, self.config.http.detect.timeout_s)
+        shown = Shown(
+            self.vitals(),
+            self.meters,
+            self.board,
+            self.window,
+            models,
+            self._mqtt,
+            detector,
+            self._editor,
+        )
         return start_http(self.config, shown, self.clock)
 
 

@@ -35,11 +35,13 @@ class Hooks:
         deliver: each result, one at a time a model, in the order of frames.
         dropped: stream and reason of each frame that a batcher gave up.
         fatal: an error after which only a new process can go on.
+        others: lanes of what is no stream of ours, by name; None for what is nobody's.
     """
 
     deliver: Callable[[Result], None]
     dropped: Callable[[str, str], None]
     fatal: Callable[[FramelaneError], None]
+    others: Callable[[str], Lane | None]
 
 
 class ModelPool:
@@ -77,10 +79,10 @@ class ModelPool:
             if key in used and key not in self._models:
                 self._models[key] = load_model(key, section, self._gpu)
 
-    def findings(self, config: Config) -> list[Finding]:
-        """Labels that enabled streams ask for and that none of their models knows."""
-        labels = {key: model.info.labels for key, model in self._models.items()}
-        return unknown_labels(config, labels)
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """Names of what each loaded model finds."""
+        return {key: model.info.labels for key, model in self._models.items()}
 
     def start(self, sections: Mapping[str, ModelConfig]) -> None:
         """Start the slots of every loaded model that has none yet; returns when they have opened.
@@ -123,7 +125,7 @@ class ModelPool:
         waiting = section.waiting or model.backend.best_waiting
         batcher = Batcher(batch, section.linger_ms / 1e3, self._clock, self._hooks.dropped, waiting)
         nothing = np.full(len(model.info.labels), np.inf, np.float32)
-        self._lanes[key] = Lanes(ClassFilter.of(nothing))
+        self._lanes[key] = Lanes(ClassFilter.of(nothing), self._hooks.others)
         meter = self._meters.model(model.info.name)
         lane_of, hooks = self._lanes[key].of, self._hooks
         return ModelWorker(model, batcher, lane_of, meter, hooks.deliver, self._clock, hooks.fatal)

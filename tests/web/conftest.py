@@ -59,7 +59,7 @@ class Daemon:
 
     def app(self, token: str | None = None, editor: StreamEditor | None = None) -> ASGIApp:
         collector = FramelaneCollector(self.meters, self.board, lambda: self.window.latest, list, None)
-        return create_app(self, MetricsPage(collector), self.status, token, editor)
+        return create_app(self, MetricsPage(collector), self.status, token, editor=editor)
 
 
 @pytest.fixture

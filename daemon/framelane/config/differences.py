@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from framelane.config.schema import Section
+from framelane.config.section import Section
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

@@ -57,6 +57,14 @@ class ConflictError(FramelaneError):
     """What is asked for can't be done as things stand: an id that is taken, a file that others keep."""
 
 
+class RequestError(FramelaneError):
+    """What is asked for can't be had, or not now; `reason` is one word of it, for a program."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
 class ModelError(FramelaneError):
     """A model can't be loaded or does not fit what Framelane can run."""
 

@@ -13,6 +13,7 @@ import structlog
 from framelane.config.differences import stream_changes
 from framelane.core.clock import SystemClock
 from framelane.core.errors import ConfigError, ConflictError
+from framelane.detector import ElsewhereDetector
 from framelane.fleet.ledger import Ledger
 from framelane.fleet.process import COMMAND
 from framelane.fleet.relay import Relay
@@ -23,6 +24,7 @@ from framelane.fleet.vitals import FleetVitals
 from framelane.gpu.watch import watch_gpus
 from framelane.listener import Shown, start_http
 from framelane.pool import unknown_labels
+from framelane.sinks.homeassistant.announcer import announce_through
 from framelane.sinks.jsonl import JsonlSink
 from framelane.sinks.mqtt import MqttSink
 from framelane.sinks.outlet import Outlet
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from framelane.core.frames import ModelInfo
     from framelane.fleet.link import Snapshot, Started
     from framelane.fleet.share import Share
+    from framelane.sinks.homeassistant.announcer import Announcer
     from framelane.sinks.sink import SinkHealth
     from framelane.telemetry.meters import Counts
     from framelane.telemetry.states import StreamState
@@ -111,6 +114,8 @@ class Fleet:
         self.models: dict[str, ModelInfo] = {}
         self.supervisors: list[Supervisor] = []
         self._stopping = stopping
+        self._announcer: Announcer | None = None
+        self._announced = False
         streams = [stream for stream in config.streams if stream.enabled]
         names = [stream.id for stream in streams]
         shares = divide(config)
@@ -158,6 +163,7 @@ class Fleet:
         self.reporter.start()
         for wave in (1, 2):
             self._start_wave(wave)
+        self._announce()
         log.info("started", node=self.config.node.id, run=self.run, streams=len(self.board.streams()),
                  workers=len(self.supervisors))  # fmt: skip
 
@@ -215,6 +221,7 @@ class Fleet:
         self.config = config
         pairs = zip(self.supervisors, after, strict=True)
         self._wait([each.assign(self._change, share, config) for each, share in pairs])
+        self._announce()
         for share in before:
             for stream in set(share.streams) - set(after[share.number].streams):
                 self.relay.remove(stream)
@@ -248,11 +255,12 @@ class Fleet:
 
     def models_loaded(self, models: Iterable[ModelInfo], config: Config) -> None:
         """A worker has these models, loaded as a configuration says."""
-        for model in models:
-            if model.name not in self.models:
-                self._sections = {**self._sections, model.name: config.models[model.name]}
-                self.models = {**self.models, model.name: model}
+        fresh = {model.name: model for model in models if model.name not in self.models}
+        self._sections = {**self._sections, **{name: config.models[name] for name in fresh}}
+        self.models = {**self.models, **fresh}
         self.ledger.know(self.models)
+        if fresh and self._announced:
+            self._announce()
 
     def changed(self, state: StreamState) -> None:
         """A stream has a new state."""
@@ -294,11 +302,21 @@ class Fleet:
         sinks = {}
         if config.mqtt is not None:
             mqtt = MqttSink(config.mqtt, config.node.id, self.run, self.clock, watch=self._broker_changed)
+            self._announcer = announce_through(mqtt, config.node.id, config.mqtt, config.publish)
             sinks["mqtt"] = SharedSink(mqtt, partial(self._theirs, "mqtt"))
         if config.jsonl is not None:
             jsonl = JsonlSink(config.jsonl, self.clock, shared=True)
             sinks["jsonl"] = SharedSink(jsonl, partial(self._theirs, "jsonl"))
         return sinks
+
+    def _announce(self) -> None:
+        """Announce streams whose models are known; of others what they find is not."""
+        if self._announcer is not None and not self._stopping.is_set():  # else some models are not known
+            labels = {key: model.labels for key, model in self.models.items()}
+            streams = [stream for stream in self.config.streams if stream.enabled]
+            known = [stream for stream in streams if set(stream.model_keys) <= labels.keys()]
+            self._announced = True
+            self._announcer.announce(known, labels, self._gpus.sample())
 
     def _theirs(self, name: str) -> list[SinkHealth]:
         return self.ledger.sinks(name)
@@ -325,7 +343,10 @@ class Fleet:
             self.config.http, self.supervisors, self.ledger, self.reporter, self.board.streams, self._brokers
         )
         mqtt = self._sinks.get("mqtt")
-        shown = Shown(vitals, self.ledger, self.board, self.window, self._known_models, mqtt, self._editor)
+        detector = ElsewhereDetector()
+        shown = Shown(
+            vitals, self.ledger, self.board, self.window, self._known_models, mqtt, detector, self._editor
+        )
         return start_http(self.config, shown, self.clock, workers)
 
     def _known_models(self) -> list[ModelInfo]:

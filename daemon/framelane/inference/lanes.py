@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from framelane.inference.class_filter import ClassFilter
     from framelane.inference.letterbox import Crop
 
@@ -53,10 +55,14 @@ class Lanes:
 
     Args:
         nothing: the filter of a closed lane.
+        others: lanes of what is no stream, such as a single picture; None for what is nobody's.
     """
 
-    def __init__(self, nothing: ClassFilter) -> None:
+    def __init__(
+        self, nothing: ClassFilter, others: Callable[[str], Lane | None] = lambda _name: None
+    ) -> None:
         self._closed = Lane(nothing, NullLaneMeter(), closed=True)
+        self._others = others
         self._open: dict[str, Lane] = {}
 
     def open(self, stream: str, lane: Lane) -> None:
@@ -69,4 +75,4 @@ class Lanes:
 
     def of(self, stream: str) -> Lane:
         """The stream's lane."""
-        return self._open.get(stream, self._closed)
+        return self._open.get(stream) or self._others(stream) or self._closed

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from framelane.config.schema import MqttConfig
     from framelane.core.clock import Clock
     from framelane.sinks.courier import Watch
+    from framelane.sinks.link import Listener
     from framelane.sinks.message import Message
 
 log = structlog.get_logger(__name__)
@@ -71,6 +72,7 @@ class MqttSink:
         self._waker = Waker()
         self._outbox = Outbox(MemoryBacklog(config.queue), self._waker)
         self._left_behind = 0
+        self._listener: Listener | None = None
         route = Route(self._dial, self._envelopes, backoff or Backoff(_FIRST_S, _MOST_S))
         self._courier = Courier(route, self._outbox, self._waker, clock, watch)
 
@@ -88,6 +90,10 @@ class MqttSink:
     def mqtt_spool_dropped_total(self) -> int:
         """Messages given up since the start: too many waited, the broker refused them, or we had to stop."""
         return self._outbox.dropped + self._courier.refused + self._left_behind
+
+    def listen(self, listener: Listener) -> None:
+        """Have somebody hear from the broker on each connection; before the start."""
+        self._listener = listener
 
     def start(self) -> None:
         """Begin to connect and deliver."""
@@ -120,7 +126,7 @@ class MqttSink:
 
     def _dial(self) -> Link:
         will = self._will() if self._has_will else None
-        return Link(self._broker, self._config, will, self._clock, self._waker)
+        return Link(self._broker, self._config, will, self._clock, self._waker, self._listener)
 
     def _will(self) -> Will:
         lost = NodeState("offline", "lost", "the daemon or its network went away", self._clock.wall())

@@ -59,13 +59,14 @@ class Outbox:
         return Parcel(taken[1], taken[0]) if taken else None
 
     def settle(self, parcel: Parcel) -> None:
-        """The broker has it. An empty message takes back a retained one: once that is done, nothing is left to do."""
+        """The broker has it."""
+        message = parcel.message
         with self._lock:
             if parcel.ticket is not None:
                 self._backlog.settle(parcel.ticket)
-            elif not parcel.message.payload:
-                key = parcel.message.kind, parcel.message.stream
-                if self._retained.get(key) is parcel.message:
+            elif message.retain and not message.payload:  # taken back, for good
+                key = message.kind, message.stream
+                if self._retained.get(key) is message:
                     del self._retained[key]
 
     def rewind(self) -> None:

@@ -17,6 +17,7 @@ from framelane.web.guard import Guard
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fastapi import APIRouter
     from starlette.types import ASGIApp
 
     from framelane.web.probes import HealthSource
@@ -29,6 +30,7 @@ def create_app(
     metrics: Callable[[str], tuple[bytes, str]],
     status: Callable[[], StatusReply],
     token: str | None,
+    detect: APIRouter | None = None,
     editor: StreamEditor | None = None,
 ) -> ASGIApp:
     """The HTTP application.
@@ -38,6 +40,7 @@ def create_app(
         metrics: body and content type of /metrics for an Accept header.
         status: the reply to /api/status.
         token: bearer token that all but the probes ask for; None for none.
+        detect: the route of `/api/detect`; None for none.
         editor: who lists and changes streams; None for no such routes.
 
     A new topic is a new file with a `router` of its own, and one line here.
@@ -50,6 +53,8 @@ def create_app(
     app.include_router(probe_routes.router(health))
     app.include_router(metrics_routes.router(metrics), dependencies=locked)
     app.include_router(status_routes.router(status), dependencies=locked)
+    if detect is not None:
+        app.include_router(detect, dependencies=locked)
     if editor is not None:
         writers = [] if token is not None else [Depends(stream_routes.only_from_here)]
         app.include_router(stream_routes.router(editor, writers), dependencies=locked)
