@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
@@ -22,6 +21,7 @@ from framelane.core.errors import (
     UnknownStreamError,
 )
 from framelane.core.redact import redact
+from framelane.web.problem import MEDIA_TYPE, ProblemError, ProblemReply, problem_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 Options: TypeAlias = dict[str, Any]
 
 MOST_BYTES = 65_536
-_PROBLEM = "application/problem+json"
 # Most special first; what an error is not here is our own fault, or a model's.
 _ANSWERS: tuple[tuple[type[FramelaneError], int, str], ...] = (
     (UnknownStreamError, 404, "there is no such stream"),
@@ -113,17 +112,14 @@ class FindingReply(BaseModel):
     line: int = Field(description="The line in that file; 0 where there is none.")
 
 
-class ProblemReply(BaseModel):
-    """Why something was not done (RFC 9457)."""
+class RefusalReply(ProblemReply):
+    """Why a change was not made."""
 
-    title: str
-    status: int
-    detail: str
-    findings: list[FindingReply]
+    findings: list[FindingReply] = Field(description="Everything wrong with a configuration, at once.")
 
 
 _REPLIES: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemReply, "content": {_PROBLEM: {}}} for status in (404, 409, 422, 500)
+    status: {"model": RefusalReply, "content": {MEDIA_TYPE: {}}} for status in (404, 409, 422, 500)
 }
 _BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
 
@@ -167,15 +163,20 @@ def router(editor: StreamEditor, writers: Sequence[Depends]) -> APIRouter:
     @writes.post("/streams", status_code=201, openapi_extra=_BODY, response_model=OutcomeReply)
     async def add_stream(request: Request, *, persist: bool | None = None) -> JSONResponse:
         """Add a stream: `id`, `url` and any option of the YAML's `streams`."""
-        options = await _options(request)
-        add = functools.partial(editor.add, options, persist=persist)
-        return await _answered(lambda: _done(add(), 201, lambda: editor.shown(str(options.get("id")))))
+
+        def add(options: Options) -> JSONResponse:
+            return _done(editor.add(options, persist=persist), 201, editor.shown(str(options["id"])))
+
+        return await _changed(request, add)
 
     @writes.patch("/streams/{stream}", openapi_extra=_BODY, response_model=OutcomeReply)
     async def change_stream(stream: str, request: Request, *, persist: bool | None = None) -> JSONResponse:
         """Give options new values, null included; those that are not named stay."""
-        change = functools.partial(editor.change, stream, await _options(request), persist=persist)
-        return await _answered(lambda: _done(change(), 200, lambda: editor.shown(stream)))
+
+        def change(options: Options) -> JSONResponse:
+            return _done(editor.change(stream, options, persist=persist), 200, editor.shown(stream))
+
+        return await _changed(request, change)
 
     @writes.delete("/streams/{stream}", response_model=OutcomeReply)
     async def remove_stream(stream: str, *, persist: bool | None = None) -> JSONResponse:
@@ -199,34 +200,41 @@ async def _answered(work: Callable[[], JSONResponse]) -> JSONResponse:
         return _problem(error)
 
 
+async def _changed(request: Request, change: Callable[[Options], JSONResponse]) -> JSONResponse:
+    """The answer to a change with options in its body."""
+    try:
+        options = await _options(request)
+    except ProblemError as error:
+        return problem_response(error)
+    return await _answered(lambda: change(options))
+
+
 async def _options(request: Request) -> Options:
     """The body, a JSON object. Its type must be said: a page of another site can't say it without being asked."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        raise HTTPException(415, "the content type must be application/json")
+        raise ProblemError(415, "the content type must be application/json")
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > MOST_BYTES:
-            raise HTTPException(413, f"a stream's options take no more than {MOST_BYTES} bytes")
+            raise ProblemError(413, f"a stream's options take no more than {MOST_BYTES} bytes")
     try:
         options = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise HTTPException(400, f"the body is not JSON: {error}") from error
+        raise ProblemError(400, f"the body is not JSON: {error}") from error
     if not isinstance(options, dict):
-        raise HTTPException(400, "the body must be a JSON object with a stream's options")
+        raise ProblemError(400, "the body must be a JSON object with a stream's options")
     return options
 
 
-def _done(
-    outcome: Outcome, status: int = 200, stream: Callable[[], Options | None] = lambda: None
-) -> JSONResponse:
+def _done(outcome: Outcome, status: int = 200, stream: Options | None = None) -> JSONResponse:
     reply = OutcomeReply(
         added=list(outcome.added),
         changed=list(outcome.changed),
         removed=list(outcome.removed),
         took_ms=round(outcome.took_s * 1e3, 1),
-        stream=stream(),
+        stream=stream,
     )
     return JSONResponse(reply.model_dump(), status)
 
@@ -234,8 +242,8 @@ def _done(
 def _problem(error: FramelaneError) -> JSONResponse:
     status, title = next((code, title) for kind, code, title in _ANSWERS if isinstance(error, kind))
     findings = [_finding(each) for each in error.findings] if isinstance(error, ConfigError) else []
-    reply = ProblemReply(title=title, status=status, detail=redact(str(error)), findings=findings)
-    return JSONResponse(reply.model_dump(), status, media_type=_PROBLEM)
+    reply = RefusalReply(title=title, status=status, detail=redact(str(error)), findings=findings)
+    return JSONResponse(reply.model_dump(), status, media_type=MEDIA_TYPE)
 
 
 def _finding(finding: Finding) -> FindingReply:
