@@ -116,7 +116,7 @@ def node(
             "node": {"id": "gate-01", "stats_s": 1, "shutdown_s": 6},
             "log": {"format": "json"},
             "workers": request.param,
-            "mqtt": {"url": broker.url},
+            "mqtt": {"url": broker.url, "homeassistant": {"enabled": True}},
             "http": {"listen": f"127.0.0.1:{port}", "token": TOKEN},
             "models": {
                 "tiny": {"path": str(material.tiny), "size": [160, 128]},
@@ -213,6 +213,16 @@ def test_removed_stream_leaves_no_ghost(node: Node) -> None:
     up = next(family for family in families if family.name == "framelane_stream_up")
     assert {sample.labels["stream"] for sample in up.samples} == set(OTHERS)
     assert [each["id"] for each in node.call("GET", "/api/status").json()["streams"]] == list(OTHERS)
+
+
+def test_home_assistant_learns_of_streams_that_come_and_go(node: Node) -> None:
+    with Subscriber(node.broker.url, "homeassistant/device/#") as home:
+        node.applied("POST", "/api/streams?persist=false", node.stream("announced", model="second"))
+        device = home.wait_for(lambda message: b"announced" in message.payload, WAIT_S)
+        node.applied("DELETE", "/api/streams/announced?persist=false")
+        home.wait_for(lambda message: message.topic == device.topic and not message.payload, WAIT_S)
+        told = {message.topic for message in home.messages if message.payload}
+        assert len(told) == 4  # the node, the two others, and the one that came
 
 
 def test_sequence_goes_on_when_a_removed_stream_returns(node: Node) -> None:
