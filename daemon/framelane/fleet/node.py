@@ -106,7 +106,7 @@ class Fleet:
         self.config = config
         self._editor = editor
         self._change = 0
-        self._sections: Mapping[str, ModelConfig] = {}
+        self._sections: dict[str, ModelConfig] = {}
         self.clock = clock or SystemClock()
         self.run = secrets.token_hex(4)
         self.fatal: FramelaneError | None = None
@@ -191,7 +191,7 @@ class Fleet:
     @property
     def loaded(self) -> Mapping[str, ModelConfig]:
         """What each model that a worker has loaded, by key, was loaded as."""
-        return self._sections
+        return dict(self._sections)
 
     def prepare(self, config: Config) -> None:
         """Have every worker that is up make ready for its part of other streams.
@@ -200,7 +200,7 @@ class Fleet:
             ConfigError: a stream asks for labels that its models don't know.
             FramelaneError: a worker can't, or the daemon stops meanwhile.
         """
-        findings = unknown_labels(config, {name: model.labels for name, model in self.models.items()})
+        findings = unknown_labels(config, self._labels())
         if findings:
             raise ConfigError(findings)
         self._change += 1
@@ -256,8 +256,8 @@ class Fleet:
     def models_loaded(self, models: Iterable[ModelInfo], config: Config) -> None:
         """A worker has these models, loaded as a configuration says."""
         fresh = {model.name: model for model in models if model.name not in self.models}
-        self._sections = {**self._sections, **{name: config.models[name] for name in fresh}}
-        self.models = {**self.models, **fresh}
+        self._sections |= {name: config.models[name] for name in fresh}
+        self.models |= fresh
         self.ledger.know(self.models)
         if fresh and self._announced:
             self._announce()
@@ -309,10 +309,14 @@ class Fleet:
             sinks["jsonl"] = SharedSink(jsonl, partial(self._theirs, "jsonl"))
         return sinks
 
+    def _labels(self) -> dict[str, tuple[str, ...]]:
+        """Of a copy: supervisors' threads add models."""
+        return {name: model.labels for name, model in dict(self.models).items()}
+
     def _announce(self) -> None:
         """Announce streams whose models are known; of others what they find is not."""
         if self._announcer is not None and not self._stopping.is_set():  # else some models are not known
-            labels = {key: model.labels for key, model in self.models.items()}
+            labels = self._labels()
             streams = [stream for stream in self.config.streams if stream.enabled]
             known = [stream for stream in streams if set(stream.model_keys) <= labels.keys()]
             self._announced = True
