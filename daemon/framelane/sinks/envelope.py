@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _QOS: dict[Kind, int | None] = {"discovery": 1, **{channel.kind: channel.qos for channel in CHANNELS}}
 _SCHEMAS = {(channel.kind, channel.of_stream): channel.schema for channel in CHANNELS}
 _TOPIC_ALIAS = b"\x23"  # MQTT 5, section 3.3.2.3.4
+_MOST = 10_000
 
 
 class Envelope(NamedTuple):
@@ -42,6 +43,8 @@ class Envelopes:
     def of(self, message: Message) -> Envelope:
         """The message's envelope."""
         key = message.kind, message.stream, message.encoding
+        if len(self._made) >= _MOST:  # streams that were removed are in it too
+            self._made.clear()
         return self._made.get(key) or self._made.setdefault(key, self._make(*key))
 
     def of_will(self, message: Message) -> Envelope:
