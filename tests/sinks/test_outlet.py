@@ -181,7 +181,7 @@ def test_outlet_goes_by_the_new_rate_when_a_stream_changes_and_goes_on_numbering
     for index in range(3, 5):
         rig.outlet.publish(result(index))
     assert rig.meter.left_out == ["rate"] * 2
-    assert [1, 2, 3] == [body["seq"] for body in rig.bodies]
+    assert [body["seq"] for body in rig.bodies] == [1, 2, 3]
 
 
 def test_outlet_limits_the_rate_of_each_stream_and_model() -> None:
