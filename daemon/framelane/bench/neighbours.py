@@ -147,7 +147,7 @@ class Site:
         config = {
             "node": {"id": NODE, "stats_s": 5},
             "log": {"level": "warning"},
-            "mqtt": {"url": self.url},
+            "mqtt": {"url": self.url, "spool": {"enabled": False}},  # it would outlive us
             "models": {"model": dict(model)},
             "defaults": defaults,
             "streams": [{"id": stream_id(number), "url": url} for number, url in enumerate(urls)],
