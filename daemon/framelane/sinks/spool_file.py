@@ -34,7 +34,13 @@ _WAL_SHARE = 8  # of the bytes allowed, one part in so many is the write-ahead l
 _MOST_WAL_PAGES = 1000
 _MOST_ROW = 1 << 62
 _EMPTY_PAGES = 16  # an empty spool that is larger is worth shrinking
-_NOT_OURS = ("no such table", "no such column", "table messages has")  # what SQLite says of other tables
+_NOT_OURS = (  # what SQLite says of other tables, and of damage, as if it were a fault of the moment
+    "no such table",
+    "no such column",
+    "table messages has",
+    "unsupported file format",
+    "Could not decode",
+)
 
 
 class SpoolDamagedError(Exception):
@@ -235,7 +241,7 @@ def _damage_told() -> Iterator[None]:
         if str(error).startswith(_NOT_OURS):
             raise SpoolDamagedError(str(error)) from error
         raise
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of a message that cites the damage
         raise SpoolDamagedError(str(error)) from error
 
 
