@@ -58,7 +58,7 @@ def test_backlog_gives_new_messages_first_and_replays_every_fourth(backlog: Back
     append(backlog, *range(6, 12))
     entries = taken(backlog)
     replayed = [entry.message.payload.endswith(b'"replayed":true}') for entry in entries]
-    assert [6, 7, 8, 1, 9, 10, 11, 2, 3, 4, 5] == [seq_of(entry) for entry in entries]
+    assert [seq_of(entry) for entry in entries] == [6, 7, 8, 1, 9, 10, 11, 2, 3, 4, 5]
     assert replayed == [False, False, False, True, False, False, False, True, True, True, True]
 
 
@@ -67,10 +67,12 @@ def test_backlog_takes_what_goes_to_disk_out_of_memory(backlog: Backlog, clock: 
     clock.advance(1.0)
     append(backlog, 3)
     old = backlog.unwritten(clock.monotonic() - 0.5)
-    assert [1, 2] == [seq_of(entry) for entry in old]
-    assert [3] == [seq_of(entry) for entry in taken(backlog)]  # those that are being written wait for the disk
+    assert [seq_of(entry) for entry in old] == [1, 2]
+    assert [seq_of(entry) for entry in taken(backlog)] == [
+        3
+    ]  # those that are being written wait for the disk
     backlog.wrote(old, 7)
-    assert [7, 8] == [entry.row for entry in old]
+    assert [entry.row for entry in old] == [7, 8]
     assert (len(backlog), backlog.on_disk(), backlog.in_memory()) == (3, 2, 1)
 
 
@@ -79,7 +81,7 @@ def test_backlog_has_what_could_not_be_written_again_in_order(backlog: Backlog) 
     backlog.unwritten(float("inf"))
     append(backlog, 3)
     backlog.unwrote()
-    assert [1, 2, 3] == [seq_of(entry) for entry in taken(backlog)]
+    assert [seq_of(entry) for entry in taken(backlog)] == [1, 2, 3]
 
 
 def test_backlog_drops_the_oldest_when_the_disk_is_slow(backlog: Backlog) -> None:
@@ -97,7 +99,7 @@ def test_backlog_deletes_what_is_acknowledged_while_it_is_written(backlog: Backl
     assert flying == backlog.unwritten(float("inf"))
     backlog.settle(flying[0])
     backlog.wrote(flying, 5)
-    assert [5] == backlog.deletable()
+    assert backlog.deletable() == [5]
     assert len(backlog) == 1
     backlog.deleted([5], 1)
     assert (len(backlog), backlog.deletable()) == (1, [])
@@ -114,7 +116,7 @@ def test_backlog_replays_what_was_in_flight_and_on_disk_when_the_connection_ends
     append(backlog, 4)
     backlog.rewind()
     read_all(backlog, flying)
-    assert [4, 1, 3] == [seq_of(entry) for entry in taken(backlog)]
+    assert [seq_of(entry) for entry in taken(backlog)] == [4, 1, 3]
 
 
 def test_backlog_writes_once_what_was_rewound_while_it_was_written(backlog: Backlog) -> None:
@@ -126,7 +128,7 @@ def test_backlog_writes_once_what_was_rewound_while_it_was_written(backlog: Back
     backlog.wrote(writing, 1)
     assert (len(backlog), backlog.in_memory()) == (3, 0)
     read_all(backlog, writing)
-    assert [1, 2, 3] == [seq_of(entry) for entry in taken(backlog)]
+    assert [seq_of(entry) for entry in taken(backlog)] == [1, 2, 3]
 
 
 def test_backlog_refuses_what_was_read_before_a_rewind(backlog: Backlog) -> None:
@@ -149,7 +151,7 @@ def test_backlog_keeps_what_it_has_read_when_the_disk_is_lost(backlog: Backlog, 
     assert backlog.lost_disk("corrupt") == 2
     assert backlog.dropped == {"corrupt": 2}
     backlog.rewind()
-    assert [1, 2, 3] == [seq_of(entry) for entry in taken(backlog)]
+    assert [seq_of(entry) for entry in taken(backlog)] == [1, 2, 3]
     assert (len(backlog), backlog.on_disk()) == (3, 0)
 
 
@@ -164,7 +166,7 @@ def test_backlog_counts_as_lost_what_nobody_has_yet(backlog: Backlog) -> None:
     assert backlog.gave_up([1, 2, 3, 4], "size") == 2  # 1 is delivered, 2 in flight
     assert backlog.dropped == {"size": 2}
     backlog.rewind()
-    assert [2] == [seq_of(entry) for entry in taken(backlog)]
+    assert [seq_of(entry) for entry in taken(backlog)] == [2]
     assert len(backlog) == 2
 
 
@@ -174,7 +176,7 @@ def test_backlog_leaves_out_what_has_expired(clock: FakeClock) -> None:
     clock.advance(6.0)
     append(backlog, 2)
     clock.advance(6.0)
-    assert [2] == [seq_of(entry) for entry in taken(backlog)]
+    assert [seq_of(entry) for entry in taken(backlog)] == [2]
     assert backlog.dropped == {"expired": 1}
 
 

@@ -58,9 +58,9 @@ def test_file_deletes_and_never_uses_a_row_twice(path: Path) -> None:
     with open_file(path) as file:
         file.write(entries(1, 2, 3), ())
         assert file.write(entries(4), [1, 3, 3, 17]) == 2
-        assert ([2, 4], 2) == ([entry.row for entry in file.read(0, 10).entries], file.messages)
-        assert [2] == file.delete_oldest(1)
-        assert [] == file.delete_oldest(5, before=WALL_S)
+        assert ([entry.row for entry in file.read(0, 10).entries], file.messages) == ([2, 4], 2)
+        assert file.delete_oldest(1) == [2]
+        assert file.delete_oldest(5, before=WALL_S) == []
         assert file.next_row == 5
     with closing(SpoolFile(path, MAX_BYTES, least_row=9)) as file:
         assert (file.messages, file.next_row) == (1, 9)
@@ -140,13 +140,13 @@ def test_file_leaves_out_a_row_that_is_damaged(path: Path, statement: str) -> No
         database.execute(statement)
     with open_file(path) as file:
         found = file.read(0, 10)
-    assert ([1, 3], [2], 3) == ([entry.row for entry in found.entries], found.spoilt, found.last_row)
+    assert ([entry.row for entry in found.entries], found.spoilt, found.last_row) == ([1, 3], [2], 3)
 
 
 def test_file_leaves_out_what_is_no_message_of_ours(path: Path) -> None:
     with open_file(path) as file:
         file.write([Entry(Message("detections", "lobby", b"{}", retain=False), WALL_S)], ())
-        assert [1] == file.read(0, 10).spoilt
+        assert file.read(0, 10).spoilt == [1]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def use(path: Path) -> list[bytes]:
             if some.last_row <= last_row:
                 break
             last_row = some.last_row
-        file.write(entries(1000), [entry_row for entry_row in range(1, 20)])
+        file.write(entries(1000), list(range(1, 20)))
         assert isinstance(file.full, bool)
         assert file.oldest_at is not None
         file.delete_oldest(50)

@@ -143,9 +143,9 @@ class Spool(Worker):
             self._sync(file, now_s if pressed else now_s - self._age_s)
             self._backoff.reset()
             self._outage.over()
-            if not file.messages and now_s >= self._adopt_s:
-                self._rest(file)
         self._read_ahead(file)
+        if not file.messages and now_s >= self._adopt_s:
+            self._rest(file)
 
     def _sync(self, file: SpoolFile, before_s: float) -> None:
         """Delete what the broker has, write what it does not have, keep the bounds."""
@@ -192,7 +192,6 @@ class Spool(Worker):
         file.shrink()
         for orphan in self._place.orphans():
             if self._holds_messages(orphan):
-                self._next_row = file.next_row
                 self._close()
                 self._place.inherit(orphan)
                 log.info("spool_adopted", path=str(orphan))

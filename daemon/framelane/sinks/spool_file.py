@@ -74,7 +74,8 @@ class SpoolFile:
         self.messages = 0
         """Messages on disk."""
         wal_pages = max(min(max_bytes // _WAL_SHARE // _PAGE_BYTES, _MOST_WAL_PAGES), 1)
-        self._most_pages = max(max_bytes // _PAGE_BYTES - wal_pages, _EMPTY_PAGES)
+        # The log is kept to its share only between transactions.
+        self._most_pages = max(max_bytes // _PAGE_BYTES - 2 * wal_pages, _EMPTY_PAGES)
         _make(path)
         self._database = sqlite3.connect(path, timeout=0.0, isolation_level=None)
         with ExitStack() as unless_open:
@@ -237,11 +238,14 @@ def _damage_told() -> Iterator[None]:
     """SQLite's way to say that a file is damaged; a fault of the moment is an OperationalError, its subclass."""
     try:
         yield
+    except sqlite3.ProgrammingError:  # a fault of ours
+        raise
     except sqlite3.OperationalError as error:
         if str(error).startswith(_NOT_OURS):
             raise SpoolDamagedError(str(error)) from error
         raise
-    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of a message that cites the damage
+    # SQLite's words may cite the damage, which is no UTF-8 then.
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise SpoolDamagedError(str(error)) from error
 
 
