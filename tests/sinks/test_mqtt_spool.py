@@ -151,9 +151,54 @@ def test_broker_that_cuts_off_again_and_again_gets_every_result(place: SpoolPlac
     assert sink.health().dropped == 0
 
 
+def test_connection_that_breaks_again_and_again_costs_no_result(
+    tmp_path: Path, place: SpoolPlace, start: Start
+) -> None:
+    with (
+        Mosquitto(tmp_path / "broker", LOSSLESS) as broker,
+        Subscriber(broker.url, "framelane/+/streams/#") as subscriber,
+    ):
+        sink = start(broker.url, spool=QUICK, place=place, client_id="same")
+        for seq in range(1, 1201):
+            sink.offer(detections(seq, STREAMS[seq % 16]))
+            if seq % 200 == 0:
+                take_over(broker, "same")
+            time.sleep(0.002)
+        wait_until(lambda: sink.health().queued == 0, 30)
+        subscriber.wait_for(lambda message: message.json["seq"] == 1200)
+        wait_until(lambda: {message.json["seq"] for message in subscriber.messages} == set(range(1, 1201)))
+    assert sum(not connected for connected, _ in sink.watch.seen) >= 4
+    assert sink.health().dropped == 0
+
+
+def take_over(broker: Mosquitto, client_id: str) -> None:
+    """Have the broker end a client's connection, by coming with its name."""
+    with Subscriber(broker.url, "none", client_id=client_id):
+        return
+
+
+def test_stop_delivers_what_is_on_disk_too(tmp_path: Path, place: SpoolPlace, start: Start) -> None:
+    gate = Gate()
+    with Mosquitto(tmp_path / "broker", LOSSLESS) as broker:
+        broker.stop()
+        sink = start(broker.url, spool=QUICK, place=place, backoff=gate)
+        for seq in range(1, 2001):
+            sink.offer(detections(seq))
+        wait_until(lambda: spooled(sink) == 2000)
+        broker.start()
+        with Subscriber(broker.url, "framelane/#") as subscriber:
+            gate.open()
+            sink.watch.wait(connected=True)
+            sink.stop(20.0, FAREWELL)
+            received = subscriber.wait_for_count(2001)
+    assert seqs([message.payload for message in received[:-1]]) == list(range(1, 2001))
+    assert received[-1].json["state"] == "offline"
+    assert spooled(sink) == 0
+
+
 def test_broker_that_acknowledges_nothing_costs_no_result(place: SpoolPlace, start: Start) -> None:
     with FakeBroker([Manner(ack=None)]) as broker:
-        sink = start(broker.url, spool=QUICK, place=place, inflight=8, queue=50)
+        sink = start(broker.url, spool=QUICK, place=place, inflight=8)
         for seq in range(1, 501):
             sink.offer(detections(seq))
             time.sleep(0.001)

@@ -72,6 +72,10 @@ class Outbox:
             self._due = {**self._retained, **self._due}
         self._backlog.rewind()
 
+    def empty(self) -> bool:
+        """Whether all is delivered, what is still to be read from disk included."""
+        return not self._due and not len(self._backlog)
+
     def waiting(self) -> bool:
         """Whether `take` would give anything."""
         return bool(self._due) or self._backlog.waiting() > 0
