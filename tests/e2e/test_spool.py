@@ -94,12 +94,11 @@ def test_results_outlive_outage_kill_and_another_division(material: Material, tm
         assert {path.name for path in (folder / "gate-01").glob("w*.spool")} == {"w0.spool", "w1.spool"}
 
         broker.start()
-        with (
-            Subscriber(broker.url, f"{BASE}/streams/+/detections") as subscriber,
-            Daemon(tmp_path / "one", settings),
-        ):
-            wait_until(lambda: not list((folder / "gate-01").glob("w*.spool")))
-            after = list(subscriber.messages)
+        with Subscriber(broker.url, f"{BASE}/streams/+/detections", f"{BASE}/status") as subscriber:
+            with Daemon(tmp_path / "one", settings):
+                wait_until(lambda: not list((folder / "gate-01").glob("w*.spool")))
+            subscriber.wait_for(lambda message: message.json.get("state") == "offline")
+            after = subscriber.on_topic(f"{BASE}/streams/+/detections")
     runs = by_run([*before, *after])
     assert len([run for run in runs if numbers(runs[run], replayed=True)]) == 3  # of w0, and of w1 twice
     for bodies in runs.values():

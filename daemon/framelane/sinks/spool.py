@@ -138,31 +138,32 @@ class Spool(Worker):
     def _work(self, file: SpoolFile) -> None:
         now_s = self._clock.monotonic()
         pressed = self._backlog.pressed
-        if (now_s >= self._due_s or pressed) and now_s >= self._retry_s:
+        due = (now_s >= self._due_s or pressed) and now_s >= self._retry_s
+        if due:
             self._due_s = now_s + self._tick_s
             self._sync(file, now_s if pressed else now_s - self._age_s)
+        self._read_ahead(file)  # which a full disk does not prevent
+        if due:
             self._backoff.reset()
             self._outage.over()
-        self._read_ahead(file)
-        if not file.messages and now_s >= self._adopt_s:
-            self._rest(file)
+            if not file.messages and now_s >= self._adopt_s:
+                self._rest(file)
 
     def _sync(self, file: SpoolFile, before_s: float) -> None:
         """Delete what the broker has, write what it does not have, keep the bounds."""
         settled = self._backlog.deletable()
         if settled:
-            self._backlog.deleted(settled, file.write((), settled))
+            self._backlog.deleted(settled, file.delete(settled))
         entries = self._backlog.unwritten(before_s)
-        first, written = file.next_row, False
+        first_row = None
         try:
             if entries:
-                file.write(entries, ())
-            written = True
+                first_row = file.write(entries)
         finally:
-            if written:
-                self._backlog.wrote(entries, first)
-            else:
+            if first_row is None:
                 self._backlog.unwrote()
+            else:
+                self._backlog.wrote(entries, first_row)
         self._keep_bounds(file)
 
     def _keep_bounds(self, file: SpoolFile) -> None:
