@@ -84,6 +84,20 @@ def test_backlog_has_what_could_not_be_written_again_in_order(backlog: Backlog) 
     assert [seq_of(entry) for entry in taken(backlog)] == [1, 2, 3]
 
 
+def test_backlog_keeps_the_order_when_a_write_fails_after_a_rewind(
+    backlog: Backlog, clock: FakeClock
+) -> None:
+    for seq in range(1, 6):
+        append(backlog, seq)
+        clock.advance(0.1)
+    flying = [backlog.take(), backlog.take()]
+    assert [seq_of(entry) for entry in flying] == [1, 2]
+    backlog.unwritten(clock.monotonic() - 0.15)  # 1 to 4
+    backlog.rewind()
+    backlog.unwrote()
+    assert [seq_of(entry) for entry in taken(backlog)] == [1, 2, 3, 4, 5]
+
+
 def test_backlog_drops_the_oldest_when_the_disk_is_slow(backlog: Backlog) -> None:
     append(backlog, *range(1, 9))
     writing = backlog.unwritten(float("inf"))
@@ -165,9 +179,10 @@ def test_backlog_counts_as_lost_what_nobody_has_yet(backlog: Backlog) -> None:
     backlog.settle(first)
     assert backlog.gave_up([1, 2, 3, 4], "size") == 2  # 1 is delivered, 2 in flight
     assert backlog.dropped == {"size": 2}
-    backlog.rewind()
-    assert [seq_of(entry) for entry in taken(backlog)] == [2]
-    assert len(backlog) == 2
+    backlog.rewind()  # 2 is lost now
+    assert backlog.dropped == {"size": 3}
+    assert taken(backlog) == []
+    assert len(backlog) == 1
 
 
 def test_backlog_leaves_out_what_has_expired(clock: FakeClock) -> None:

@@ -29,6 +29,7 @@ class Entry:
         put_s: the same on the monotonic clock; of no meaning where it was read from disk.
         row: where it lies on disk, None while it is in memory alone.
         settled: whether the broker has it.
+        gone: why its row had to go while it was in flight; None where it did not.
     """
 
     message: Message
@@ -36,6 +37,7 @@ class Entry:
     put_s: float = 0.0
     row: int | None = None
     settled: bool = False
+    gone: str | None = None
 
 
 class Gap(NamedTuple):
@@ -117,7 +119,9 @@ class Backlog:
         """A connection has ended: what is in flight is to be taken again, in order, from memory or from disk."""
         with self._lock:
             rows = [entry.row for entry in (*self._flying, *self._replay) if entry.row is not None]
-            self._fresh.extendleft(entry for entry in reversed(self._flying) if entry.row is None)
+            self.dropped.update(entry.gone for entry in self._flying if entry.gone is not None)
+            again = [entry for entry in self._flying if entry.row is None and entry.gone is None]
+            self._fresh.extendleft(reversed(again))
             self._flying.clear()
             self._read_again_from(rows)
             self._trim()
@@ -183,7 +187,8 @@ class Backlog:
     def unwrote(self) -> None:
         """They could not be written: back to memory."""
         with self._lock:
-            self._fresh.extendleft(reversed(self._writing))
+            # In order of age: older ones may have come to the front meanwhile, by a rewind.
+            self._fresh = deque(sorted((*self._writing, *self._fresh), key=_put_s))
             self._writing.clear()
             self._trim()
 
@@ -204,10 +209,10 @@ class Backlog:
             gone = set(rows)
             lost = gone - self._settled_rows
             self._settled_rows -= gone
-            for entry in self._flying:  # not lost: the broker may take it yet
-                if entry.row in gone:
+            for entry in self._flying:
+                if entry.row in gone:  # not lost yet: the broker may take it
                     lost.discard(entry.row)
-                    entry.row = None
+                    entry.row, entry.gone = None, reason
             self._replay = deque(entry for entry in self._replay if entry.row not in gone)
             self._on_disk -= len(gone)
             self.dropped[reason] += len(lost)
@@ -288,6 +293,10 @@ class Backlog:
     def _volatile(self) -> int:
         flying = sum(entry.row is None for entry in self._flying)
         return len(self._fresh) + len(self._writing) + flying
+
+
+def _put_s(entry: Entry) -> float:
+    return entry.put_s
 
 
 def _nobody() -> None:

@@ -171,11 +171,12 @@ class Spool(Worker):
             rows = file.delete_oldest(max(file.messages // 100, _AT_ONCE // 10))
             if self._backlog.gave_up(rows, "size"):
                 self._full_s = self._clock.monotonic()
+        self._oldest_at = file.oldest_at if file.messages else None
         for most_s, reason in self._bounds:
             before = self._clock.wall() - most_s
-            while (oldest_at := file.oldest_at) is not None and oldest_at < before:
+            while self._oldest_at is not None and self._oldest_at < before:
                 self._backlog.gave_up(file.delete_oldest(_AT_ONCE, before), reason)
-        self._oldest_at = oldest_at
+                self._oldest_at = file.oldest_at
 
     def _read_ahead(self, file: SpoolFile) -> None:
         while (gap := self._backlog.gap()) is not None:

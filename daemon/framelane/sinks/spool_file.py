@@ -130,9 +130,12 @@ class SpoolFile:
     def delete_oldest(self, most: int, before: float | None = None) -> list[int]:
         """Delete up to `most` of the oldest, only those published before a Unix time if one is given; their rows."""
         with _damage_told(), self._transaction():
-            oldest = self._database.execute("SELECT row, at FROM messages ORDER BY row LIMIT ?", (most,))
+            query = "SELECT row, at FROM messages ORDER BY row LIMIT ?"
+            oldest = self._database.execute(query, (most,)).fetchall()
+            if not oldest:
+                raise SpoolDamagedError("it holds fewer messages than it says")
             rows = []
-            for row, at in oldest.fetchall():
+            for row, at in oldest:
                 if before is not None and isinstance(at, float) and at >= before:
                     break
                 rows.append(row)
