@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Entry:
         at: Unix time at which it was published.
         put_s: the same on the monotonic clock; of no meaning where it was read from disk.
         row: where it lies on disk, None while it is in memory alone.
-        settled: whether the broker has it.
+        settled: whether it is done with: the broker has it, or it was dropped.
         gone: why its row had to go while it was in flight; None where it did not.
     """
 
@@ -38,6 +39,11 @@ class Entry:
     row: int | None = None
     settled: bool = False
     gone: str | None = None
+
+    @property
+    def volatile(self) -> bool:
+        """Whether it is in memory alone, and belongs on disk."""
+        return self.row is None and self.gone is None
 
 
 class Gap(NamedTuple):
@@ -54,7 +60,7 @@ class Backlog:
     There are two lanes, each in order for every stream: `fresh`, in memory, and what is replayed from disk. Fresh
     ones go first, but of four messages one is replayed. The courier takes from the lanes and settles; what it has
     taken and not settled is in flight. The spool's thread moves what is too old from memory to disk (`unwritten`,
-    then `wrote` or `unwrote`), reads ahead for the lane that is replayed (`gap`, `read`), and deletes what is
+    then `wrote`), reads ahead for the lane that is replayed (`gap`, `read`), and deletes what is
     settled (`deletable`, `deleted`). Without it this is a bounded queue in memory.
 
     Args:
@@ -73,7 +79,6 @@ class Backlog:
         self._expiry_s = expiry_s
         self._lock = threading.Lock()
         self._fresh: deque[Entry] = deque()
-        self._writing: list[Entry] = []
         self._flying: dict[Entry, None] = {}
         self._replay: deque[Entry] = deque()
         self._settled_rows: set[int] = set()
@@ -120,8 +125,8 @@ class Backlog:
         with self._lock:
             rows = [entry.row for entry in (*self._flying, *self._replay) if entry.row is not None]
             self.dropped.update(entry.gone for entry in self._flying if entry.gone is not None)
-            again = [entry for entry in self._flying if entry.row is None and entry.gone is None]
-            self._fresh.extendleft(reversed(again))
+            again = [entry for entry in self._flying if entry.volatile]
+            self._fresh = deque(sorted((*again, *self._fresh), key=_put_s))  # replayed ones may be among them
             self._flying.clear()
             self._read_again_from(rows)
             self._trim()
@@ -139,7 +144,7 @@ class Backlog:
     @property
     def full(self) -> bool:
         """Whether the oldest in memory go for those that come."""
-        return len(self._fresh) + len(self._writing) >= self.capacity
+        return len(self._fresh) >= self.capacity
 
     def in_memory(self) -> int:
         """Messages that are in memory alone."""
@@ -165,32 +170,21 @@ class Backlog:
             self._read_again_from([])
 
     def unwritten(self, before_s: float) -> list[Entry]:
-        """What is older than this monotonic time and not on disk, oldest first; `wrote` or `unwrote` must follow."""
+        """What is older than this monotonic time and in memory alone, oldest first; it stays there until `wrote`."""
         with self._lock:
-            flying = [entry for entry in self._flying if entry.row is None and entry.put_s <= before_s]
-            while self._fresh and self._fresh[0].put_s <= before_s:
-                self._writing.append(self._fresh.popleft())
-            return flying + self._writing
+            flying = [entry for entry in self._flying if entry.volatile and entry.put_s <= before_s]
+            return [*flying, *takewhile(lambda entry: entry.put_s <= before_s, self._fresh)]
 
     def wrote(self, entries: Sequence[Entry], first_row: int) -> None:
-        """They lie on disk now, from this row on."""
+        """They lie on disk now, from this row on: those that still wait have left memory."""
         with self._lock:
             for row, entry in enumerate(entries, first_row):
                 entry.row = row
                 if entry.settled:  # meanwhile
                     self._settled_rows.add(row)
             self._on_disk += len(entries)
-            self._writing.clear()
-            while self._fresh and self._fresh[0].row is not None:  # in flight before, and rewound meanwhile
+            while self._fresh and self._fresh[0].row is not None:
                 self._fresh.popleft()
-
-    def unwrote(self) -> None:
-        """They could not be written: back to memory."""
-        with self._lock:
-            # In order of age: older ones may have come to the front meanwhile, by a rewind.
-            self._fresh = deque(sorted((*self._writing, *self._fresh), key=_put_s))
-            self._writing.clear()
-            self._trim()
 
     def deletable(self) -> list[int]:
         """Rows that the broker has acknowledged."""
@@ -284,15 +278,13 @@ class Backlog:
         self._turn += 1
 
     def _trim(self) -> None:
-        for _ in range(len(self._fresh) + len(self._writing) - self.capacity):
-            if not self._fresh:
-                return
-            self._fresh.popleft()
+        for _ in range(len(self._fresh) - self.capacity):
+            self._fresh.popleft().settled = True
             self.dropped["queue"] += 1
 
     def _volatile(self) -> int:
         flying = sum(entry.row is None for entry in self._flying)
-        return len(self._fresh) + len(self._writing) + flying
+        return len(self._fresh) + flying
 
 
 def _put_s(entry: Entry) -> float:

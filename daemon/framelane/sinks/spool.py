@@ -155,15 +155,8 @@ class Spool(Worker):
         if settled:
             self._backlog.deleted(settled, file.delete(settled))
         entries = self._backlog.unwritten(before_s)
-        first_row = None
-        try:
-            if entries:
-                first_row = file.write(entries)
-        finally:
-            if first_row is None:
-                self._backlog.unwrote()
-            else:
-                self._backlog.wrote(entries, first_row)
+        if entries:
+            self._backlog.wrote(entries, file.write(entries))
         self._keep_bounds(file)
 
     def _keep_bounds(self, file: SpoolFile) -> None:
