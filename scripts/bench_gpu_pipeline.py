@@ -26,24 +26,36 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "daemon"))
 
 from framelane.bench.daemon_run import Window, measure_daemon
 from framelane.bench.errors import BenchError
-from framelane.bench.figures import Flatness
-from framelane.bench.gpu_report import COLUMNS, COSTS, GOALS, TIMES, Feed, GpuPipelineReport, Soak, Step
-from framelane.bench.gpu_use import GpuRecorder, GpuUse
+from framelane.bench.gpu_report import COLUMNS, COSTS, GOALS, TIMES, Feed, GpuPipelineReport, Step
+from framelane.bench.gpu_use import GpuRecorder
 from framelane.bench.host import describe_host
 from framelane.bench.mps import mps_daemon
 from framelane.bench.neighbours import Site
-from framelane.bench.process import Child, Usage
+from framelane.bench.process import Child
 from framelane.bench.script import FAKE_CAMERAS, command_line, make_parser, run_script, say
 from framelane.bench.search import LargestThatHolds
+from framelane.bench.soak import SoakDiary
 from framelane.bench.startup import StartUp, measure_startup
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Sequence
 
+    from framelane.bench.soak import Soak
+
 SOAK_WARMUP_S = 20.0
-MODEL_OPTIONS = ("backend", "precision", "batch", "slots", "linger_ms", "confidence")
-NUMBERS = {"workers": int, "batch": int, "slots": int, "linger_ms": float, "fps": float, "confidence": float}
+SOAK_LOOK_S = 5.0
+SOAK_LOOKS = 6  # for a window of what arrives
+MODEL_OPTIONS = ("backend", "precision", "batch", "slots", "waiting", "linger_ms", "confidence")
+NUMBERS = {
+    "workers": int,
+    "batch": int,
+    "slots": int,
+    "waiting": int,
+    "linger_ms": float,
+    "fps": float,
+    "confidence": float,
+}
 
 
 class Bench:
@@ -115,41 +127,26 @@ class Bench:
 
     def soak(self, streams: int, settings: dict[str, Any]) -> Soak:
         """Run for minutes at one load, and look every five seconds."""
-        samples: list[tuple[float, Usage, GpuUse | None]] = []
-        results = dropped = missing = 0
+        diary, subscriber = SoakDiary(), self._site.subscriber
         with ExitStack() as stack:
             _cameras, urls = self.feed(streams, stack)
-            self._site.subscriber.open()
+            subscriber.open()
             daemon = stack.enter_context(self._daemon(self.configure(urls, settings)))
-            self._site.subscriber.wait_for_streams(streams, daemon)
+            subscriber.wait_for_streams(streams, daemon)
             time.sleep(SOAK_WARMUP_S)
-            self._site.subscriber.open()
+            subscriber.open()
             self._watch.take()
             began_s = time.monotonic()
             while (at_s := time.monotonic() - began_s) < self._arguments.soak_minutes * 60:
                 self._watch.look()
-                samples.append((at_s, daemon.usage(), self._watch.take()))
-                time.sleep(5.0)
-                if len(samples) % 6 == 0:
-                    received = self._site.subscriber.close()
-                    self._site.subscriber.open()
-                    results += sum(each.frames for each in received.streams.values())
-                    dropped += sum(each.dropped for each in received.streams.values())
-                    missing += sum(each.missing for each in received.streams.values())
-                    say(f"  {at_s:.0f} s: {samples[-1][1].rss_mb:.0f} MB, {results} results")
-        times_s = [at_s for at_s, _, _ in samples]
-        gpus = [gpu.memory_mb for _, _, gpu in samples if gpu and gpu.memory_mb]
-        return Soak(
-            streams,
-            times_s[-1],
-            Flatness.of(times_s, [usage.rss_mb for _, usage, _ in samples]),
-            Flatness.of(times_s[: len(gpus)], gpus) if gpus else None,
-            samples[0][1],
-            samples[-1][1],
-            results,
-            dropped,
-            missing,
-        )
+                diary.look(at_s, daemon.usage(), self._watch.take())
+                time.sleep(SOAK_LOOK_S)
+                if diary.looks % SOAK_LOOKS == 0:
+                    diary.book(subscriber.close())
+                    subscriber.open()
+                    say(f"  {at_s:.0f} s: {daemon.usage().rss_mb:.0f} MB, {diary.results} results")
+            diary.book(subscriber.close())
+        return diary.close(streams)
 
     def start(self, streams: int, settings: dict[str, Any]) -> StartUp:
         """Start a daemon and stop it again."""
@@ -187,7 +184,7 @@ def parse_arguments() -> Namespace:
     parser.add_argument("--precision", default="fp16")
     parser.add_argument("--engine-folder", type=Path)
     parser.add_argument("--decode", choices=("auto", "nvdec", "cpu"), default="auto")
-    for name in ("workers", "batch", "slots"):
+    for name in ("workers", "batch", "slots", "waiting"):
         parser.add_argument(f"--{name}", type=int, help="as in the configuration")
     for name in ("linger-ms", "fps", "confidence"):
         parser.add_argument(f"--{name}", type=float, help="as in the configuration")

@@ -118,12 +118,13 @@ def seed(folder: Path, own: Path) -> None:
 
 
 def bring(own: Path, folder: Path) -> None:
-    """Move what is new in a build's folder to where it belongs."""
+    """Move what is new in a build's folder to where it belongs, and timings where they know more."""
     for suffix in ORDER:
         for file in files_of(own):
-            kind = file.suffix if file.suffix in ORDER else ""
-            if kind == suffix and not (folder / file.name).exists():
-                file.replace(folder / file.name)
+            kind, target = file.suffix if file.suffix in ORDER else "", folder / file.name
+            learnt = not kind and target.exists() and file.stat().st_size > target.stat().st_size
+            if kind == suffix and (learnt or not target.exists()):
+                file.replace(target)
 
 
 def files_of(folder: Path) -> list[Path]:

@@ -53,8 +53,8 @@ def names(batch: object) -> list[tuple[str, int]]:
     return [(taken.stream, taken.index) for taken in batch.infos]  # type: ignore[attr-defined]
 
 
-def make(drops: Drops, batch: int = 4, linger_s: float = 0.0) -> Batcher:
-    return Batcher(batch, linger_s, SystemClock(), drops)
+def make(drops: Drops, batch: int = 4, linger_s: float = 0.0, waiting: int = 1) -> Batcher:
+    return Batcher(batch, linger_s, SystemClock(), drops, waiting)
 
 
 def test_collect_returns_nothing_when_no_frame_comes_in_time(drops: Drops) -> None:
@@ -69,6 +69,40 @@ def test_offer_replaces_and_counts_when_the_slot_is_taken(drops: Drops) -> None:
     assert batch is not None
     assert names(batch) == [("a", 2)]
     assert drops.counted == {("a", "replaced"): 2}
+
+
+def test_offer_replaces_the_oldest_and_counts_when_two_may_wait(drops: Drops) -> None:
+    batcher = make(drops, waiting=2)
+    for index in range(4):
+        batcher.offer(frame("a", index))
+    batcher.offer(frame("b", 0))
+    batch = batcher.collect(0)
+    assert batch is not None
+    assert names(batch) == [("a", 2), ("a", 3), ("b", 0)]
+    assert drops.counted == {("a", "replaced"): 2}
+
+
+def test_frames_of_a_stream_keep_their_order_over_batches_when_two_may_wait(drops: Drops) -> None:
+    batcher = make(drops, batch=2, waiting=2)
+    for stream, index in (("a", 0), ("b", 0), ("a", 1), ("b", 1)):
+        batcher.offer(frame(stream, index))
+    taken = [batch for _ in range(2) if (batch := batcher.collect(0)) is not None]
+    assert [names(batch) for batch in taken] == [[("a", 0), ("b", 0)], [("a", 1), ("b", 1)]]
+    assert not drops.counted
+
+
+def test_turns_are_fair_when_two_may_wait_and_one_stream_is_much_faster(drops: Drops) -> None:
+    batcher = make(drops, batch=2, waiting=2)
+    served: Counter[str] = Counter()
+    for round_ in range(100):
+        for _ in range(10):
+            batcher.offer(frame("fast", round_))
+        for stream in ("b", "c", "d"):
+            batcher.offer(frame(stream, round_))
+        batch = batcher.collect(0)
+        assert batch is not None
+        served.update(stream for stream, _ in names(batch))
+    assert max(served.values()) - min(served.values()) <= 3  # two turns ahead at the start, one at the end
 
 
 def test_replaced_frame_keeps_its_turn_when_a_newer_one_comes(drops: Drops) -> None:
@@ -198,3 +232,26 @@ def test_close_frees_a_feeder_when_it_waits_for_its_slot(drops: Drops) -> None:
     batcher.close()
     feeder.join(5)
     assert not feeder.is_alive()
+
+
+def test_withdrawn_stream_leaves_nothing_and_takes_no_turn(drops: Drops) -> None:
+    batcher = make(drops, batch=2, waiting=2)
+    for name in ("a", "b", "a", "c"):
+        batcher.offer(frame(name))
+    assert batcher.withdraw("a")
+    assert not batcher.withdraw("a")
+    assert not batcher.withdraw("unknown")
+    assert names(batcher.collect(0.0)) == [("b", 0), ("c", 0)]
+    assert batcher.collect(0.0) is None
+    batcher.offer(frame("a", 1))
+    assert names(batcher.collect(0.0)) == [("a", 1)]
+    assert drops.counted == {}
+
+
+def test_withdrawing_the_last_frame_drains_a_closed_batcher(drops: Drops) -> None:
+    batcher = make(drops)
+    batcher.offer(frame("a"))
+    batcher.close()
+    assert not batcher.drained
+    batcher.withdraw("a")
+    assert batcher.drained

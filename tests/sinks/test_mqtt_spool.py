@@ -14,7 +14,8 @@ from tests.neighbours.subscriber import Subscriber
 from tests.sinks.examples import FAREWELL, Gate, detections, seqs, wait_until
 from tests.sinks.fake_broker import FakeBroker, Manner
 
-from framelane.config.schema import MqttConfig, SpoolConfig
+from framelane.config.schema import MqttConfig
+from framelane.config.spool import SpoolConfig
 from framelane.core.clock import SystemClock
 from framelane.sinks.mqtt import MqttSink
 from framelane.sinks.spool_place import SpoolPlace
@@ -258,7 +259,8 @@ import sys, time
 sys.path[:0] = {path!r}
 from pathlib import Path
 from tests.sinks.examples import detections
-from framelane.config.schema import MqttConfig, SpoolConfig
+from framelane.config.schema import MqttConfig
+from framelane.config.spool import SpoolConfig
 from framelane.core.clock import SystemClock
 from framelane.sinks.mqtt import MqttSink
 from framelane.sinks.spool_place import SpoolPlace

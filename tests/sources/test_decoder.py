@@ -34,7 +34,7 @@ Fault = tuple[type[Exception], int, str]
     ("wanted", "backends", "missing", "expected"),
     [
         ("auto", {"tensorrt"}, None, DecoderChoice(gpu=3)),
-        ("auto", {"tensorrt"}, "no driver", ON_CPU),
+        ("auto", {"tensorrt"}, "no driver", DecoderChoice(missing="no driver")),
         ("auto", {"onnxruntime"}, None, ON_CPU),
         ("auto", {"onnxruntime", "tensorrt"}, None, ON_CPU),
         ("nvdec", {"tensorrt"}, None, DecoderChoice(gpu=3)),

@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from framelane.bench.daemon_run import DaemonRun
-    from framelane.bench.figures import Flatness
     from framelane.bench.gpu_use import GpuUse
     from framelane.bench.host import Host
-    from framelane.bench.process import Usage
+    from framelane.bench.soak import Soak
     from framelane.bench.startup import StartUp
 
 P95_MS = 150.0
@@ -143,21 +142,6 @@ def _gpu_cells(gpu: GpuUse) -> tuple[str, str, str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Soak:
-    """The daemon at one load for minutes."""
-
-    streams: int
-    seconds: float
-    rss_mb: Flatness
-    gpu_mb: Flatness | None
-    first: Usage
-    last: Usage
-    results: int
-    dropped: int
-    missing: int
-
-
-@dataclass(frozen=True, slots=True)
 class GpuPipelineReport:
     """All that was measured."""
 
@@ -186,6 +170,9 @@ class GpuPipelineReport:
         if self.soak:
             goals.append(Goal.at_most("RSS off its median", RSS_SWING, self.soak.rss_mb.swing))
             goals.append(Goal.at_most("results lost on the way", 0, self.soak.missing))
+            goals.append(Goal.at_most("frames dropped or lost", DROPPED, self.soak.dropped_share))
+            if self.soak.publish_ms:
+                goals.append(Goal.at_most("capture to publish p95", P95_MS, self.soak.publish_ms.p95, " ms"))
         return tuple(goals)
 
     def as_dict(self) -> dict[str, Any]:
@@ -208,7 +195,7 @@ class GpuPipelineReport:
         for start in self.starts:
             figures["imports, s / then to READY, s"] = f"{start.imports_s:.2f} / {start.ready_s:.2f}"
         if self.soak:
-            figures |= _soak_cells(self.soak)
+            figures |= self.soak.cells()
         if figures:
             sections.append(figures_section(f"The largest load that holds, and more\n{self.host}", figures))
         return (*sections, goals_section(self.goals))
@@ -238,22 +225,6 @@ class GpuPipelineReport:
 
 def _text(settings: Mapping[str, object]) -> str:
     return " ".join(f"{name}={value}" for name, value in sorted(settings.items()))
-
-
-def _soak_cells(soak: Soak) -> dict[str, str]:
-    rss, gpu = soak.rss_mb, soak.gpu_mb
-    cells = {
-        "soak": f"{soak.streams} streams, {soak.seconds / 60:.1f} minutes, {soak.results} results",
-        "soak: RSS MB, first / median / last": f"{rss.first:.0f} / {rss.middle:.0f} / {rss.last:.0f}",
-        "soak: RSS off its median, at most": f"{rss.swing:.2%}",
-        "soak: RSS slope, MB an hour": number(rss.slope_an_hour),
-        "soak: dropped / lost": f"{soak.dropped} / {soak.missing}",
-        "soak: threads, first / last": f"{soak.first.threads} / {soak.last.threads}",
-        "soak: descriptors, first / last": f"{soak.first.descriptors} / {soak.last.descriptors}",
-    }
-    if gpu:
-        cells["soak: GPU MB, first / last"] = f"{gpu.first:.0f} / {gpu.last:.0f}"
-    return cells
 
 
 def _look(clip: Path) -> tuple[str, int, int, float]:

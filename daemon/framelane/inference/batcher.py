@@ -24,7 +24,7 @@ class Batch:
 
     Attributes:
         number: position among the batcher's batches, from 0, without a gap; results are delivered in this order.
-        infos: at least one frame's identity, at most one of each stream.
+        infos: at least one frame's identity; of one stream's frames the older comes first.
         pictures: the frames' pictures; whoever has read them clears the list.
         collected_s: monotonic time in seconds at which the batch was closed.
     """
@@ -36,27 +36,36 @@ class Batch:
 
 
 class Batcher:
-    """One waiting frame a stream. A newer frame takes the place of the one that waits, and keeps its turn.
+    """A few waiting frames a stream, one by default. A newer frame takes the oldest's place, which keeps its turn.
 
-    Turns go round: a stream queues up when its slot fills and goes to the end once served, so that under overload each
-    gets the same share and always with its newest frame. Waiting memory is one frame a stream, whatever the load.
+    Turns go round: a stream queues up with each frame that finds room and goes to the end once served, so that under
+    overload each gets the same share, always with its newest frames. Waiting memory is bounded, whatever the load.
+    Room for a second frame costs a turn more of latency under overload, and without overload it saves the frames that
+    come too soon after the one before: a camera's network and a host's threads have their hiccups.
 
     Args:
         batch: most frames in a batch.
         linger_s: seconds an incomplete batch waits for more frames, counted from its first.
         clock: where the time is read.
         dropped: told stream and reason of each frame that is given up.
+        waiting: most frames of a stream that wait.
     """
 
     def __init__(
-        self, batch: int, linger_s: float, clock: Clock, dropped: Callable[[str, str], None]
+        self,
+        batch: int,
+        linger_s: float,
+        clock: Clock,
+        dropped: Callable[[str, str], None],
+        waiting: int = 1,
     ) -> None:
         self.most = batch
         self._linger_s = linger_s
         self._clock = clock
         self._dropped = dropped
         self._changed = threading.Condition()
-        self._waiting: dict[str, Frame] = {}
+        self._room = waiting
+        self._waiting: dict[str, deque[Frame]] = {}
         self._turns: deque[str] = deque()
         self._members: set[str] = set()
         self._oldest_s = 0.0
@@ -69,33 +78,43 @@ class Batcher:
             self._members.add(stream)
 
     def leave(self, stream: str) -> None:
-        """Stop counting a stream; a frame of it that waits is still collected."""
+        """Stop counting a stream; frames of it that wait are still collected."""
         with self._changed:
             self._members.discard(stream)
             self._changed.notify_all()
 
     def offer(self, frame: Frame, *, wait: bool = False) -> None:
-        """Put a frame in its stream's slot.
+        """Have a frame wait for its stream's turn.
 
         Args:
             frame: the stream's newest frame.
-            wait: where the slot is taken, wait for a batch to empty it (every frame counts) instead of replacing.
+            wait: where there is no room, wait for a batch to make some (every frame counts) instead of replacing.
         """
         stream = frame.info.stream
         with self._changed:
-            while wait and stream in self._waiting and not self._closed:
+            while wait and self._crowded(stream) and not self._closed:
                 self._changed.wait(_CLOSED_CHECK_S)
             if self._closed:
                 self._dropped(stream, "stopping")
                 return
-            if stream in self._waiting:
+            if self._crowded(stream):
+                self._waiting[stream].popleft()
                 self._dropped(stream, "replaced")
             else:
                 if not self._turns:
                     self._oldest_s = self._clock.monotonic()
                 self._turns.append(stream)
-            self._waiting[stream] = frame
+            self._waiting.setdefault(stream, deque()).append(frame)
             self._changed.notify()
+
+    def withdraw(self, stream: str) -> bool:
+        """Forget the frames of a stream that wait, telling nobody; False where none does, any more or yet."""
+        with self._changed:
+            frames = self._waiting.pop(stream, ())
+            for _ in frames:
+                self._turns.remove(stream)
+            self._changed.notify_all()
+            return bool(frames)
 
     def collect(self, timeout_s: float) -> Batch | None:
         """Wait for frames; return those of the streams whose turn it is, or None when there were none in time."""
@@ -124,9 +143,20 @@ class Batcher:
     def _full(self) -> bool:
         return self._closed or len(self._turns) >= min(self.most, max(len(self._members), 1))
 
+    def _crowded(self, stream: str) -> bool:
+        return len(self._waiting.get(stream, ())) >= self._room
+
+    def _next(self) -> Frame:
+        stream = self._turns.popleft()
+        frames = self._waiting[stream]
+        frame = frames.popleft()
+        if not frames:  # a stream that goes leaves nothing behind
+            del self._waiting[stream]
+        return frame
+
     def _take(self) -> Batch:
         count = min(self.most, len(self._turns))
-        frames = [self._waiting.pop(self._turns.popleft()) for _ in range(count)]
+        frames = [self._next() for _ in range(count)]
         now_s = self._clock.monotonic()
         if self._turns:
             self._oldest_s = now_s

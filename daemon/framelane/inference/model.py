@@ -52,6 +52,11 @@ class Backend(Protocol):
         """The batches in flight that suit it, where the configuration asks for none."""
         ...
 
+    @property
+    def best_waiting(self) -> int:
+        """The waiting frames a stream that suit it, where the configuration asks for none."""
+        ...
+
     def run(self, batch: NDArray[np.generic]) -> list[NDArray[np.float32]]:
         """Raw outputs, each [n, ...], for pictures [n, 3, h, w]."""
         ...

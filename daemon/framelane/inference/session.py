@@ -73,6 +73,11 @@ class OnnxSession:
         """One a core: a second core works better on a second batch than on the same one."""
         return len(os.sched_getaffinity(0))
 
+    @property
+    def best_waiting(self) -> int:
+        """One frame a stream: where a CPU is overloaded, which it soon is, nothing keeps latency lower."""
+        return 1
+
     def runner(self, postprocess: Postprocessor, _classes: int, batch: int) -> Runner:
         """A slot's runner around this session."""
         return CpuRunner(self.run, postprocess, batch)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from framelane.config.schema import MqttConfig
     from framelane.core.clock import Clock
     from framelane.sinks.courier import Watch
+    from framelane.sinks.link import Listener
     from framelane.sinks.message import Message
     from framelane.sinks.sink import SpoolHealth
     from framelane.sinks.spool import SpoolWatch
@@ -104,6 +105,7 @@ class MqttSink:
                 watch=watch_spool,
             )
         self._left_behind = 0
+        self._listener: Listener | None = None
         route = Route(self._dial, self._envelopes, backoff or Backoff(_FIRST_S, _MOST_S))
         self._courier = Courier(route, self._outbox, self._waker, clock, watch)
 
@@ -127,6 +129,10 @@ class MqttSink:
     def mqtt_spool(self) -> SpoolHealth | None:
         """How the spool fares, None where there is none."""
         return None if self._spool is None else self._spool.health
+
+    def listen(self, listener: Listener) -> None:
+        """Have somebody hear from the broker on each connection; before the start."""
+        self._listener = listener
 
     def start(self) -> None:
         """Begin to connect and deliver."""
@@ -170,7 +176,7 @@ class MqttSink:
 
     def _dial(self) -> Link:
         will = self._will() if self._has_will else None
-        return Link(self._broker, self._config, will, self._clock, self._waker)
+        return Link(self._broker, self._config, will, self._clock, self._waker, self._listener)
 
     def _will(self) -> Will:
         lost = NodeState("offline", "lost", "the daemon or its network went away", self._clock.wall())

@@ -63,8 +63,14 @@ class Outbox:
 
     def settle(self, parcel: Parcel) -> None:
         """The broker has it."""
+        message = parcel.message
         if parcel.entry is not None:
             self._backlog.settle(parcel.entry)
+        elif message.retain and not message.payload:  # taken back, for good
+            key = message.kind, message.stream
+            with self._lock:
+                if self._retained.get(key) is message:
+                    del self._retained[key]
 
     def rewind(self) -> None:
         """A connection has ended: what was in flight, and all that is retained, is due on the next one."""

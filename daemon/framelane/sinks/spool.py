@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from framelane.config.schema import SpoolConfig
+    from framelane.config.spool import SpoolConfig
     from framelane.core.clock import Clock
     from framelane.sinks.backlog import Backlog
     from framelane.sinks.spool_place import SpoolPlace

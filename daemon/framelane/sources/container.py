@@ -215,13 +215,30 @@ def _open(url: str, kind: Kind, options: StreamOptions) -> tuple[InputContainer,
 
 
 def _open_with(url: str, kind: Kind, options: StreamOptions, more: dict[str, str]) -> InputContainer:
-    rtsp = {"rtsp_transport": options.transport, "allowed_media_types": "video"} if kind == "rtsp" else {}
     return av.open(
         url,
         format="v4l2" if kind == "device" else None,
-        options={**rtsp, **more, **options.ffmpeg},
-        timeout=(options.open_timeout_s, options.read_timeout_s) if kind in LIVE_KINDS else None,
+        options={**(_rtsp_options(options) if kind == "rtsp" else {}), **more, **options.ffmpeg},
+        timeout=_timeout_s(kind, options),
     )
+
+
+def _rtsp_options(options: StreamOptions) -> dict[str, str]:
+    return {
+        "rtsp_transport": options.transport,
+        "allowed_media_types": "video",
+        "timeout": str(round(options.read_timeout_s * 1e6)),  # of each silence, in microseconds
+    }
+
+
+def _timeout_s(kind: Kind, options: StreamOptions) -> tuple[float, float | None] | None:
+    """What PyAV is to watch: opening as a whole, and reading where FFmpeg does not.
+
+    PyAV watches in a callback that takes the interpreter lock, and FFmpeg calls it several times a packet of RTSP.
+    """
+    if kind not in LIVE_KINDS:
+        return None
+    return options.open_timeout_s, (None if kind == "rtsp" else options.read_timeout_s)
 
 
 def _video_stream(container: InputContainer) -> VideoStream:

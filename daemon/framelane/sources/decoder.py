@@ -31,7 +31,7 @@ class DecoderChoice:
     Attributes:
         gpu: the GPU whose NVDEC decodes, as CUDA numbers it; None for the CPU.
         download: bring NVDEC's pictures to host memory, for models on the CPU.
-        missing: why NVDEC, which the configuration asks for, can't be had on this host.
+        missing: why NVDEC, which should decode, can't be had on this host.
     """
 
     gpu: int | None = None
@@ -62,7 +62,7 @@ def choose_decoder(
     why = why_no_nvdec()
     if why is None:
         return DecoderChoice(gpu, download=not on_gpu)
-    return DecoderChoice(missing=why) if wanted == "nvdec" else ON_CPU
+    return DecoderChoice(missing=why)
 
 
 def open_nvdec(stream: VideoStream, choice: DecoderChoice) -> VideoCodecContext:

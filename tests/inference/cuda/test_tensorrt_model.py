@@ -66,7 +66,8 @@ def test_a_model_is_recognised_by_its_engine(host: Host, journal: Journal) -> No
         "yolov8",
         ("person", "bicycle", "car"),
     )
-    assert (model.backend.best_batch, model.backend.best_slots) == (16, 2)
+    backend = model.backend
+    assert (backend.best_batch, backend.best_slots, backend.best_waiting) == (16, 2, 2)
     assert host.asked == [("gate", "NVIDIA Test", (9, 0))]
     assert journal.open == []  # what recognising took
     (entry,) = (entry for entry in logs if entry["event"] == "engine_loaded")

@@ -91,6 +91,11 @@ class TensorRtBackend:
         """As the configuration says, or two: one batch is prepared while another runs."""
         return self.plan.slots
 
+    @property
+    def best_waiting(self) -> int:
+        """Two frames a stream: of a hundred threads some are late for a moment, and then bring two frames at once."""
+        return 2
+
     def contexts(self, stream: Stream) -> SlotContexts:
         """Contexts for one slot, which runs them on this stream; the device must be current."""
         return SlotContexts(self.engine, self.shape, stream)

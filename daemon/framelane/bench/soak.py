@@ -1,0 +1,114 @@
+"""The daemon on a GPU at one load for minutes: whether memory stays flat, and nothing is lost."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from framelane.bench.figures import Flatness, Percentiles
+from framelane.bench.report import latency_text, number
+
+if TYPE_CHECKING:
+    from framelane.bench.gpu_use import GpuUse
+    from framelane.bench.ledger import Received
+    from framelane.bench.process import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Soak:
+    """The daemon at one load for minutes.
+
+    Attributes:
+        first: what it used at the begin; all its processes together.
+        last: at the end.
+        results: that came.
+        dropped: frames left out on purpose.
+        missing: results that were lost on the way.
+        publish_ms: from capture to publish, over all results.
+    """
+
+    streams: int
+    seconds: float
+    rss_mb: Flatness
+    gpu_mb: Flatness | None
+    first: Usage
+    last: Usage
+    results: int
+    dropped: int
+    missing: int
+    publish_ms: Percentiles | None = None
+
+    @property
+    def dropped_share(self) -> float:
+        """Share of the frames that were dropped on purpose or lost on the way."""
+        gone = self.dropped + self.missing
+        return gone / (self.results + gone) if gone else 0.0
+
+    def cells(self) -> dict[str, str]:
+        """Its figures under their names."""
+        rss, gpu = self.rss_mb, self.gpu_mb
+        cells = {
+            "soak": f"{self.streams} streams, {self.seconds / 60:.1f} minutes, {self.results} results",
+            "soak: RSS MB, first / median / last": f"{rss.first:.0f} / {rss.middle:.0f} / {rss.last:.0f}",
+            "soak: RSS off its median, at most": f"{rss.swing:.2%}",
+            "soak: RSS slope, MB an hour": number(rss.slope_an_hour),
+            "soak: dropped / lost": f"{self.dropped} ({self.dropped_share:.3%}) / {self.missing}",
+            "soak: capture to publish ms, p50 / p90 / p95 / p99": latency_text(self.publish_ms),
+            "soak: threads, first / last": f"{self.first.threads} / {self.last.threads}",
+            "soak: descriptors, first / last": f"{self.first.descriptors} / {self.last.descriptors}",
+        }
+        if gpu:
+            cells["soak: GPU MB, first / last"] = f"{gpu.first:.0f} / {gpu.last:.0f}"
+        return cells
+
+
+class SoakDiary:
+    """Gathers a soak: what the daemon uses every few seconds, and what has come of it."""
+
+    def __init__(self) -> None:
+        self._times_s: list[float] = []
+        self._usages: list[Usage] = []
+        self._gpu_mb: list[float] = []
+        self._publish_ms = array("f")
+        self._dropped = self._missing = 0
+
+    @property
+    def results(self) -> int:
+        """How many have come."""
+        return len(self._publish_ms)
+
+    @property
+    def looks(self) -> int:
+        """How often it was looked at."""
+        return len(self._usages)
+
+    def look(self, at_s: float, usage: Usage, gpu: GpuUse | None) -> None:
+        """Note what the daemon uses."""
+        self._times_s.append(at_s)
+        self._usages.append(usage)
+        if gpu is not None and gpu.memory_mb:
+            self._gpu_mb.append(gpu.memory_mb)
+
+    def book(self, received: Received) -> None:
+        """Note a window of what has come."""
+        for each in received.streams.values():
+            self._publish_ms.extend(each.publish_ms)
+            self._dropped += each.dropped
+            self._missing += each.missing
+
+    def close(self, streams: int) -> Soak:
+        """All of it; it has been looked at at least once."""
+        times_s, gpu_mb = self._times_s, self._gpu_mb
+        return Soak(
+            streams,
+            times_s[-1],
+            Flatness.of(times_s, [usage.rss_mb for usage in self._usages]),
+            Flatness.of(times_s[: len(gpu_mb)], gpu_mb) if gpu_mb else None,
+            self._usages[0],
+            self._usages[-1],
+            self.results,
+            self._dropped,
+            self._missing,
+            Percentiles.of_ms(self._publish_ms),
+        )

@@ -1,0 +1,39 @@
+"""What a soak on a GPU sums up."""
+
+from __future__ import annotations
+
+import pytest
+
+from framelane.bench.ledger import Arrivals, Received
+from framelane.bench.process import Usage
+from framelane.bench.soak import SoakDiary
+
+
+def window(*, results: int, late_ms: float, dropped: int = 0, missing: int = 0) -> Received:
+    arrivals = Arrivals([late_ms] * results, [late_ms] * results, dropped=dropped, missing=missing)
+    return Received(30.0, {"cam": arrivals})
+
+
+def test_soak_sums_up_windows_and_looks() -> None:
+    diary = SoakDiary()
+    for number, rss_mb in enumerate((1000.0, 1010.0, 1000.0)):
+        diary.look(number * 5.0, Usage(number, rss_mb, 40 + number, 100), None)
+    diary.book(window(results=94, late_ms=30.0, dropped=1))
+    diary.book(window(results=5, late_ms=90.0, dropped=1, missing=1))
+
+    soak = diary.close(7)
+
+    assert (soak.streams, soak.seconds, soak.results, soak.dropped, soak.missing) == (7, 10.0, 99, 2, 1)
+    assert soak.dropped_share == pytest.approx(3 / 102)
+    assert (soak.rss_mb.middle, soak.rss_mb.swing, soak.gpu_mb) == (1000.0, pytest.approx(0.01), None)
+    assert (soak.first.threads, soak.last.threads) == (40, 42)
+    assert soak.publish_ms is not None
+    assert (soak.publish_ms.p50, soak.publish_ms.most) == (30.0, 90.0)
+    assert soak.cells()["soak: dropped / lost"] == "2 (2.941%) / 1"
+
+
+def test_soak_has_no_latency_when_nothing_came() -> None:
+    diary = SoakDiary()
+    diary.look(0.0, Usage(0.0, 1.0, 1, 1), None)
+    soak = diary.close(1)
+    assert (soak.results, soak.dropped_share, soak.publish_ms) == (0, 0.0, None)
