@@ -36,9 +36,7 @@ log = structlog.get_logger(__name__)
 
 _FIRST_S = 1.0
 _MOST_S = 30.0
-_KEEP_SHARE = (
-    0.25  # of the time to drain, at most a second, for the spool to write what could not be delivered
-)
+_KEEP_SHARE = 0.25  # of the time to drain, at most a second, for the spool to write what is left
 _LEAST_KEEP_S = 0.5  # even a stop without any time to drain gets this much
 _REASONS = ("queue", "size", "age", "expired", "corrupt", "refused", "stopped")
 """Why messages are given up: memory full, disk full, too old twice, disk damaged, the broker's no, our end."""
