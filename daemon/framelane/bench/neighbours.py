@@ -173,13 +173,16 @@ def topics_of(subscribers: int, streams: int) -> list[list[str]]:
     ]
 
 
-def start_broker(folder: Path, kind: str, stack: ExitStack, port: int | None = None) -> tuple[Child, str]:
+def start_broker(
+    folder: Path, kind: str, stack: ExitStack, settings: Sequence[str] = (), port: int | None = None
+) -> tuple[Child, str]:
     """Start mosquitto where there is one, or the embedded broker; returns it and its URL.
 
     Args:
         folder: for its configuration and log.
         kind: "mosquitto", "embedded", or "auto".
         stack: what will stop it.
+        settings: more lines of mosquitto's configuration.
         port: where mosquitto listens; any free one by default.
 
     Raises:
@@ -194,10 +197,14 @@ def start_broker(folder: Path, kind: str, stack: ExitStack, port: int | None = N
     port = port or _free_port()
     config = folder / "mosquitto.conf"
     # Dropping to the user mosquitto would lose the private folder.
-    config.write_text(
-        f"user root\nlistener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n"
-        "max_queued_messages 0\n"  # or it drops what a subscriber of ours is late to take
-    )
+    lines = [
+        "user root",
+        f"listener {port} 127.0.0.1",
+        "allow_anonymous true",
+        "set_tcp_nodelay true",
+        *settings,
+    ]
+    config.write_text("\n".join(lines) + "\n")
     child = stack.enter_context(Child("broker", [_MOSQUITTO, "-c", str(config)], folder))
     _wait_for_port(child, port)
     return child, f"mqtt://127.0.0.1:{port}"
