@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _PROVEN_S = 5.0
+_LOOK_S = 0.1
 
 
 class FrameConsumer(Protocol):
@@ -66,7 +67,17 @@ class CameraMeter(SourceMeter, Protocol):
 
 
 class CameraWorker(Worker):
-    """Reads one stream until stopped; a fault costs this stream alone, and a wait before the next try."""
+    """Reads one stream until stopped; a fault costs this stream alone, and a wait before the next try.
+
+    Args:
+        config: the stream.
+        consumers: where frames go.
+        meter: counts its steps.
+        status: its state machine.
+        clock: where the time is read.
+        choice: which decoder.
+        before: who read the stream before it was changed, and may still be at it; many a camera allows one session.
+    """
 
     def __init__(
         self,
@@ -76,8 +87,11 @@ class CameraWorker(Worker):
         status: StreamStatus,
         clock: Clock,
         choice: DecoderChoice = ON_CPU,
+        before: Sequence[Worker] = (),
     ) -> None:
         super().__init__(f"camera-{config.id}")
+        self.stream = config.id
+        self._before = before
         self._choice = choice
         self._refusal = ""  # the last one that the log has
         self._config = config
@@ -94,6 +108,8 @@ class CameraWorker(Worker):
 
     def run_once(self) -> None:
         """Open the source and read it to its end."""
+        if not self._is_free():
+            return
         self._status.connecting()
         self._status.noted("")
         with self._open() as source:
@@ -123,6 +139,13 @@ class CameraWorker(Worker):
             exc_info=unforeseen,
         )
         return wait_s
+
+    def _is_free(self) -> bool:
+        """Whether nobody else reads the stream any more; waits a moment if somebody does."""
+        self._before = [each for each in self._before if each.alive]
+        if self._before:
+            self.stopping.wait(_LOOK_S)
+        return not self._before
 
     def _open(self) -> ContainerSource | FolderSource:
         if kind_of(self._url) == "folder":
