@@ -28,6 +28,7 @@ from framelane.config.schema import (
     StreamOptions,
     TlsConfig,
 )
+from framelane.config.spool import SpoolConfig
 from framelane.config.wording import allowed, schema_at
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ SECTIONS: tuple[tuple[type[BaseModel], KeyPath, str], ...] = (
     (ShardConfig, ("shard",), "shard"),
     (LogConfig, ("log",), "log"),
     (MqttConfig, ("mqtt",), "mqtt"),
+    (SpoolConfig, ("mqtt", "spool"), "mqtt.spool"),
     (TlsConfig, ("mqtt", "tls"), "mqtt.tls"),
     (HomeAssistantConfig, ("mqtt", "homeassistant"), "mqtt.homeassistant"),
     (JsonlConfig, ("jsonl",), "jsonl"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from framelane.sinks.homeassistant.announcer import announce_through
 from framelane.sinks.jsonl import JsonlSink
 from framelane.sinks.mqtt import MqttSink
 from framelane.sinks.outlet import Outlet
+from framelane.sinks.spool_place import place_of
 from framelane.telemetry.gpus import NullGpuMonitor
 from framelane.telemetry.health import ProgressWatch
 from framelane.telemetry.meters import Meters
@@ -59,6 +61,7 @@ class App:
         clock: where every part reads the time.
         uplink: in a worker process, where states of streams go: its parent speaks for the node, and this
             process publishes detections alone.
+        worker: in a worker process its name, which its spool bears.
         editor: what answers `/api/streams`; None for no such routes.
     """
 
@@ -67,11 +70,13 @@ class App:
         config: Config,
         clock: Clock | None = None,
         uplink: Callable[[StreamState], None] | None = None,
+        worker: str | None = None,
         editor: StreamEditor | None = None,
     ) -> None:
         self.config = config
         self._publish = _publish_by_stream(config)
         self._whole = uplink is None
+        self._worker = worker
         self._editor = editor
         self.clock = clock or SystemClock()
         self.meters = Meters()
@@ -229,6 +234,8 @@ class App:
                 self.clock,
                 watch=self._broker_changed,
                 will=self._whole,
+                place=place_of(self.config.mqtt.spool, self.config.node.id, os.environ, worker=self._worker),
+                watch_spool=self._spool_changed,
             )
             sinks.append(self._mqtt)
             if self._whole:
@@ -281,6 +288,9 @@ class App:
 
     def _broker_changed(self, *, connected: bool, text: str) -> None:
         self.board.broker_changed(connected=connected, text=text)
+
+    def _spool_changed(self, trouble: str | None) -> None:
+        self.board.spool_changed(trouble)
 
     def _announced_findings(self) -> list[Finding]:
         if self._announcer is None or self.config.mqtt is None:

@@ -42,6 +42,8 @@ class MosquittoOptions:
     certificates: Certificates | None = None
     require_client_certificate: bool = False
     persistence: bool = False
+    lossless: bool = False
+    """Hold whatever a slow subscriber leaves behind, where mosquitto drops all beyond 1000 messages."""
     log: str | None = None
 
 
@@ -147,6 +149,8 @@ class Mosquitto:
         ]
         if self.options.users:
             lines.append(f"password_file {self._write_passwords()}")
+        if self.options.lossless:
+            lines += ["max_queued_messages 0", "max_inflight_messages 1000"]
         if self.options.log:
             lines += ["log_type error", "log_type warning", "log_type notice", "log_type information"]
             lines.append(f"log_type {self.options.log}")

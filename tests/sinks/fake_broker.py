@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +55,11 @@ class Publish:
     def alias(self) -> int | None:
         """The topic alias, which is the last property that is packed."""
         return int.from_bytes(self.properties[-2:], "big") if self.properties[-3:-2] == b"#" else None
+
+    @property
+    def json(self) -> Any:
+        """The payload, decoded."""
+        return json.loads(self.payload)
 
 
 @dataclass

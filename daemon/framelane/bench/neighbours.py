@@ -147,7 +147,7 @@ class Site:
         config = {
             "node": {"id": NODE, "stats_s": 5},
             "log": {"level": "warning"},
-            "mqtt": {"url": self.url},
+            "mqtt": {"url": self.url, "spool": {"enabled": False}},  # it would outlive us
             "models": {"model": dict(model)},
             "defaults": defaults,
             "streams": [{"id": stream_id(number), "url": url} for number, url in enumerate(urls)],
@@ -174,7 +174,7 @@ def topics_of(subscribers: int, streams: int) -> list[list[str]]:
 
 
 def start_broker(
-    folder: Path, kind: str, stack: ExitStack, settings: Sequence[str] = ()
+    folder: Path, kind: str, stack: ExitStack, settings: Sequence[str] = (), port: int | None = None
 ) -> tuple[Child, str]:
     """Start mosquitto where there is one, or the embedded broker; returns it and its URL.
 
@@ -183,6 +183,7 @@ def start_broker(
         kind: "mosquitto", "embedded", or "auto".
         stack: what will stop it.
         settings: more lines of mosquitto's configuration.
+        port: where mosquitto listens; any free one by default.
 
     Raises:
         BenchError: it doesn't start.
@@ -193,7 +194,7 @@ def start_broker(
         child = Child("broker", [sys.executable, "-m", "framelane.bench.embedded_broker"], folder)
         stack.enter_context(child)
         return child, child.read_line(_START_TIMEOUT_S)
-    port = _free_port()
+    port = port or _free_port()
     config = folder / "mosquitto.conf"
     # Dropping to the user mosquitto would lose the private folder.
     lines = [

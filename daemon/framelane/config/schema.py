@@ -23,6 +23,7 @@ from framelane.config.section import (
     Unit,
     UnitOrUnits,
 )
+from framelane.config.spool import SpoolConfig
 
 
 def _whole(value: object) -> object:
@@ -120,8 +121,11 @@ class MqttConfig(Section):
         default=0, description="Message expiry of detections in seconds (MQTT 5 only); 0 for none."
     )
     queue: QueueLength = Field(
-        default=10_000, description="Messages held while the broker is away; then the oldest go, counted."
+        default=10_000,
+        description="Detections held in memory while the broker is away and the spool off, or slower than they come; "
+        "then the oldest go, counted.",
     )
+    spool: SpoolConfig = Field(default_factory=SpoolConfig, description="The spool on disk.")
     inflight: Annotated[int, Field(ge=1, le=65_535)] = Field(
         default=256, description="Unacknowledged QoS 1 and 2 messages in flight."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from concurrent.futures import wait
 from dataclasses import replace
@@ -28,6 +29,7 @@ from framelane.sinks.homeassistant.announcer import announce_through
 from framelane.sinks.jsonl import JsonlSink
 from framelane.sinks.mqtt import MqttSink
 from framelane.sinks.outlet import Outlet
+from framelane.sinks.spool_place import place_of
 from framelane.telemetry.health import ProgressWatch
 from framelane.telemetry.report import headline, log_stats
 from framelane.telemetry.reporter import Reporter
@@ -123,7 +125,7 @@ class Fleet:
         streams = [stream for stream in config.streams if stream.enabled]
         names = [stream.id for stream in streams]
         shares = divide(config)
-        self._sinks = self._make_sinks(config)
+        self._sinks = self._make_sinks(config, frozenset(share.name for share in shares))
         self.outlet = Outlet(
             config.node.id,
             self.run,
@@ -316,10 +318,18 @@ class Fleet:
         if self.fatal is not None:
             raise self.fatal
 
-    def _make_sinks(self, config: Config) -> dict[str, SharedSink]:
+    def _make_sinks(self, config: Config, workers: frozenset[str]) -> dict[str, SharedSink]:
         sinks = {}
         if config.mqtt is not None:
-            mqtt = MqttSink(config.mqtt, config.node.id, self.run, self.clock, watch=self._broker_changed)
+            mqtt = MqttSink(
+                config.mqtt,
+                config.node.id,
+                self.run,
+                self.clock,
+                watch=self._broker_changed,
+                place=place_of(config.mqtt.spool, config.node.id, os.environ, workers=workers),
+                watch_spool=self._spool_changed,
+            )
             self._announcer = announce_through(mqtt, config.node.id, config.mqtt)
             sinks["mqtt"] = SharedSink(mqtt, partial(self._theirs, "mqtt"))
         if config.jsonl is not None:
@@ -346,11 +356,15 @@ class Fleet:
     def _broker_changed(self, *, connected: bool, text: str) -> None:  # noqa: ARG002 - of all sessions one is no news
         self._judge_broker()
 
+    def _spool_changed(self, _trouble: str | None) -> None:
+        self._judge_broker()
+
     def _judge_broker(self) -> None:
         """The broker is away where any session misses it; one that is still being made is not away."""
         if "mqtt" in self._sinks:
-            text = self._sinks["mqtt"].health().last_error
-            self.board.broker_changed(connected=text is None, text=text or "")
+            health = self._sinks["mqtt"].health()
+            self.board.broker_changed(connected=health.last_error is None, text=health.last_error or "")
+            self.board.spool_changed(None if health.spool is None else health.spool.trouble)
 
     def _brokers(self) -> list[SinkHealth]:
         return [self._sinks["mqtt"].own_health(), *self._theirs("mqtt")] if "mqtt" in self._sinks else []

@@ -176,7 +176,7 @@ def _run(order: Order, inbox: Inbox, uplink: Uplink) -> int:
     obedience = Obedience(inbox, uplink)
     obedience.start()
     try:
-        app = App(order.config, uplink=uplink.stream_changed)
+        app = App(order.config, uplink=uplink.stream_changed, worker=order.name)
         uplink.observe(lambda: _snapshot(app))
         obedience.app = app
         hooks = Hooks(ready=lambda: uplink.say(_started(app)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from paho.mqtt.packettypes import PacketTypes
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _QOS: dict[Kind, int | None] = {"discovery": 1, **{channel.kind: channel.qos for channel in CHANNELS}}
 _SCHEMAS = {(channel.kind, channel.of_stream): channel.schema for channel in CHANNELS}
 _TOPIC_ALIAS = b"\x23"  # MQTT 5, section 3.3.2.3.4
+_MOST_EXPIRING = 1024  # streams times seconds left that are replayed at about the same time
 _MOST = 10_000
 
 
@@ -39,10 +41,14 @@ class Envelopes:
         self._qos = {kind: config.qos if qos is None else qos for kind, qos in _QOS.items()}
         self._expiry_s = config.expiry_s
         self._made: dict[tuple[Kind, str | None, Encoding], Envelope] = {}
+        self._expiring = lru_cache(_MOST_EXPIRING)(self._expiring_in)
 
-    def of(self, message: Message) -> Envelope:
-        """The message's envelope."""
+    def of(self, message: Message, waited_s: float = 0.0) -> Envelope:
+        """The message's envelope; what has waited expires that much sooner (MQTT 5, 3.3.2.3.3)."""
         key = message.kind, message.stream, message.encoding
+        if self._expiry_s and waited_s >= 1.0 and message.kind == "detections":
+            left_s = max(self._expiry_s - int(waited_s), 1)
+            return self._expiring(message.stream, message.encoding, left_s)
         if len(self._made) >= _MOST:  # streams that were removed are in it too
             self._made.clear()
         return self._made.get(key) or self._made.setdefault(key, self._make(*key))
@@ -56,6 +62,12 @@ class Envelopes:
         topic = self._names.topic(stream) if kind == "discovery" else topic_of(self._base, kind, stream)
         properties = PackedProperties(self._properties(kind, stream, encoding, PacketTypes.PUBLISH))
         return Envelope(topic, self._qos[kind], kind == "detections", properties)
+
+    def _expiring_in(self, stream: str | None, encoding: Encoding, left_s: int) -> Envelope:
+        properties = self._properties("detections", stream, encoding, PacketTypes.PUBLISH)
+        properties.MessageExpiryInterval = left_s
+        usual = self._make("detections", stream, encoding)
+        return usual._replace(properties=PackedProperties(properties))
 
     def _properties(self, kind: Kind, stream: str | None, encoding: Encoding, packet: int) -> Properties:
         properties = Properties(packet)  # type: ignore[no-untyped-call] # paho has no types there
