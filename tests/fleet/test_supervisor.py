@@ -12,7 +12,6 @@ import pytest
 
 from framelane.config.load import parse_config
 from framelane.core.clock import SystemClock
-from framelane.fleet import process
 from framelane.fleet.share import divide
 from framelane.fleet.supervisor import Patience, Supervisor
 
@@ -121,7 +120,7 @@ def test_worker_runs_where_the_quota_of_pipes_is_used_up(make: Make, monkeypatch
     def refuse(*_: object) -> int:
         raise PermissionError
 
-    monkeypatch.setattr(process.fcntl, "fcntl", refuse)
+    monkeypatch.setattr("framelane.fleet.process.fcntl.fcntl", refuse)
     supervisor, _ = make("good")
     assert supervisor.settled.wait(WAIT_S)
     assert supervisor.up
