@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from framelane.listener import Shown, start_http
 from framelane.sinks.jsonl import JsonlSink
 from framelane.sinks.mqtt import MqttSink
 from framelane.sinks.outlet import Outlet
+from framelane.sinks.spool_place import place_of
 from framelane.sources.camera import CameraWorker
 from framelane.sources.decoder import choose_decoder
 from framelane.telemetry.gpus import NullGpuMonitor
@@ -59,6 +61,7 @@ class App:
         clock: where every part reads the time.
         uplink: in a worker process, where states of streams go: its parent speaks for the node, and this
             process publishes detections alone.
+        worker: in a worker process its name, which its spool bears.
     """
 
     def __init__(
@@ -66,9 +69,11 @@ class App:
         config: Config,
         clock: Clock | None = None,
         uplink: Callable[[StreamState], None] | None = None,
+        worker: str | None = None,
     ) -> None:
         self.config = config
         self._whole = uplink is None
+        self._worker = worker
         self.clock = clock or SystemClock()
         self.meters = Meters()
         self.gpu = CudaSite(config.gpus[0])
@@ -181,6 +186,8 @@ class App:
                 self.clock,
                 watch=self._broker_changed,
                 will=self._whole,
+                place=place_of(self.config.mqtt.spool, self.config.node.id, os.environ, worker=self._worker),
+                watch_spool=self._spool_changed,
             )
             sinks.append(self._mqtt)
         if self.config.jsonl is not None:
@@ -205,6 +212,9 @@ class App:
 
     def _broker_changed(self, *, connected: bool, text: str) -> None:
         self.board.broker_changed(connected=connected, text=text)
+
+    def _spool_changed(self, trouble: str | None) -> None:
+        self.board.spool_changed(trouble)
 
     def _check_labels(self, models: dict[str, Model]) -> None:
         findings = []

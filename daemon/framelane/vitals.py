@@ -51,4 +51,4 @@ class Vitals:
         if self._mqtt is None:
             return None
         health = self._mqtt.health()
-        return BrokerView(health.connected, health.queued, health.capacity)
+        return BrokerView(health.connected, health.full)

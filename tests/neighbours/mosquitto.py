@@ -42,6 +42,8 @@ class MosquittoOptions:
     certificates: Certificates | None = None
     require_client_certificate: bool = False
     persistence: bool = False
+    lossless: bool = False
+    """Hold whatever a slow subscriber leaves behind, where mosquitto drops all beyond 1000 messages."""
 
 
 def require_mosquitto() -> None:
@@ -146,6 +148,8 @@ class Mosquitto:
         ]
         if self.options.users:
             lines.append(f"password_file {self._write_passwords()}")
+        if self.options.lossless:
+            lines += ["max_queued_messages 0", "max_inflight_messages 1000"]
         if self.options.persistence:
             lines += ["persistence true", f"persistence_location {self._folder}/"]
         return lines + self._tls_settings()

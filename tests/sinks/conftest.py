@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
     from tests.neighbours.mosquitto import Certificates
 
+    from framelane.sinks.spool_place import SpoolPlace
+
 
 class WatchedSink(MqttSink):
     """An MQTT sink that tries again quickly, and whose connection can be waited for."""
 
-    def __init__(self, config: MqttConfig, clock: Any = None, backoff: Any = None) -> None:
+    def __init__(
+        self, config: MqttConfig, clock: Any = None, backoff: Any = None, place: SpoolPlace | None = None
+    ) -> None:
         self.watch = Watch()
         self.backoff = backoff or Backoff(0.05, 0.1)
         super().__init__(
@@ -30,6 +34,7 @@ class WatchedSink(MqttSink):
             clock or SystemClock(),
             watch=self.watch,
             backoff=self.backoff,
+            place=place,
         )
 
 
@@ -49,8 +54,10 @@ def start() -> Iterator[Callable[..., WatchedSink]]:
     """Starts sinks, and stops those that the test has not."""
     sinks: list[WatchedSink] = []
 
-    def started(url: str, *, clock: Any = None, backoff: Any = None, **config: Any) -> WatchedSink:
-        sink = WatchedSink(MqttConfig(url=url, **config), clock, backoff)
+    def started(
+        url: str, *, clock: Any = None, backoff: Any = None, place: SpoolPlace | None = None, **config: Any
+    ) -> WatchedSink:
+        sink = WatchedSink(MqttConfig(url=url, **config), clock, backoff, place)
         sinks.append(sink)
         sink.start()
         return sink

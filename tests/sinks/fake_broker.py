@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +44,11 @@ class Publish:
     topic: str
     payload: bytes
     dup: bool
+
+    @property
+    def json(self) -> Any:
+        """The payload, decoded."""
+        return json.loads(self.payload)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from tests.sinks.examples import ORIGIN, YOLOX, checked, frame, node_stats, obje
 from framelane.core.frames import Detections, Result
 from framelane.sinks.message import detections_message, timestamp
 from framelane.sinks.reports import node_stats_message, state_message, stats_message, status_message
-from framelane.sinks.sink import SinkHealth
+from framelane.sinks.sink import SinkHealth, SpoolHealth
 from framelane.telemetry.states import NodeState, StreamDetails, StreamState
 
 
@@ -136,7 +136,15 @@ def test_stats_messages_fit_their_schemas(*, idle: bool) -> None:
     stats = node_stats(idle=idle)
     of_stream = checked(stats_message(ORIGIN, stats.streams[0], 0.0))
     health = SinkHealth(
-        "mqtt", connected=True, queued=3, capacity=10, delivered=5, dropped=1, last_error=None
+        "mqtt",
+        connected=True,
+        queued=3,
+        capacity=10,
+        delivered=5,
+        dropped=1,
+        last_error=None,
+        dropped_by={"size": 1},
+        spool=None if idle else SpoolHealth(2, 4096, 12.34, "the disk is full"),
     )
     of_node = checked(node_stats_message(ORIGIN, stats, [health], 0.0))
     assert (None if idle else {"p50": 30.12, "p95": 45.0, "p99": 51.0}) == of_stream["latency_ms"]
@@ -146,6 +154,10 @@ def test_stats_messages_fit_their_schemas(*, idle: bool) -> None:
         "queued": 3,
         "dropped": 1,
         "delivered": 5,
+        "dropped_by": {"size": 1},
+        "spool": None
+        if idle
+        else {"messages": 2, "bytes": 4096, "oldest_s": 12.3, "trouble": "the disk is full"},
     }
 
 

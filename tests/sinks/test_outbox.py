@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from tests.sinks.examples import detections, seqs, state, status
 
-from framelane.sinks.backlog import MemoryBacklog
+from framelane.core.clock import SystemClock
+from framelane.sinks.backlog import Backlog
 from framelane.sinks.message import Message
 from framelane.sinks.outbox import Outbox, Parcel
 from framelane.sinks.waker import Waker
@@ -24,14 +25,19 @@ def taken(outbox: Outbox) -> list[Parcel]:
 
 
 @pytest.fixture
-def outbox() -> Outbox:
-    return Outbox(MemoryBacklog(3), NoWaker())
+def backlog() -> Backlog:
+    return Backlog(3, SystemClock())
 
 
-def test_outbox_drops_the_oldest_detections_when_it_is_full(outbox: Outbox) -> None:
+@pytest.fixture
+def outbox(backlog: Backlog) -> Outbox:
+    return Outbox(backlog, NoWaker(), SystemClock())
+
+
+def test_outbox_drops_the_oldest_detections_when_it_is_full(outbox: Outbox, backlog: Backlog) -> None:
     for seq in range(1, 6):
         outbox.put(detections(seq))
-    assert (len(outbox), outbox.dropped) == (3, 2)
+    assert (len(backlog), backlog.dropped.total()) == (3, 2)
     assert seqs([parcel.message.payload for parcel in taken(outbox)]) == [3, 4, 5]
 
 
@@ -58,7 +64,9 @@ def test_outbox_keeps_the_newest_state_of_each_stream(outbox: Outbox) -> None:
     assert newest is kept[0]
 
 
-def test_outbox_gives_again_what_was_not_settled_and_all_that_is_retained(outbox: Outbox) -> None:
+def test_outbox_gives_again_what_was_not_settled_and_all_that_is_retained(
+    outbox: Outbox, backlog: Backlog
+) -> None:
     outbox.put(status())
     outbox.put(Message("stats", None, b"{}", retain=False))
     for seq in (1, 2, 3):
@@ -73,7 +81,7 @@ def test_outbox_gives_again_what_was_not_settled_and_all_that_is_retained(outbox
     assert seqs([parcel.message.payload for parcel in again[1:]]) == [2, 3, 4]
     for parcel in again:
         outbox.settle(parcel)
-    assert (len(outbox), outbox.dropped, outbox.waiting()) == (0, 0, False)
+    assert (len(backlog), backlog.dropped.total(), outbox.waiting()) == (0, 0, False)
 
 
 def test_outbox_sends_the_newer_state_after_a_reconnect(outbox: Outbox) -> None:
@@ -85,13 +93,13 @@ def test_outbox_sends_the_newer_state_after_a_reconnect(outbox: Outbox) -> None:
     assert [newer] == [parcel.message for parcel in taken(outbox)]
 
 
-def test_outbox_counts_what_does_not_fit_when_the_flight_comes_back(outbox: Outbox) -> None:
+def test_outbox_counts_what_does_not_fit_when_the_flight_comes_back(outbox: Outbox, backlog: Backlog) -> None:
     for seq in (1, 2):
         outbox.put(detections(seq))
     taken(outbox)
     for seq in (3, 4, 5):
         outbox.put(detections(seq))
-    assert len(outbox) == 5
+    assert len(backlog) == 5
     outbox.rewind()
-    assert (len(outbox), outbox.dropped) == (3, 2)
+    assert (len(backlog), backlog.dropped.total()) == (3, 2)
     assert seqs([parcel.message.payload for parcel in taken(outbox)]) == [3, 4, 5]

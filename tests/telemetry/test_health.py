@@ -45,14 +45,14 @@ def test_liveness(threads: dict[str, bool], waiting_s: float, expected: tuple[st
     [
         ({"yolox": True}, None, states("live"), "any", ()),
         ({"yolox": False}, None, states("live"), "any", ("model yolox is not loaded",)),
-        ({}, BrokerView(connected=True, queued=10, capacity=10), states("live"), "any", ()),
-        ({}, BrokerView(connected=False, queued=9, capacity=10), states("live"), "any", ()),
+        ({}, BrokerView(connected=True, full=True), states("live"), "any", ()),
+        ({}, BrokerView(connected=False, full=False), states("live"), "any", ()),
         (
             {},
-            BrokerView(connected=False, queued=10, capacity=10),
+            BrokerView(connected=False, full=True),
             states("live"),
             "any",
-            ("the broker is away and the queue of 10 messages is full",),
+            ("the broker is away, and there is no room for more results: the oldest are dropped",),
         ),
         ({}, None, states("live", "down refused"), "any", ()),
         ({}, None, states("live", "down refused"), "all", ("stream s1 is down: refused",)),

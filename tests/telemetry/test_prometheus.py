@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,8 @@ from framelane.telemetry.stats import ProcessSample, StatsWindow
 from framelane.telemetry.status import StatusBoard
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from prometheus_client import Metric
 
     from framelane.telemetry.meters import Meters
@@ -44,8 +46,11 @@ DOCUMENTED = {
     "framelane_gpu_utilization_ratio": "gauge",
     "framelane_latency_seconds": "histogram",
     "framelane_mqtt_connected": "gauge",
+    "framelane_mqtt_spool_bytes": "gauge",
     "framelane_mqtt_spool_dropped_total": "counter",
     "framelane_mqtt_spool_messages": "gauge",
+    "framelane_mqtt_spool_oldest_seconds": "gauge",
+    "framelane_mqtt_spool_up": "gauge",
     "framelane_reconnects_total": "counter",
     "framelane_results_published_total": "counter",
     "framelane_stage_seconds": "histogram",
@@ -61,10 +66,18 @@ GPU_LABELS = {"gpu": "0", "name": "NVIDIA Test 100"}
 
 
 @dataclass
+class Spool:
+    disk_bytes: int = 4096
+    oldest_s: float | None = 12.5
+    trouble: str | None = None
+
+
+@dataclass
 class Sink:
     mqtt_connected: bool = True
     mqtt_spool_messages: int = 7
-    mqtt_spool_dropped_total: int = 3
+    mqtt_spool_dropped: Mapping[str, int] = field(default_factory=lambda: {"queue": 0, "size": 3})
+    mqtt_spool: Spool | None = field(default_factory=Spool)
 
 
 class Daemon:
@@ -158,7 +171,11 @@ def test_page_has_exactly_the_documented_metrics(daemon: Daemon) -> None:
         ("framelane_gpu_throttled", {**GPU_LABELS, "reason": "hw_thermal"}, 1),
         ("framelane_mqtt_connected", {}, 1),
         ("framelane_mqtt_spool_messages", {}, 7),
-        ("framelane_mqtt_spool_dropped_total", {}, 3),
+        ("framelane_mqtt_spool_dropped_total", {"reason": "size"}, 3),
+        ("framelane_mqtt_spool_dropped_total", {"reason": "queue"}, 0),
+        ("framelane_mqtt_spool_bytes", {}, 4096),
+        ("framelane_mqtt_spool_oldest_seconds", {}, 12.5),
+        ("framelane_mqtt_spool_up", {}, 1),
         ("framelane_build_info", {"version": __version__}, 1),
         ("framelane_engine_info", {"model": "yolox", "hash": "695e750a5d57", "backend": "onnxruntime"}, 1),
     ],

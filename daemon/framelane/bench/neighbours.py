@@ -147,7 +147,7 @@ class Site:
         config = {
             "node": {"id": NODE, "stats_s": 5},
             "log": {"level": "warning"},
-            "mqtt": {"url": self.url},
+            "mqtt": {"url": self.url, "spool": {"enabled": False}},  # it would outlive us
             "models": {"model": dict(model)},
             "defaults": defaults,
             "streams": [{"id": stream_id(number), "url": url} for number, url in enumerate(urls)],
@@ -173,13 +173,14 @@ def topics_of(subscribers: int, streams: int) -> list[list[str]]:
     ]
 
 
-def start_broker(folder: Path, kind: str, stack: ExitStack) -> tuple[Child, str]:
+def start_broker(folder: Path, kind: str, stack: ExitStack, port: int | None = None) -> tuple[Child, str]:
     """Start mosquitto where there is one, or the embedded broker; returns it and its URL.
 
     Args:
         folder: for its configuration and log.
         kind: "mosquitto", "embedded", or "auto".
         stack: what will stop it.
+        port: where mosquitto listens; any free one by default.
 
     Raises:
         BenchError: it doesn't start.
@@ -190,10 +191,13 @@ def start_broker(folder: Path, kind: str, stack: ExitStack) -> tuple[Child, str]
         child = Child("broker", [sys.executable, "-m", "framelane.bench.embedded_broker"], folder)
         stack.enter_context(child)
         return child, child.read_line(_START_TIMEOUT_S)
-    port = _free_port()
+    port = port or _free_port()
     config = folder / "mosquitto.conf"
     # Dropping to the user mosquitto would lose the private folder.
-    config.write_text(f"user root\nlistener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n")
+    config.write_text(
+        f"user root\nlistener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n"
+        "max_queued_messages 0\n"  # or it drops what a subscriber of ours is late to take
+    )
     child = stack.enter_context(Child("broker", [_MOSQUITTO, "-c", str(config)], folder))
     _wait_for_port(child, port)
     return child, f"mqtt://127.0.0.1:{port}"

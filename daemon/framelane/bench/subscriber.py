@@ -29,7 +29,7 @@ def main() -> None:
     """Subscribe, then answer until standard input ends."""
     url, *topics = sys.argv[1:]
     ledger = Ledger()
-    client = _subscribed(url, topics, ledger)
+    client = subscribed(url, topics, lambda payload: ledger.book(payload, time.time()))
     _say("ready")
     answers: dict[str, Callable[[], str]] = {
         "open": lambda: _opened(ledger),
@@ -42,12 +42,13 @@ def main() -> None:
     client.loop_stop()
 
 
-def _subscribed(url: str, topics: list[str], ledger: Ledger) -> Client:
+def subscribed(url: str, topics: list[str], book: Callable[[bytes], None]) -> Client:
+    """A client that has subscribed, and does so again after each reconnect; `book` gets every payload."""
     client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
     subscribed = threading.Event()
 
     def take(_client: Client, _data: object, message: MQTTMessage) -> None:
-        ledger.book(bytes(message.payload), time.time())
+        book(bytes(message.payload))
 
     def subscribe(*_: object) -> None:
         client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in topics])
@@ -56,6 +57,7 @@ def _subscribed(url: str, topics: list[str], ledger: Ledger) -> Client:
     client.on_message = take
     address = urlsplit(url)
     client.on_connect = subscribe
+    client.reconnect_delay_set(1, 1)
     client.connect(address.hostname or "127.0.0.1", address.port or 1883)
     client.loop_start()
     if not subscribed.wait(_SUBSCRIBE_TIMEOUT_S):

@@ -96,6 +96,7 @@ def _complete_mqtt(mqtt: MqttConfig, base_dir: Path) -> MqttConfig:
     update: dict[str, object] = {
         **_absolute(base_dir, password_file=mqtt.password_file),
         "tls": tls.model_copy(update=files),
+        "spool": mqtt.spool.model_copy(update=_absolute(base_dir, folder=mqtt.spool.folder)),
     }
     try:
         address = parse_broker(mqtt.url)

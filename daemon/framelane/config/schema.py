@@ -108,6 +108,29 @@ class TlsConfig(Section):
     verify: bool = Field(default=True, description="Check the broker's certificate and host name.")
 
 
+class SpoolConfig(Section):
+    """Detections that the broker has not acknowledged, kept on disk until it has."""
+
+    enabled: bool = Field(
+        default=True, description="Whether there is a spool; else they wait in memory alone."
+    )
+    folder: Text | None = Field(
+        default=None,
+        description="Where spools are kept; `spool` in systemd's `$STATE_DIRECTORY`, "
+        "else in `$XDG_STATE_HOME/framelane`, by default.",
+    )
+    max_bytes: Size = Field(
+        default="1GiB", description="Most disk that a process's spool takes; then the oldest go, counted."
+    )
+    max_age_s: Annotated[float, Field(ge=1, le=31_536_000)] = Field(
+        default=604_800.0, description="Seconds after which a detection is given up, counted."
+    )
+    sync_ms: Annotated[int, Field(ge=20, le=60_000)] = Field(
+        default=1000,
+        description="Milliseconds within which what is not acknowledged goes to disk: the most that a power cut costs.",
+    )
+
+
 class MqttConfig(Section):
     """The broker that detections go to."""
 
@@ -137,8 +160,11 @@ class MqttConfig(Section):
         default=0, description="Message expiry of detections in seconds (MQTT 5 only); 0 for none."
     )
     queue: QueueLength = Field(
-        default=10_000, description="Messages held while the broker is away; then the oldest go, counted."
+        default=10_000,
+        description="Detections held in memory while the broker is away and the spool off, or slower than they come; "
+        "then the oldest go, counted.",
     )
+    spool: SpoolConfig = Field(default_factory=SpoolConfig, description="The spool on disk.")
     inflight: Annotated[int, Field(ge=1, le=65_535)] = Field(
         default=256, description="Unacknowledged QoS 1 and 2 messages in flight."
     )

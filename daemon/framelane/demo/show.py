@@ -125,7 +125,7 @@ def _config_text(broker_url: str, server: RtspServer, count: int) -> str:
     model = files("framelane.demo") / "assets" / "framelane-demo.onnx"
     config = {
         "node": {"id": "demo", "shutdown_s": 3},
-        "mqtt": {"url": broker_url},
+        "mqtt": {"url": broker_url, "spool": {"enabled": False}},
         "models": {"street": {"path": str(model), "confidence": 0.4}},
         "streams": [{"id": name, "url": server.url(name)} for name in map(_name, range(count))],
     }

@@ -6,6 +6,7 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from framelane.fleet.sinks import sum_counts
 from framelane.fleet.totals import continued, together
 from framelane.telemetry.meters import Counts, ModelMeter, StreamMeter
 from framelane.telemetry.stats import ProcessSample, sample_process
@@ -132,13 +133,7 @@ class _Account:
     def close(self) -> None:
         self._streams_before = dict(self.streams)
         self._models_before = dict(self.models)
-        # What waited in the process went with it, and so did its session.
-        self.sinks = {
-            name: replace(
-                sink, connected=False, queued=0, dropped=sink.dropped + sink.queued, last_error=None
-            )
-            for name, sink in self.sinks.items()
-        }
+        self.sinks = {name: _without_process(sink) for name, sink in self.sinks.items()}
         self._sinks_before = dict(self.sinks)
         self._cpu_before_s = self.cpu_s
         self.ailments, self.rss_bytes = (), 0
@@ -147,4 +142,25 @@ class _Account:
 def _counted_on(before: SinkHealth | None, now: SinkHealth) -> SinkHealth:
     if before is None:
         return now
-    return replace(now, delivered=before.delivered + now.delivered, dropped=before.dropped + now.dropped)
+    return replace(
+        now,
+        delivered=before.delivered + now.delivered,
+        dropped=before.dropped + now.dropped,
+        dropped_by=sum_counts((before.dropped_by, now.dropped_by)),
+    )
+
+
+def _without_process(sink: SinkHealth) -> SinkHealth:
+    """What waited in its memory went with the process, and so did its session; what is on disk is there."""
+    kept = 0 if sink.spool is None else min(sink.spool.messages, sink.queued)
+    lost = sink.queued - kept
+    return replace(
+        sink,
+        connected=False,
+        queued=kept,
+        dropped=sink.dropped + lost,
+        last_error=None,
+        full=False,
+        dropped_by=sum_counts((sink.dropped_by, {"stopped": lost})),
+        spool=None if sink.spool is None else replace(sink.spool, trouble=None, full=False),
+    )

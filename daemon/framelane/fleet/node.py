@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from framelane.listener import Shown, start_http
 from framelane.sinks.jsonl import JsonlSink
 from framelane.sinks.mqtt import MqttSink
 from framelane.sinks.outlet import Outlet
+from framelane.sinks.spool_place import place_of
 from framelane.telemetry.health import ProgressWatch
 from framelane.telemetry.report import log_stats
 from framelane.telemetry.reporter import Reporter
@@ -101,7 +103,7 @@ class Fleet:
         self._stopping = stopping
         streams = [stream for stream in config.streams if stream.enabled]
         names = [stream.id for stream in streams]
-        shares = divide(config)
+        shares = self._shares = divide(config)
         self._sinks = self._make_sinks(config)
         self.outlet = Outlet(
             config.node.id,
@@ -211,7 +213,16 @@ class Fleet:
     def _make_sinks(self, config: Config) -> dict[str, SharedSink]:
         sinks = {}
         if config.mqtt is not None:
-            mqtt = MqttSink(config.mqtt, config.node.id, self.run, self.clock, watch=self._broker_changed)
+            workers = frozenset(share.name for share in self._shares)
+            mqtt = MqttSink(
+                config.mqtt,
+                config.node.id,
+                self.run,
+                self.clock,
+                watch=self._broker_changed,
+                place=place_of(config.mqtt.spool, config.node.id, os.environ, workers=workers),
+                watch_spool=self._spool_changed,
+            )
             sinks["mqtt"] = SharedSink(mqtt, partial(self._theirs, "mqtt"))
         if config.jsonl is not None:
             jsonl = JsonlSink(config.jsonl, self.clock, shared=True)
@@ -224,11 +235,15 @@ class Fleet:
     def _broker_changed(self, *, connected: bool, text: str) -> None:  # noqa: ARG002 - of all sessions one is no news
         self._judge_broker()
 
+    def _spool_changed(self, _trouble: str | None) -> None:
+        self._judge_broker()
+
     def _judge_broker(self) -> None:
         """The broker is away where any session misses it; one that is still being made is not away."""
         if "mqtt" in self._sinks:
-            text = self._sinks["mqtt"].health().last_error
-            self.board.broker_changed(connected=text is None, text=text or "")
+            health = self._sinks["mqtt"].health()
+            self.board.broker_changed(connected=health.last_error is None, text=health.last_error or "")
+            self.board.spool_changed(None if health.spool is None else health.spool.trouble)
 
     def _brokers(self) -> list[SinkHealth]:
         return [self._sinks["mqtt"].own_health(), *self._theirs("mqtt")] if "mqtt" in self._sinks else []

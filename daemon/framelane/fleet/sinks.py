@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from framelane.sinks.sink import Sink, SinkHealth
+from framelane.sinks.sink import Sink, SinkHealth, SpoolHealth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from framelane.sinks.message import Message
 
@@ -30,9 +30,14 @@ class SharedSink:
         return self.health().queued
 
     @property
-    def mqtt_spool_dropped_total(self) -> int:
-        """Messages given up, in all processes."""
-        return self.health().dropped
+    def mqtt_spool_dropped(self) -> Mapping[str, int]:
+        """Messages given up, by reason, in all processes."""
+        return self.health().dropped_by
+
+    @property
+    def mqtt_spool(self) -> SpoolHealth | None:
+        """The spools of all processes together."""
+        return self.health().spool
 
     def start(self) -> None:
         """Begin to deliver."""
@@ -61,4 +66,28 @@ class SharedSink:
             delivered=sum(each.delivered for each in every),
             dropped=sum(each.dropped for each in every),
             last_error=next((each.last_error for each in every if each.last_error), None),
+            full=any(each.full for each in every),
+            dropped_by=sum_counts(each.dropped_by for each in every),
+            spool=_together([each.spool for each in every if each.spool is not None]),
         )
+
+
+def sum_counts(every: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Counts by reason, added up."""
+    total: dict[str, int] = {}
+    for counts in every:
+        for reason, count in counts.items():
+            total[reason] = total.get(reason, 0) + count
+    return total
+
+
+def _together(every: Sequence[SpoolHealth]) -> SpoolHealth | None:
+    if not every:
+        return None
+    return SpoolHealth(
+        messages=sum(each.messages for each in every),
+        disk_bytes=sum(each.disk_bytes for each in every),
+        oldest_s=max((each.oldest_s for each in every if each.oldest_s is not None), default=None),
+        trouble=next((each.trouble for each in every if each.trouble), None),
+        full=any(each.full for each in every),
+    )

@@ -63,8 +63,6 @@ class FleetVitals:
         reasons = [
             f"worker {each.share.name} is not up" for each in self._supervisors if not (each.up or each.idle)
         ]
-        full = [
-            health for health in self._brokers() if not health.connected and health.queued >= health.capacity
-        ]
-        broker = BrokerView(full[0].connected, full[0].queued, full[0].capacity) if full else None
+        full = any(health.full and not health.connected for health in self._brokers())
+        broker = BrokerView(connected=False, full=True) if full else None
         return Health((*reasons, *readiness({}, broker, self._states(), self._config.ready).reasons))

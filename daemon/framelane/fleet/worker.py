@@ -135,7 +135,7 @@ def _run(order: Order, uplink: Uplink) -> int:
     stopping = threading.Event()
     threading.Thread(target=_obey, args=(uplink, stopping), name="parent", daemon=True).start()
     try:
-        app = App(order.config, uplink=uplink.stream_changed)
+        app = App(order.config, uplink=uplink.stream_changed, worker=order.name)
         uplink.observe(lambda: _snapshot(app))
         Service(order.config, app, stopping).work(lambda: uplink.say(_started(app)))
     except FramelaneError as error:

@@ -1,88 +1,294 @@
-"""Detections that wait for the broker, in order, until it acknowledges them."""
+"""Detections that wait for the broker: in memory first, and from there on disk, where there is a spool."""
 
 from __future__ import annotations
 
-from collections import deque
-from itertools import count
-from typing import TYPE_CHECKING, Protocol
+import threading
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from framelane.core.clock import Clock
     from framelane.sinks.message import Message
 
+_REPLAY_EVERY = 4  # of so many messages taken one is replayed, however many new ones wait
+_AHEAD = 512  # messages read ahead from disk
+_AHEAD_LEAST = 256  # from here on more are read
+_MOST_UNDELETED = 10_000  # rows to remember while the disk takes no writes; then replaying pauses
 
-class Backlog(Protocol):
-    """An ordered store of detections; the outbox does the locking. In memory here, on disk where a spool is.
 
-    What is taken stays in the store until it is settled, so that a store on disk survives the process.
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A detections message on its way to the broker.
+
+    Attributes:
+        message: what to send; where it was read from disk its `replayed` is true.
+        at: Unix time at which it was published.
+        put_s: the same on the monotonic clock; of no meaning where it was read from disk.
+        row: where it lies on disk, None while it is in memory alone.
+        settled: whether the broker has it.
     """
 
-    def append(self, message: Message) -> int:
-        """Add the newest; returns how many of the oldest had to go for it."""
-        ...
+    message: Message
+    at: float
+    put_s: float = 0.0
+    row: int | None = None
+    settled: bool = False
 
-    def take(self) -> tuple[int, Message] | None:
-        """The oldest that was not taken yet, and a ticket to settle it with."""
-        ...
 
-    def settle(self, ticket: int) -> None:
-        """The broker has it: forget it."""
-        ...
+class Gap(NamedTuple):
+    """What to read from disk next: at most `most` messages after `row`; `turn` changes where that is outdated."""
 
-    def rewind(self) -> int:
-        """What is taken and not settled is to be taken again, oldest first; returns how many had to go."""
-        ...
+    row: int
+    most: int
+    turn: int
+
+
+class Backlog:
+    """All detections that the broker has not acknowledged. Thread-safe; no call waits for anything but the lock.
+
+    There are two lanes, each in order for every stream: `fresh`, in memory, and what is replayed from disk. Fresh
+    ones go first, but of four messages one is replayed. The courier takes from the lanes and settles; what it has
+    taken and not settled is in flight. The spool's thread moves what is too old from memory to disk (`unwritten`,
+    then `wrote` or `unwrote`), reads ahead for the lane that is replayed (`gap`, `read`), and deletes what is
+    settled (`deletable`, `deleted`). Without it this is a bounded queue in memory.
+
+    Args:
+        capacity: most messages that wait in memory; then the oldest go. What is in flight comes on top.
+        clock: for ages.
+        expiry_s: from this age on a message is not worth sending; 0 for never.
+    """
+
+    def __init__(self, capacity: int, clock: Clock, expiry_s: float = 0.0) -> None:
+        self.capacity = capacity
+        self.dropped: Counter[str] = Counter()
+        """Messages given up, by reason."""
+        self.nudge: Callable[[], None] = _nobody
+        """Called where the spool's thread should look soon: memory fills up, or the lane on disk runs dry."""
+        self._clock = clock
+        self._expiry_s = expiry_s
+        self._lock = threading.Lock()
+        self._fresh: deque[Entry] = deque()
+        self._writing: list[Entry] = []
+        self._flying: dict[Entry, None] = {}
+        self._replay: deque[Entry] = deque()
+        self._settled_rows: set[int] = set()
+        self._on_disk = 0
+        self._read_to = 0
+        self._turn = 0
+        self._taken = 0
+
+    def append(self, message: Message) -> None:
+        """Add the newest."""
+        entry = Entry(message, self._clock.wall(), self._clock.monotonic())
+        with self._lock:
+            self._fresh.append(entry)
+            self._trim()
+            half_full = len(self._fresh) == self.capacity // 2
+        if half_full:
+            self.nudge()
+
+    def take(self) -> Entry | None:
+        """The next to send: it is in flight until it is settled; None if nothing can be sent."""
+        with self._lock:
+            self._taken += 1
+            lanes = self._fresh, self._replay
+            for lane in lanes if self._taken % _REPLAY_EVERY else reversed(lanes):
+                entry = self._pop(lane)
+                if entry is not None:
+                    self._flying[entry] = None
+                    break
+            else:
+                return None
+            runs_dry = entry.row is not None and len(self._replay) == _AHEAD_LEAST
+        if runs_dry:
+            self.nudge()
+        return entry
+
+    def settle(self, entry: Entry) -> None:
+        """The broker has it, or will never take it: forget it."""
+        with self._lock:
+            self._flying.pop(entry, None)
+            self._forget(entry)
+
+    def rewind(self) -> None:
+        """A connection has ended: what is in flight is to be taken again, in order, from memory or from disk."""
+        with self._lock:
+            rows = [entry.row for entry in (*self._flying, *self._replay) if entry.row is not None]
+            self._fresh.extendleft(entry for entry in reversed(self._flying) if entry.row is None)
+            self._flying.clear()
+            self._read_again_from(rows)
+            self._trim()
+        self.nudge()
 
     def waiting(self) -> int:
-        """Messages that can be taken."""
-        ...
+        """Messages that can be taken at once."""
+        return len(self._fresh) + len(self._replay)
+
+    @property
+    def pressed(self) -> bool:
+        """Whether memory fills up."""
+        return len(self._fresh) >= max(self.capacity // 2, 1)
+
+    @property
+    def full(self) -> bool:
+        """Whether the oldest in memory go for those that come."""
+        return len(self._fresh) + len(self._writing) >= self.capacity
+
+    def in_memory(self) -> int:
+        """Messages that are in memory alone."""
+        with self._lock:
+            return self._volatile()
+
+    def on_disk(self) -> int:
+        """Messages on disk that the broker does not have."""
+        with self._lock:
+            return max(self._on_disk - len(self._settled_rows), 0)
 
     def __len__(self) -> int:
-        """Messages held, those taken and not settled included."""
-        ...
+        """Messages that the broker does not have, those in flight and on disk included."""
+        with self._lock:
+            return self._volatile() + max(self._on_disk - len(self._settled_rows), 0)
+
+    # What follows is for the spool's thread.
+
+    def found(self, count: int) -> None:
+        """So many messages lie on disk, of which none is known here yet."""
+        with self._lock:
+            self._on_disk, self._read_to = count, 0
+            self._read_again_from([])
+
+    def unwritten(self, before_s: float) -> list[Entry]:
+        """What is older than this monotonic time and not on disk, oldest first; `wrote` or `unwrote` must follow."""
+        with self._lock:
+            flying = [entry for entry in self._flying if entry.row is None and entry.put_s <= before_s]
+            while self._fresh and self._fresh[0].put_s <= before_s:
+                self._writing.append(self._fresh.popleft())
+            return flying + self._writing
+
+    def wrote(self, entries: Sequence[Entry], first_row: int) -> None:
+        """They lie on disk now, from this row on."""
+        with self._lock:
+            for row, entry in enumerate(entries, first_row):
+                entry.row = row
+                if entry.settled:  # meanwhile
+                    self._settled_rows.add(row)
+            self._on_disk += len(entries)
+            self._writing.clear()
+            while self._fresh and self._fresh[0].row is not None:  # in flight before, and rewound meanwhile
+                self._fresh.popleft()
+
+    def unwrote(self) -> None:
+        """They could not be written: back to memory."""
+        with self._lock:
+            self._fresh.extendleft(reversed(self._writing))
+            self._writing.clear()
+            self._trim()
+
+    def deletable(self) -> list[int]:
+        """Rows that the broker has acknowledged."""
+        with self._lock:
+            return sorted(self._settled_rows)
+
+    def deleted(self, rows: Iterable[int], count: int) -> None:
+        """They are gone from disk, of which `count` were there."""
+        with self._lock:
+            self._settled_rows.difference_update(rows)
+            self._on_disk -= count
+
+    def gave_up(self, rows: Collection[int], reason: str) -> int:
+        """These rows were the oldest on disk and had to go; returns how many messages that lost."""
+        with self._lock:
+            gone = set(rows)
+            lost = gone - self._settled_rows
+            self._settled_rows -= gone
+            for entry in self._flying:  # not lost: the broker may take it yet
+                if entry.row in gone:
+                    lost.discard(entry.row)
+                    entry.row = None
+            self._replay = deque(entry for entry in self._replay if entry.row not in gone)
+            self._on_disk -= len(gone)
+            self.dropped[reason] += len(lost)
+            return len(lost)
+
+    def lost_disk(self, reason: str) -> int:
+        """What lay on disk is gone; returns how many messages that lost: those read ahead are still here."""
+        with self._lock:
+            kept = [entry for entry in (*self._flying, *self._replay) if entry.row is not None]
+            lost = max(self._on_disk - len(self._settled_rows) - len(kept), 0)
+            for entry in kept:
+                entry.row = None
+            self._fresh.extendleft(reversed(self._replay))
+            self._replay.clear()
+            self._settled_rows.clear()
+            self._on_disk = 0
+            self._turn += 1
+            self.dropped[reason] += lost
+            self._trim()
+            return lost
+
+    def gap(self) -> Gap | None:
+        """What to read ahead, None where there is enough, or nothing more on disk."""
+        with self._lock:
+            if len(self._replay) > _AHEAD_LEAST or len(self._settled_rows) > _MOST_UNDELETED:
+                return None
+            if not self._on_disk:
+                return None
+            return Gap(self._read_to, _AHEAD - len(self._replay), self._turn)
+
+    def read(self, gap: Gap, entries: Iterable[Entry], last_row: int) -> bool:
+        """What the gap holds, up to this row; False if a rewind has made it worthless, or nothing is new."""
+        with self._lock:
+            if gap.turn != self._turn:
+                return False
+            flying = {entry.row for entry in self._flying}
+            new = [
+                entry for entry in entries if entry.row not in flying and entry.row not in self._settled_rows
+            ]
+            self._replay.extend(new)
+            self._read_to = last_row
+            return bool(new)
+
+    def spoilt(self, rows: Iterable[int]) -> None:
+        """What lies in these rows can't be read: to be deleted, and counted."""
+        with self._lock:
+            before = len(self._settled_rows)
+            self._settled_rows.update(rows)
+            self.dropped["corrupt"] += len(self._settled_rows) - before
+
+    def _pop(self, lane: deque[Entry]) -> Entry | None:
+        """The oldest of a lane that is still worth sending."""
+        while lane:
+            entry = lane.popleft()
+            if not self._expiry_s or self._clock.wall() - entry.at < self._expiry_s:
+                return entry
+            self._forget(entry)
+            self.dropped["expired"] += 1
+        return None
+
+    def _forget(self, entry: Entry) -> None:
+        entry.settled = True
+        if entry.row is not None:
+            self._settled_rows.add(entry.row)
+
+    def _read_again_from(self, rows: Sequence[int]) -> None:
+        self._read_to = min([self._read_to, *(row - 1 for row in rows)])
+        self._replay.clear()
+        self._turn += 1
+
+    def _trim(self) -> None:
+        for _ in range(len(self._fresh) + len(self._writing) - self.capacity):
+            if not self._fresh:
+                return
+            self._fresh.popleft()
+            self.dropped["queue"] += 1
+
+    def _volatile(self) -> int:
+        flying = sum(entry.row is None for entry in self._flying)
+        return len(self._fresh) + len(self._writing) + flying
 
 
-class MemoryBacklog:
-    """A bounded queue in memory; the oldest go first. What is taken, at most a window, comes on top."""
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._waiting: deque[Message] = deque()
-        self._taken: dict[int, Message] = {}
-        self._tickets = count()
-
-    def append(self, message: Message) -> int:
-        """Add the newest; returns how many of the oldest had to go for it."""
-        self._waiting.append(message)
-        return self._trim()
-
-    def take(self) -> tuple[int, Message] | None:
-        """The oldest that was not taken yet, and a ticket to settle it with."""
-        if not self._waiting:
-            return None
-        ticket, message = next(self._tickets), self._waiting.popleft()
-        self._taken[ticket] = message
-        return ticket, message
-
-    def settle(self, ticket: int) -> None:
-        """The broker has it: forget it."""
-        self._taken.pop(ticket, None)
-
-    def rewind(self) -> int:
-        """What is taken and not settled is to be taken again, oldest first; returns how many had to go."""
-        self._waiting.extendleft(reversed(self._taken.values()))
-        self._taken.clear()
-        return self._trim()
-
-    def waiting(self) -> int:
-        """Messages that can be taken."""
-        return len(self._waiting)
-
-    def __len__(self) -> int:
-        """Messages held, those taken and not settled included."""
-        return len(self._waiting) + len(self._taken)
-
-    def _trim(self) -> int:
-        surplus = max(len(self._waiting) - self._capacity, 0)
-        for _ in range(surplus):
-            self._waiting.popleft()
-        return surplus
+def _nobody() -> None:
+    """There is no spool."""

@@ -145,7 +145,7 @@ class Courier(Worker):
     def _deliver(self, link: Link) -> None:
         """Hand over what there is room for, then wait for acknowledgements or for more to send."""
         while link.room > 0 and (parcel := self._outbox.take()) is not None:
-            link.publish(parcel, self._route.envelopes.of(parcel.message))
+            link.publish(parcel, self._route.envelopes.of(parcel.message, parcel.waited_s))
         self._waker.arm()
         ready = link.room > 0 and self._outbox.waiting()  # came between the last take and arm()
         self._settle(link.poll(0.0 if ready else self._patience_s()))
@@ -179,7 +179,7 @@ class Courier(Worker):
         if ending is None or link.room <= 0:
             return
         if ending.farewell is not None:
-            link.publish(Parcel(ending.farewell, None), self._route.envelopes.of(ending.farewell))
+            link.publish(Parcel(ending.farewell), self._route.envelopes.of(ending.farewell))
         while link.in_flight and (left_s := ending.over_s - self._clock.monotonic()) > 0:
             self._settle(link.poll(left_s))
         link.close(clean=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from paho.mqtt.packettypes import PacketTypes
@@ -21,6 +22,8 @@ _SCHEMAS: dict[tuple[Kind, bool], str] = {
     ("detections", True): "framelane.detections/1",
 }
 
+_MOST_EXPIRING = 1024  # streams times seconds left that are replayed at about the same time
+
 
 class Envelope(NamedTuple):
     """Where a message goes, and how."""
@@ -39,10 +42,14 @@ class Envelopes:
         self._qos = {**_QOS, "detections": config.qos}
         self._expiry_s = config.expiry_s
         self._made: dict[tuple[Kind, str | None], Envelope] = {}
+        self._expiring = lru_cache(_MOST_EXPIRING)(self._expiring_in)
 
-    def of(self, message: Message) -> Envelope:
-        """The message's envelope."""
+    def of(self, message: Message, waited_s: float = 0.0) -> Envelope:
+        """The message's envelope; what has waited expires that much sooner (MQTT 5, 3.3.2.3.3)."""
         key = message.kind, message.stream
+        if self._expiry_s and waited_s >= 1.0 and message.kind == "detections":
+            left_s = max(self._expiry_s - int(waited_s), 1)
+            return self.of(message)._replace(properties=self._expiring(message.stream, left_s))
         return self._made.get(key) or self._made.setdefault(key, self._make(*key))
 
     def of_will(self, message: Message) -> Envelope:
@@ -53,6 +60,11 @@ class Envelopes:
     def _make(self, kind: Kind, stream: str | None) -> Envelope:
         topic = f"{self._base}/{kind}" if stream is None else f"{self._base}/streams/{stream}/{kind}"
         return Envelope(topic, self._qos[kind], _Packed(self._properties(kind, stream, PacketTypes.PUBLISH)))
+
+    def _expiring_in(self, stream: str | None, left_s: int) -> Properties:
+        properties = self._properties("detections", stream, PacketTypes.PUBLISH)
+        properties.MessageExpiryInterval = left_s
+        return _Packed(properties)
 
     def _properties(self, kind: Kind, stream: str | None, packet: int) -> Properties:
         properties = Properties(packet)  # type: ignore[no-untyped-call] # paho has no types there

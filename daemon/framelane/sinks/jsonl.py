@@ -83,6 +83,8 @@ class JsonlSink:
             delivered=lines.written,
             dropped=lines.dropped,
             last_error=self._writer.outage.text,
+            full=len(lines) >= self._config.queue,
+            dropped_by={"queue": lines.dropped},
         )
 
 

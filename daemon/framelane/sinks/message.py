@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +21,7 @@ Kind = Literal["status", "state", "detections", "stats"]
 _BOX_STEPS = 10.0  # boxes to 0.1 pixel
 _NORM_STEPS = 1e5  # box_norm to 5 digits
 _CONFIDENCE_STEPS = 1e4  # confidence to 4 digits
+_FIRST_TIME, _AGAIN = b'"replayed":false}', b'"replayed":true}'
 _STEPS = np.array([_BOX_STEPS] * 4 + [_NORM_STEPS] * 4 + [_CONFIDENCE_STEPS])
 
 
@@ -82,6 +83,20 @@ def detections_message(origin: Origin, result: Result, *, seq: int, dropped: int
         "replayed": False,
     }
     return Message("detections", frame.stream, orjson.dumps(body), retain=False)
+
+
+def as_replayed(message: Message) -> Message:
+    """The same detections with `replayed` true: it is the payload's last key, and nothing is decoded.
+
+    Raises:
+        ValueError: the payload ends otherwise, so it is none of ours or damaged.
+    """
+    payload = message.payload
+    if payload.endswith(_FIRST_TIME):
+        return replace(message, payload=payload[: -len(_FIRST_TIME)] + _AGAIN)
+    if payload.endswith(_AGAIN):
+        return message
+    raise ValueError("no detections message")
 
 
 @lru_cache(maxsize=1024)

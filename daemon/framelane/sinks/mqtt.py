@@ -1,4 +1,4 @@
-"""The MQTT sink: a bounded outbox, and a courier that empties it to the broker."""
+"""The MQTT sink: an outbox, a courier that empties it to the broker, and a spool for what the broker does not take."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from framelane.core.backoff import Backoff
-from framelane.sinks.backlog import MemoryBacklog
+from framelane.sinks.backlog import Backlog
 from framelane.sinks.broker import Broker
 from framelane.sinks.courier import Courier, Route
 from framelane.sinks.envelope import Envelopes
@@ -16,22 +16,38 @@ from framelane.sinks.message import Origin
 from framelane.sinks.outbox import Outbox
 from framelane.sinks.reports import status_message
 from framelane.sinks.sink import SinkHealth
+from framelane.sinks.spool import Spool
 from framelane.sinks.waker import Waker
 from framelane.telemetry.states import NodeState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from framelane.config.schema import MqttConfig
     from framelane.core.clock import Clock
     from framelane.sinks.courier import Watch
     from framelane.sinks.message import Message
+    from framelane.sinks.sink import SpoolHealth
+    from framelane.sinks.spool import SpoolWatch
+    from framelane.sinks.spool_place import SpoolPlace
 
 log = structlog.get_logger(__name__)
 
 _FIRST_S = 1.0
 _MOST_S = 30.0
+_KEEP_SHARE = (
+    0.25  # of the time to drain, at most a second, for the spool to write what could not be delivered
+)
+_LEAST_KEEP_S = 0.5  # even a stop without any time to drain gets this much
+_REASONS = ("queue", "size", "age", "expired", "corrupt", "refused", "stopped")
+"""Why messages are given up: memory full, disk full, too old twice, disk damaged, the broker's no, our end."""
 
 
 def _unwatched(*, connected: bool, text: str) -> None:
+    """Nobody wants to know."""
+
+
+def _unwatched_spool(_trouble: str | None, /) -> None:
     """Nobody wants to know."""
 
 
@@ -46,6 +62,8 @@ class MqttSink:
         watch: told when the broker comes and goes, on the sink's thread.
         backoff: waits between connections.
         will: whether the broker says that the node is offline when this connection breaks.
+        place: where the spool is; None for none.
+        watch_spool: told whether detections that wait are safe, on the spool's thread.
 
     Raises:
         ConfigError: The URL can't be used, or a TLS file can't be read.
@@ -61,6 +79,8 @@ class MqttSink:
         watch: Watch = _unwatched,
         backoff: Backoff | None = None,
         will: bool = True,
+        place: SpoolPlace | None = None,
+        watch_spool: SpoolWatch = _unwatched_spool,
     ) -> None:
         self._config = config
         self._origin = Origin(node, run)
@@ -69,7 +89,20 @@ class MqttSink:
         self._broker = Broker(config, node)
         self._envelopes = Envelopes(config, node)
         self._waker = Waker()
-        self._outbox = Outbox(MemoryBacklog(config.queue), self._waker)
+        expiry_s = config.expiry_s if config.protocol == "5" else 0
+        self._backlog = Backlog(config.queue, clock, expiry_s)
+        self._outbox = Outbox(self._backlog, self._waker, clock)
+        self._spool: Spool | None = None
+        if place is not None:
+            self._spool = Spool(
+                config.spool,
+                place,
+                self._backlog,
+                self._waker.wake,
+                clock,
+                expiry_s=expiry_s,
+                watch=watch_spool,
+            )
         self._left_behind = 0
         route = Route(self._dial, self._envelopes, backoff or Backoff(_FIRST_S, _MOST_S))
         self._courier = Courier(route, self._outbox, self._waker, clock, watch)
@@ -82,25 +115,38 @@ class MqttSink:
     @property
     def mqtt_spool_messages(self) -> int:
         """Detections that wait for it, those it has not yet acknowledged included."""
-        return len(self._outbox)
+        return len(self._backlog)
 
     @property
-    def mqtt_spool_dropped_total(self) -> int:
-        """Messages given up since the start: too many waited, the broker refused them, or we had to stop."""
-        return self._outbox.dropped + self._courier.refused + self._left_behind
+    def mqtt_spool_dropped(self) -> Mapping[str, int]:
+        """Messages given up since the start, by reason; every known reason is there."""
+        more = {"refused": self._courier.refused, "stopped": self._left_behind}
+        return {**dict.fromkeys(_REASONS, 0), **self._backlog.dropped, **more}
+
+    @property
+    def mqtt_spool(self) -> SpoolHealth | None:
+        """How the spool fares, None where there is none."""
+        return None if self._spool is None else self._spool.health
 
     def start(self) -> None:
         """Begin to connect and deliver."""
+        if self._spool is not None:
+            self._spool.start()
         self._courier.start()
 
     def offer(self, message: Message) -> None:
-        """Take a message; when `queue` detections wait, the oldest of them goes."""
+        """Take a message; when `queue` detections wait in memory, the oldest of them goes."""
         self._outbox.put(message)
 
     def stop(self, drain_s: float, farewell: Message | None) -> None:
-        """Deliver what waits, then the farewell if any, within `drain_s`, and disconnect."""
-        self._courier.finish(drain_s, farewell)
-        self._left_behind = len(self._outbox)
+        """Deliver what waits, then the farewell if any, within `drain_s`, and disconnect; the rest goes to disk."""
+        keep_s = 0.0 if self._spool is None else min(1.0, drain_s * _KEEP_SHARE)
+        self._courier.finish(drain_s - keep_s, farewell)
+        if self._spool is not None and self._spool.alive:
+            self._spool.stop(max(keep_s, _LEAST_KEEP_S))
+        self._left_behind = self._backlog.in_memory()
+        if self._backlog.on_disk():
+            log.info("mqtt_spooled", messages=self._backlog.on_disk(), text="delivered after the next start")
         if self._left_behind:
             log.warning("mqtt_undelivered", messages=self._left_behind, error=self._courier.outage.text)
         if not self._courier.alive:  # it may never have been started
@@ -108,14 +154,18 @@ class MqttSink:
 
     def health(self) -> SinkHealth:
         """How it fares now."""
+        dropped, spool = self.mqtt_spool_dropped, self.mqtt_spool
         return SinkHealth(
             name="mqtt",
             connected=self.mqtt_connected,
             queued=self.mqtt_spool_messages,
             capacity=self._config.queue,
             delivered=self._courier.delivered,
-            dropped=self.mqtt_spool_dropped_total,
+            dropped=sum(dropped.values()),
             last_error=self._courier.outage.text,
+            full=self._backlog.full or (spool is not None and spool.full),
+            dropped_by=dropped,
+            spool=spool,
         )
 
     def _dial(self) -> Link:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from framelane.sinks.message import Origin
-    from framelane.sinks.sink import SinkHealth
+    from framelane.sinks.sink import SinkHealth, SpoolHealth
     from framelane.telemetry.gpus import GpuSample
     from framelane.telemetry.states import NodeState, StreamState
     from framelane.telemetry.stats import LatencyMs, ModelStats, NodeStats, StreamStats
@@ -138,6 +138,17 @@ def _sink(health: SinkHealth) -> dict[str, Any]:
         "queued": health.queued,
         "dropped": health.dropped,
         "delivered": health.delivered,
+        "dropped_by": dict(health.dropped_by),
+        "spool": None if health.spool is None else _spool(health.spool),
+    }
+
+
+def _spool(health: SpoolHealth) -> dict[str, Any]:
+    return {
+        "messages": health.messages,
+        "bytes": health.disk_bytes,
+        "oldest_s": _rounded(health.oldest_s, 1),
+        "trouble": health.trouble,
     }
 
 

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from framelane.sinks.message import Message
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolHealth:
+    """How a sink's spool on disk fares.
+
+    Attributes:
+        messages: on disk.
+        disk_bytes: what they take there.
+        oldest_s: age of the oldest in seconds; None where there is none.
+        trouble: why messages are not safe, for a person; None while they are.
+        full: whether the oldest are given up for those that come.
+    """
+
+    messages: int = 0
+    disk_bytes: int = 0
+    oldest_s: float | None = None
+    trouble: str | None = None
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +37,14 @@ class SinkHealth:
     Attributes:
         name: "mqtt" or "jsonl".
         connected: whether messages get through now.
-        queued: messages that wait (MQTT: detections), those not yet acknowledged included.
-        capacity: most detections that may wait; from there on the oldest are dropped.
+        queued: messages that wait (MQTT: detections), those not yet acknowledged and those on disk included.
+        capacity: most messages that may wait in memory.
         delivered: messages acknowledged by the broker, or written, since the start.
         dropped: messages given up since the start.
         last_error: why messages don't get through, for a person and free of credentials; None while they do.
+        full: whether the oldest are dropped for those that come.
+        dropped_by: `dropped` by reason.
+        spool: how its spool fares; None where it has none.
     """
 
     name: str
@@ -30,6 +54,9 @@ class SinkHealth:
     delivered: int
     dropped: int
     last_error: str | None
+    full: bool = False
+    dropped_by: Mapping[str, int] = field(default_factory=dict)
+    spool: SpoolHealth | None = None
 
 
 class Sink(Protocol):

@@ -29,11 +29,10 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class BrokerView:
-    """The broker as readiness sees it: connected, or with room for `capacity - queued` more messages."""
+    """The broker as readiness sees it: connected, or results wait, and with `full` the oldest go for new ones."""
 
     connected: bool
-    queued: int
-    capacity: int
+    full: bool
 
 
 class ProgressWatch:
@@ -91,8 +90,8 @@ def readiness(
         wanted: how many streams must be live.
     """
     reasons = [f"model {name} is not loaded" for name, loaded in models.items() if not loaded]
-    if broker is not None and not broker.connected and broker.queued >= broker.capacity:
-        reasons.append(f"the broker is away and the queue of {broker.capacity} messages is full")
+    if broker is not None and not broker.connected and broker.full:
+        reasons.append("the broker is away, and there is no room for more results: the oldest are dropped")
     return Health((*reasons, *_missing(streams, wanted)))
 
 

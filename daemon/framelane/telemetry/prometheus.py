@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from framelane import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from prometheus_client.core import Metric
 
@@ -40,6 +40,25 @@ _GPU_GAUGES: tuple[tuple[str, str, Callable[[GpuSample], float | None]], ...] = 
 )
 
 
+class SpoolInfo(Protocol):
+    """What the MQTT sink's spool says of itself."""
+
+    @property
+    def disk_bytes(self) -> int:
+        """What it takes on disk."""
+        ...
+
+    @property
+    def oldest_s(self) -> float | None:
+        """Age of its oldest message in seconds, None where there is none."""
+        ...
+
+    @property
+    def trouble(self) -> str | None:
+        """Why messages are not safe, None while they are."""
+        ...
+
+
 class SinkInfo(Protocol):
     """What the MQTT sink says of itself."""
 
@@ -54,8 +73,13 @@ class SinkInfo(Protocol):
         ...
 
     @property
-    def mqtt_spool_dropped_total(self) -> int:
-        """Messages given up since the start because too many waited."""
+    def mqtt_spool_dropped(self) -> Mapping[str, int]:
+        """Messages given up since the start, by reason."""
+        ...
+
+    @property
+    def mqtt_spool(self) -> SpoolInfo | None:
+        """Its spool on disk, None where there is none."""
         ...
 
 
@@ -224,11 +248,25 @@ def _mqtt(sink: SinkInfo) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "framelane_mqtt_spool_messages", "Messages that wait for the broker.", sink.mqtt_spool_messages
     )
-    yield CounterMetricFamily(
-        "framelane_mqtt_spool_dropped",
-        "Messages given up because too many waited for the broker.",
-        sink.mqtt_spool_dropped_total,
+    dropped = CounterMetricFamily(
+        "framelane_mqtt_spool_dropped", "Messages given up, by reason.", labels=("reason",)
     )
+    for reason, count in sink.mqtt_spool_dropped.items():
+        dropped.add_metric((reason,), count)
+    yield dropped
+    spool = sink.mqtt_spool
+    if spool is not None:
+        yield GaugeMetricFamily(
+            "framelane_mqtt_spool_up",
+            "Whether messages that wait are safe on disk.",
+            float(spool.trouble is None),
+        )
+        yield GaugeMetricFamily(
+            "framelane_mqtt_spool_bytes", "What the spool takes on disk.", spool.disk_bytes
+        )
+        yield GaugeMetricFamily(
+            "framelane_mqtt_spool_oldest_seconds", "Age of the oldest message on disk.", spool.oldest_s or 0.0
+        )
 
 
 def _counter(name: str, text: str, *more_labels: str) -> CounterMetricFamily:

@@ -76,7 +76,7 @@ class NodeState:
 
     Attributes:
         state: online, degraded or offline.
-        reason: one machine word: "ok", "starting", "streams", "broker" or "stopping".
+        reason: one machine word: "ok", "starting", "streams", "broker", "spool" or "stopping".
         text: the same for a person.
         since: Unix time at which `state` began.
         streams_live: streams that are live.

@@ -2,7 +2,7 @@
 
 A stream goes `connecting` > `live` at its first frame > `stalled` when it falls silent > `live` again, or
 `down` when it is given up until the next try. The node is `online` when all is well, `degraded` when a stream
-is not live or the broker is away, `offline` when it stops.
+is not live, the broker is away or the spool can't be used, `offline` when it stops.
 """
 
 from __future__ import annotations
@@ -150,6 +150,7 @@ class StatusBoard:
         self._lock = threading.Lock()
         self._streams: dict[str, StreamStatus] = {}
         self._broker_away: str | None = None
+        self._spool_trouble: str | None = None
         self._stopping: str | None = None
         self._node = NodeState("degraded", "starting", "no stream yet", clock.wall())
         self._node_text_new = False
@@ -181,6 +182,13 @@ class StatusBoard:
         """The broker came or went; where none is configured nobody calls this."""
         with self._lock:
             self._broker_away = None if connected else redact(text)
+            self._derive_node()
+        self._report()
+
+    def spool_changed(self, trouble: str | None) -> None:
+        """Detections that wait for the broker are not safe, and this is why, or they are (None)."""
+        with self._lock:
+            self._spool_trouble = None if trouble is None else redact(trouble)
             self._derive_node()
         self._report()
 
@@ -276,7 +284,10 @@ class StatusBoard:
         if self._stopping is not None:
             return "offline", "stopping", self._stopping
         if self._broker_away is not None:
-            return "degraded", "broker", self._broker_away
+            more = "" if self._spool_trouble is None else f"; {self._spool_trouble}"
+            return "degraded", "broker", f"{self._broker_away}{more}"
+        if self._spool_trouble is not None:
+            return "degraded", "spool", self._spool_trouble
         late = [stream.stream for stream in states if not stream.live and not stream.ended]
         if late:
             more = f" and {len(late) - _NAMES_SHOWN} more" if len(late) > _NAMES_SHOWN else ""

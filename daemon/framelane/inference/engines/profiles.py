@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from framelane.config import sizes
 from framelane.core.errors import ModelError
 
 Three = tuple[int, int, int]
@@ -103,9 +104,7 @@ def parse_bytes(text: str) -> int:
     Raises:
         ModelError: it is none.
     """
-    found = re.fullmatch(r"([1-9]\d{0,8}) ?(?:([KMG])(i?)B)?", text)
-    if not found:
-        raise ModelError(f"`{text}` is no amount of memory; write such as 4GiB or 512MiB")
-    base = 1024 if found[3] else 1000
-    power = " KMG".index(found[2]) if found[2] else 0
-    return int(found[1]) * int(base**power)
+    try:
+        return sizes.parse_bytes(text)
+    except ValueError:
+        raise ModelError(f"`{text}` is no amount of memory; write such as 4GiB or 512MiB") from None

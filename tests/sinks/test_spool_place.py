@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from framelane.config.schema import SpoolConfig
+from framelane.sinks.spool_place import SpoolPlace, place_of, set_aside
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"STATE_DIRECTORY": "/var/lib/framelane"}, "/var/lib/framelane/spool/gate-01/main.spool"),
+        ({"STATE_DIRECTORY": "/var/lib/a:/var/lib/b"}, "/var/lib/a/spool/gate-01/main.spool"),
+        ({"XDG_STATE_HOME": "/home/me/state"}, "/home/me/state/framelane/spool/gate-01/main.spool"),
+        ({}, str(Path("~/.local/state/framelane/spool/gate-01/main.spool").expanduser())),
+    ],
+)
+def test_place_is_where_state_belongs(environ: Mapping[str, str], expected: str) -> None:
+    place = place_of(SpoolConfig(), "gate-01", environ)
+    assert place is not None
+    assert expected == str(place.path)
+
+
+def test_place_is_where_the_configuration_says() -> None:
+    config = SpoolConfig(folder="/data/spools")
+    place = place_of(config, "gate-01", {"STATE_DIRECTORY": "/var/lib/framelane"}, worker="w1")
+    assert place is not None
+    assert (str(place.path), place.adopts) == ("/data/spools/gate-01/w1.spool", False)
+
+
+def test_there_is_no_place_when_spooling_is_off() -> None:
+    assert place_of(SpoolConfig(enabled=False), "gate-01", {}) is None
+
+
+def test_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
+    place = SpoolPlace(tmp_path / "state" / "gate-01")
+    place.make()
+    place.folder.chmod(0o755)
+    place.make()
+    assert stat.S_IMODE(place.folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    ("workers", "expected"),
+    [({}, ["w0", "w1", "w2"]), ({"workers": frozenset({"w0", "w1"})}, ["w2"]), ({"worker": "w0"}, [])],
+    ids=["alone", "parent", "worker"],
+)
+def test_orphans_are_the_spools_of_processes_that_there_are_no_more(
+    tmp_path: Path, workers: dict[str, frozenset[str]], expected: list[str]
+) -> None:
+    place = place_of(SpoolConfig(folder=str(tmp_path)), "gate-01", {}, **workers)  # type: ignore[arg-type]
+    assert place is not None
+    place.make()
+    for name in ("main.spool", "w0.spool", "w1.spool", "w2.spool", "w2.spool-wal", "w3.spool.corrupt"):
+        (place.folder / name).touch()
+    (tmp_path / "gate-02").mkdir()
+    (tmp_path / "gate-02" / "w7.spool").touch()
+    assert expected == [path.stem for path in place.orphans()]
+
+
+def test_set_aside_keeps_the_newest_with_its_log(tmp_path: Path) -> None:
+    path = tmp_path / "main.spool"
+    for content in ("old", "new"):
+        path.write_text(content)
+        if content == "old":
+            path.with_name("main.spool-wal").write_text("old log")
+        assert set_aside(path) == tmp_path / "main.spool.corrupt"
+    assert [each.name for each in tmp_path.iterdir()] == ["main.spool.corrupt"]
+    assert (tmp_path / "main.spool.corrupt").read_text() == "new"
