@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Print what Framelane publishes, a line a message, and say where messages were lost; needs only paho-mqtt.
+"""Print what Framelane publishes, a line a message, and say where messages are missing; needs only paho-mqtt.
 
     scripts/subscribe.py                                   # everything below framelane/ on the local broker
     scripts/subscribe.py --url mqtt://broker --user me --topic 'framelane/+/streams/lobby/detections'
@@ -38,13 +38,16 @@ class Printer:
         if body.get("schema") != "framelane.detections/1":
             return json.dumps(body)
         objects = ", ".join(f"{each['label']} {each['confidence']:.2f}" for each in body["detections"])
-        return f"#{body['seq']} {body['captured_at']} [{objects}]{self._missing(body)}"
+        late = " replayed" if body["replayed"] else ""
+        return f"#{body['seq']} {body['captured_at']} [{objects}]{late}{self._missing(body)}"
 
     def _missing(self, body: dict[str, Any]) -> str:
         key = body["node"], body["stream"], body["run"]  # `seq` begins anew with each run
         last, seq = self._last.get(key, body["seq"] - 1), body["seq"]
         self._last[key] = max(seq, last)  # QoS 1 may bring one twice after a reconnect
-        return f"  LOST {seq - last - 1} messages before this one" if seq > last + 1 else ""
+        if seq <= last + 1:
+            return ""
+        return f"  MISSING {seq - last - 1} messages before this one: lost, unless they are replayed"
 
 
 def main() -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from framelane.config.detect import DetectConfig
+from framelane.config.homeassistant import HomeAssistantConfig
 from framelane.config.schema import (
     BackoffConfig,
     Config,
@@ -21,11 +23,11 @@ from framelane.config.schema import (
     MqttConfig,
     NodeConfig,
     PublishConfig,
-    SpoolConfig,
     StreamConfig,
     StreamOptions,
     TlsConfig,
 )
+from framelane.config.spool import SpoolConfig
 from framelane.config.wording import allowed, schema_at
 
 if TYPE_CHECKING:
@@ -49,8 +51,10 @@ SECTIONS: tuple[tuple[type[BaseModel], KeyPath, str], ...] = (
     (MqttConfig, ("mqtt",), "mqtt"),
     (SpoolConfig, ("mqtt", "spool"), "mqtt.spool"),
     (TlsConfig, ("mqtt", "tls"), "mqtt.tls"),
+    (HomeAssistantConfig, ("mqtt", "homeassistant"), "mqtt.homeassistant"),
     (JsonlConfig, ("jsonl",), "jsonl"),
     (HttpConfig, ("http",), "http"),
+    (DetectConfig, ("http", "detect"), "http.detect"),
     (PublishConfig, ("publish",), "publish"),
     (ModelConfig, ("models", "*"), "models.&lt;name&gt;"),
     (EngineConfig, ("models", "*", "engine"), "models.&lt;name&gt;.engine"),

@@ -10,6 +10,7 @@ import structlog
 
 from framelane.core.clock import SystemClock
 from framelane.core.errors import ConfigError
+from framelane.detector import StillDetector
 from framelane.gpu.present import why_no_nvdec
 from framelane.gpu.watch import watch_gpus
 from framelane.inference.batcher import Batcher
@@ -17,8 +18,10 @@ from framelane.inference.class_filter import label_findings
 from framelane.inference.cuda.site import CudaSite
 from framelane.inference.letterbox import Crop
 from framelane.inference.model import load_model
+from framelane.inference.stills import Stills
 from framelane.inference.worker import Lane, ModelWorker
 from framelane.listener import Shown, start_http
+from framelane.sinks.homeassistant.announcer import announce_through
 from framelane.sinks.jsonl import JsonlSink
 from framelane.sinks.mqtt import MqttSink
 from framelane.sinks.outlet import Outlet
@@ -39,9 +42,10 @@ if TYPE_CHECKING:
 
     from framelane.config.schema import Config, ModelConfig, StreamConfig
     from framelane.core.clock import Clock
-    from framelane.core.errors import FramelaneError
-    from framelane.core.frames import ModelInfo
+    from framelane.core.errors import Finding, FramelaneError
+    from framelane.core.frames import ModelInfo, Result
     from framelane.inference.model import Model
+    from framelane.sinks.homeassistant.announcer import Announcer
     from framelane.sinks.sink import Sink
     from framelane.telemetry.gpus import GpuSample, GpuWatch
     from framelane.telemetry.meters import StreamMeter
@@ -79,6 +83,7 @@ class App:
         self.gpu = CudaSite(config.gpus[0])
         self.models: dict[str, ModelWorker] = {}
         self._loaded: dict[str, Model] = {}
+        self.stills = Stills(self.models, self.clock)
         self.cameras: list[CameraWorker] = []
         self.http: HttpServer | None = None
         self.fatal: FramelaneError | None = None
@@ -87,6 +92,7 @@ class App:
         self._stream_meters = {stream.id: self.meters.stream(stream.id) for stream in self._streams}
         self.run = secrets.token_hex(4)
         self._mqtt: MqttSink | None = None
+        self._announcer: Announcer | None = None
         self.outlet = Outlet(
             config.node.id,
             self.run,
@@ -130,6 +136,7 @@ class App:
             self.models[key] = self._model_worker(model, self.config.models[key])
             self.models[key].start(self.config.models[key].slots)
         self._gpus = watch_gpus(self._used_gpus(models))
+        self._announce()
         self.reporter.start()
         self.cameras = [self._camera(stream) for stream in self._streams]
         for camera in self.cameras:
@@ -152,6 +159,7 @@ class App:
             # After a fatal error nothing more will be inferred.
             left_s = max((deadline_s - self.clock.monotonic()) / 2, 0.0) if self.fatal is None else 0.0
             ended.append(model.stop(left_s))
+        self.stills.close()
         self.reporter.stop(1.0)
         self._gpus.close()
         self.outlet.stop(max(deadline_s - self.clock.monotonic(), 0.0))
@@ -190,9 +198,22 @@ class App:
                 watch_spool=self._spool_changed,
             )
             sinks.append(self._mqtt)
+            if self._whole:
+                self._announcer = announce_through(
+                    self._mqtt, self.config.node.id, self.config.mqtt, self.config.publish
+                )
         if self.config.jsonl is not None:
             sinks.append(JsonlSink(self.config.jsonl, self.clock, shared=not self._whole))
         return sinks
+
+    def _deliver(self, result: Result) -> None:
+        if not self.stills.deliver(result):
+            self.outlet.publish(result)
+
+    def _announce(self) -> None:
+        if self._announcer is not None:
+            labels = {key: model.info.labels for key, model in self._loaded.items()}
+            self._announcer.announce(self._streams, labels, self._sample_gpus())
 
     def _end_with(self, error: FramelaneError) -> None:
         """Have the service end with this error; of several slots' the first."""
@@ -208,7 +229,8 @@ class App:
         return [self.gpu.index] if self._whole and (inferring or decoding) else []
 
     def _frame_dropped(self, stream: str, reason: str) -> None:
-        self._stream_meters[stream].frame_dropped(reason)
+        if not self.stills.dropped(stream, reason):
+            self._stream_meters[stream].frame_dropped(reason)
 
     def _broker_changed(self, *, connected: bool, text: str) -> None:
         self.board.broker_changed(connected=connected, text=text)
@@ -222,8 +244,15 @@ class App:
             labels = {key: models[key].info.labels for key in stream.model_keys if key in models}
             if stream.enabled:
                 findings += label_findings(f"streams[{index}]", labels, stream.classes, stream.confidence)
+        findings += self._announced_findings(models)
         if findings:
             raise ConfigError(findings)
+
+    def _announced_findings(self, models: dict[str, Model]) -> list[Finding]:
+        if self._announcer is None or self.config.mqtt is None:
+            return []
+        labels = {key: model.info.labels for key, model in models.items()}
+        return label_findings("mqtt.homeassistant", labels, self.config.mqtt.homeassistant.classes, None)
 
     def _model_worker(self, model: Model, section: ModelConfig) -> ModelWorker:
         name = model.info.name
@@ -240,9 +269,11 @@ class App:
         waiting = section.waiting or model.backend.best_waiting
         batcher = Batcher(batch, section.linger_ms / 1e3, self.clock, self._frame_dropped, waiting)
         meter = self.meters.model(name)
-        return ModelWorker(
-            model, batcher, lanes.__getitem__, meter, self.outlet.publish, self.clock, self._end_with
-        )
+
+        def lane_of(stream: str) -> Lane:
+            return lanes.get(stream) or self.stills.lane(stream)
+
+        return ModelWorker(model, batcher, lane_of, meter, self._deliver, self.clock, self._end_with)
 
     def _camera(self, stream: StreamConfig) -> CameraWorker:
         meter: StreamMeter = self._stream_meters[stream.id]
@@ -260,7 +291,8 @@ class App:
         def models() -> list[ModelInfo]:
             return [worker.model.info for worker in self.models.values()]
 
-        shown = Shown(self.vitals(), self.meters, self.board, self.window, models, self._mqtt)
+        detector = StillDetector(self.stills, self.config.http.detect.timeout_s)
+        shown = Shown(self.vitals(), self.meters, self.board, self.window, models, self._mqtt, detector)
         return start_http(self.config, shown, self.clock)
 
 

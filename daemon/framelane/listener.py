@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from framelane.telemetry.prometheus import SinkInfo
     from framelane.telemetry.stats import StatsWindow
     from framelane.telemetry.status import StatusBoard
+    from framelane.web.detect import Detector
     from framelane.web.probes import HealthSource
     from framelane.web.server import HttpServer
     from framelane.web.status import StatusReply
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the pages show: the sources of metrics, states and verdicts."""
+    """What the pages show: the sources of metrics, states and verdicts, and who answers `/api/detect`."""
 
     health: HealthSource
     meters: CountsSource
@@ -32,6 +33,7 @@ class Shown:
     window: StatsWindow
     models: Callable[[], Iterable[ModelInfo]]
     mqtt: SinkInfo | None
+    detector: Detector
 
 
 def start_http(
@@ -51,8 +53,10 @@ def start_http(
     if config.http.listen is None:
         return None
     # Imported only where they are asked for: the web stack takes memory that a small host may lack.
-    from framelane.telemetry.prometheus import FramelaneCollector, MetricsPage  # noqa: PLC0415
+    from framelane.telemetry.prometheus import FramelaneCollector, MetricsPage, RequestCollector  # noqa: PLC0415
+    from framelane.telemetry.requests import RequestMeter  # noqa: PLC0415
     from framelane.web.app import create_app  # noqa: PLC0415
+    from framelane.web.detect import router as detect_router  # noqa: PLC0415
     from framelane.web.server import HttpServer  # noqa: PLC0415
     from framelane.web.status import describe  # noqa: PLC0415
 
@@ -63,8 +67,13 @@ def start_http(
         return describe(config.node.id, board.node(), board.streams(), window.latest, clock.monotonic())
 
     token = config.http.token
-    page = MetricsPage(collector, *more())
-    app = create_app(shown.health, page, status, None if token is None else token.get_secret_value())
+    requests = RequestMeter()
+    detect = None
+    if config.http.detect.enabled:
+        detect = detect_router(shown.detector, config.http.detect, requests, clock)
+    page = MetricsPage(collector, RequestCollector(requests.snapshot), *more())
+    secret = None if token is None else token.get_secret_value()
+    app = create_app(shown.health, page, status, secret, detect)
     server = HttpServer(app, config.http.listen)
     server.start()
     return server

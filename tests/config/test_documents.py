@@ -17,10 +17,10 @@ from framelane.config.schema import (
     ModelConfig,
     MqttConfig,
     NodeConfig,
-    Section,
     StreamConfig,
     StreamOptions,
 )
+from framelane.config.section import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

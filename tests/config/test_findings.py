@@ -198,6 +198,12 @@ def source(url: str) -> str:
             "defaults.classes[0]: unknown label `persn`; did you mean `person`?"]),
         ({"models": "{yolox: {path: m.onnx, labels: labels.txt}}", "streams": stream("classes: [persn]")}, [
             "streams[0].classes[0]: unknown label `persn`; did you mean `person`?"]),
+        ({"models": "{yolox: {path: m.onnx, labels: [person]}, b: {path: m.onnx, labels: [car]}}",
+          "mqtt": '{url: "mqtt://h", homeassistant: {classes: [car, persn]}}'}, [
+            "mqtt.homeassistant.classes[1]: unknown label `persn`; did you mean `person`?"]),
+        ({"mqtt": '{url: "mqtt://h", homeassistant: {enabled: true, classes: [persn]}}'}, []),
+        ({"mqtt": '{url: "mqtt://h", homeassistant: {enabled: true, prefix: "home/#"}}'}, [
+            "mqtt.homeassistant.prefix: expected topic levels without `#`, `+`, or `/` at an end; got `home/#`"]),
         # broker
         ({"mqtt": "{url: 127.0.0.1}"}, ["mqtt.url: has no scheme; write mqtt://host or mqtts://host"]),
         ({"mqtt": '{url: "mqt://h"}'}, ["mqtt.url: unsupported scheme `mqt`; did you mean `mqtt`?"]),

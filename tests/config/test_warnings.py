@@ -52,6 +52,10 @@ streams: [{streams}]
         (text_of(CLEAR), ["streams[0].url: a password in clear text (and in 1 more streams); use ${NAME}"]),
         (text_of('{id: a, url: "rtsp://h/1"}', mqtt=", protocol: 3.1.1, expiry_s: 5"), [
             "mqtt.expiry_s: has no effect with MQTT 3.1.1"]),
+        (text_of('{id: a, url: "rtsp://h/1"}', mqtt=", homeassistant: {enabled: true}"), []),
+        (text_of('{id: a, url: "rtsp://h/1"}', ", homeassistant: {enabled: true}", rest="publish: {empty: never}"), [
+            "mqtt.homeassistant: counts are left out: with `publish.empty: never` none would go back to 0"]),
+        (text_of('{id: a, url: "rtsp://h/1"}', rest="publish: {empty: never}"), []),
         (text_of('{id: a, url: "rtsp://h/1"}').replace('mqtt://h"', 'mqtts://h", tls: {verify: false}'), [
             "mqtt.tls.verify: anyone between here and the broker can read and change messages"]),
         (text_of('{id: a, url: "rtsp://h/1", classes: [car], confidence: {person: 0.5, car: 0.1}}'), [

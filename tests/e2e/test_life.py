@@ -59,8 +59,9 @@ def settings(material: Material, url: str, **sections: Any) -> dict[str, Any]:
     }
 
 
-def sequence(subscriber: Subscriber) -> list[int]:
-    return [message.json["seq"] for message in subscriber.on_topic(f"{BASE}/streams/+/detections")]
+def sequence(subscriber: Subscriber, *, replayed: bool = False) -> list[int]:
+    bodies = [message.json for message in subscriber.on_topic(f"{BASE}/streams/+/detections")]
+    return [body["seq"] for body in bodies if body["replayed"] == replayed]
 
 
 def wait_for_detections(subscriber: Subscriber, count: int) -> None:
@@ -184,9 +185,11 @@ def test_daemon_infers_without_a_broker_and_delivers_when_it_comes_and_when_it_c
             with Subscriber(mosquitto.url, f"{BASE}/#") as subscriber:
                 wait_for_detections(subscriber, 10)
                 wait_for_status(subscriber, "online")
-                first = sequence(subscriber)
-            # Those of before the broker are gone or here, but none is missing in between.
-            assert first == list(range(first[0], first[0] + len(first)))
+                live, replayed = sequence(subscriber), sequence(subscriber, replayed=True)
+            # What came before the subscriber is gone, but nothing is missing in between.
+            for numbers in (live, replayed):
+                assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+            assert replayed[0] < live[0]
             mosquitto.kill()
             lines = len((tmp_path / "out.jsonl").read_text().splitlines())
             wait_for_lines(tmp_path / "out.jsonl", lines + 5)
@@ -194,9 +197,10 @@ def test_daemon_infers_without_a_broker_and_delivers_when_it_comes_and_when_it_c
             with Subscriber(mosquitto.url, f"{BASE}/#") as subscriber:
                 wait_for_detections(subscriber, 10)
                 wait_for_status(subscriber, "online")
-                again = sequence(subscriber)
-            assert again == sorted(set(again))
-            assert again[0] > first[0]
+                again, late = sequence(subscriber), sequence(subscriber, replayed=True)
+            assert again == list(range(again[0], again[0] + len(again)))
+            assert late == list(range(late[0], late[0] + len(late)))
+            assert replayed[0] < late[0] < again[0]
             daemon.signal(signal.SIGTERM)
             assert daemon.wait() == 0
     finally:

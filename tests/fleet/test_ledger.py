@@ -11,7 +11,7 @@ from framelane.core.clock import SystemClock
 from framelane.fleet.ledger import Ledger
 from framelane.fleet.link import Snapshot
 from framelane.fleet.totals import continued
-from framelane.sinks.sink import SinkHealth
+from framelane.sinks.sink import SinkHealth, SpoolHealth
 from framelane.telemetry.health import ProgressWatch
 from framelane.telemetry.meters import RING, Meters, StreamMeter
 from framelane.telemetry.stats import ProcessSample, StatsWindow
@@ -94,6 +94,33 @@ def test_no_count_falls_when_a_worker_starts_anew(ledger: Ledger) -> None:
     (sink,) = ledger.sinks("mqtt")
     # What waited in the process that died was lost with it.
     assert (sink.delivered, sink.dropped, sink.queued) == (50, 5, 0)
+
+
+def test_what_is_on_disk_is_not_lost_when_a_worker_ends(ledger: Ledger) -> None:
+    spool = SpoolHealth(messages=40, disk_bytes=4096, oldest_s=7.0, trouble="the disk is full", full=True)
+    sink = SinkHealth(
+        "mqtt",
+        connected=True,
+        queued=45,
+        capacity=100,
+        delivered=9,
+        dropped=3,
+        last_error=None,
+        full=True,
+        dropped_by={"size": 3},
+        spool=spool,
+    )
+    worker = FakeWorker("b")
+    ledger.take(1, replace(worker.snapshot(), sinks=(sink,)))
+    ledger.close(1)
+    (ended,) = ledger.sinks("mqtt")
+    assert (ended.queued, ended.dropped, ended.dropped_by, ended.full) == (
+        40, 8, {"size": 3, "stopped": 5}, False,
+    )  # fmt: skip
+    assert ended.spool == replace(spool, trouble=None, full=False)
+    ledger.take(1, replace(worker.snapshot(), sinks=(sink,)))
+    (again,) = ledger.sinks("mqtt")
+    assert (again.queued, again.dropped, again.dropped_by) == (45, 11, {"size": 6, "stopped": 5})
 
 
 def test_progress_goes_on_when_a_worker_starts_anew(ledger: Ledger) -> None:

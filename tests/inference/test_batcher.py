@@ -232,3 +232,26 @@ def test_close_frees_a_feeder_when_it_waits_for_its_slot(drops: Drops) -> None:
     batcher.close()
     feeder.join(5)
     assert not feeder.is_alive()
+
+
+def test_withdrawn_stream_leaves_nothing_and_takes_no_turn(drops: Drops) -> None:
+    batcher = make(drops, batch=2, waiting=2)
+    for name in ("a", "b", "a", "c"):
+        batcher.offer(frame(name))
+    assert batcher.withdraw("a")
+    assert not batcher.withdraw("a")
+    assert not batcher.withdraw("unknown")
+    assert names(batcher.collect(0.0)) == [("b", 0), ("c", 0)]
+    assert batcher.collect(0.0) is None
+    batcher.offer(frame("a", 1))
+    assert names(batcher.collect(0.0)) == [("a", 1)]
+    assert drops.counted == {}
+
+
+def test_withdrawing_the_last_frame_drains_a_closed_batcher(drops: Drops) -> None:
+    batcher = make(drops)
+    batcher.offer(frame("a"))
+    batcher.close()
+    assert not batcher.drained
+    batcher.withdraw("a")
+    assert batcher.drained

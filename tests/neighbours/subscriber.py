@@ -63,6 +63,7 @@ class Subscriber:
         qos: int = 1,
         login: Login | None = None,
         protocol: MQTTProtocolVersion = mqtt.MQTTv5,
+        client_id: str | None = None,
     ) -> None:
         self._topics = [(topic, qos) for topic in topics or ("#",)]
         self._changed = threading.Condition()
@@ -71,7 +72,7 @@ class Subscriber:
         self._refusal: str | None = None
         self._address = urlsplit(url)
         self.client = mqtt.Client(
-            CallbackAPIVersion.VERSION2, f"test-{uuid.uuid4().hex[:12]}", protocol=protocol
+            CallbackAPIVersion.VERSION2, client_id or f"test-{uuid.uuid4().hex[:12]}", protocol=protocol
         )
         self._set_login(login or Login())
         self.client.on_connect = self._on_connect

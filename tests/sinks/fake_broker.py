@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-CONNECT, PUBLISH, PINGREQ, DISCONNECT = 0x10, 0x30, 0xC0, 0xE0
+CONNECT, PUBLISH, SUBSCRIBE, PINGREQ, DISCONNECT = 0x10, 0x30, 0x80, 0xC0, 0xE0
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Manner:
         code: reason code of the CONNACK.
         properties: MQTT 5 properties of the CONNACK, packed.
         ack: reason code of each PUBACK, None for no PUBACK at all.
+        suback: reason codes of the SUBACK.
         cut_after: close the socket after so many publishes.
         last_word: sent before it is closed.
     """
@@ -32,6 +33,7 @@ class Manner:
     code: int = 0
     properties: bytes = b""
     ack: int | None = 0
+    suback: bytes = b""
     cut_after: int | None = None
     last_word: bytes = b""
 
@@ -102,6 +104,9 @@ class FakeBroker:
             if kind == CONNECT and manner.accept:
                 answer = bytes([0, manner.code, len(manner.properties)]) + manner.properties
                 sock.sendall(bytes([0x20, len(answer)]) + answer)
+            elif kind == SUBSCRIBE:
+                answer = body[:2] + b"\0" + manner.suback
+                sock.sendall(bytes([0x90, len(answer)]) + answer)
             elif kind == PINGREQ:
                 sock.sendall(b"\xd0\x00")
             elif kind == DISCONNECT:

@@ -68,29 +68,38 @@ def test_backlog_takes_what_goes_to_disk_out_of_memory(backlog: Backlog, clock: 
     append(backlog, 3)
     old = backlog.unwritten(clock.monotonic() - 0.5)
     assert [seq_of(entry) for entry in old] == [1, 2]
-    assert [seq_of(entry) for entry in taken(backlog)] == [
-        3
-    ]  # those that are being written wait for the disk
     backlog.wrote(old, 7)
     assert [entry.row for entry in old] == [7, 8]
     assert (len(backlog), backlog.on_disk(), backlog.in_memory()) == (3, 2, 1)
+    assert [seq_of(entry) for entry in taken(backlog)] == [3]
 
 
-def test_backlog_has_what_could_not_be_written_again_in_order(backlog: Backlog) -> None:
+def test_backlog_gives_what_is_being_written(backlog: Backlog) -> None:
     append(backlog, 1, 2)
-    backlog.unwritten(float("inf"))
+    writing = backlog.unwritten(float("inf"))
     append(backlog, 3)
-    backlog.unwrote()
     assert [seq_of(entry) for entry in taken(backlog)] == [1, 2, 3]
+    backlog.wrote(writing, 1)
+    assert (len(backlog), backlog.in_memory()) == (3, 1)
+    backlog.rewind()
+    assert [seq_of(entry) for entry in taken(backlog)] == [3]
 
 
-def test_backlog_drops_the_oldest_when_the_disk_is_slow(backlog: Backlog) -> None:
+def test_backlog_deletes_what_was_dropped_while_it_was_written(backlog: Backlog) -> None:
     append(backlog, *range(1, 9))
     writing = backlog.unwritten(float("inf"))
     append(backlog, *range(9, 14))
-    assert backlog.dropped == {"queue": 3}  # 9, 10 and 11: what is being written is nearly safe
     backlog.wrote(writing, 1)
-    assert (len(backlog), backlog.full) == (10, False)
+    assert backlog.dropped == {"queue": 3}
+    assert backlog.deletable() == [1, 2, 3]
+    assert len(backlog) == 10
+
+
+def test_backlog_drops_the_oldest_when_the_disk_is_slow(backlog: Backlog) -> None:
+    append(backlog, *range(1, 14))
+    assert backlog.dropped == {"queue": 3}
+    assert backlog.full
+    assert [seq_of(entry) for entry in taken(backlog)] == list(range(4, 14))
 
 
 def test_backlog_deletes_what_is_acknowledged_while_it_is_written(backlog: Backlog) -> None:
@@ -165,9 +174,10 @@ def test_backlog_counts_as_lost_what_nobody_has_yet(backlog: Backlog) -> None:
     backlog.settle(first)
     assert backlog.gave_up([1, 2, 3, 4], "size") == 2  # 1 is delivered, 2 in flight
     assert backlog.dropped == {"size": 2}
-    backlog.rewind()
-    assert [seq_of(entry) for entry in taken(backlog)] == [2]
-    assert len(backlog) == 2
+    backlog.rewind()  # 2 is lost now
+    assert backlog.dropped == {"size": 3}
+    assert taken(backlog) == []
+    assert len(backlog) == 1
 
 
 def test_backlog_leaves_out_what_has_expired(clock: FakeClock) -> None:

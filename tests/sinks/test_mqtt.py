@@ -317,7 +317,7 @@ def test_subscribe_script_prints_and_finds_gaps(broker: Mosquitto, start: Start)
         for seq in (1, 2, 5):
             sink.offer(detections(seq))
         rest = script.stdout.read().splitlines()
-    assert ["LOST 2 messages" in line for line in rest] == [False, False, True]
+    assert ["MISSING 2 messages" in line for line in rest] == [False, False, True]
     assert "#1 2026-11-22T09:00:00.123456Z [person 0.99]" in rest[0]
 
 

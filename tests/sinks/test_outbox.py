@@ -93,6 +93,30 @@ def test_outbox_sends_the_newer_state_after_a_reconnect(outbox: Outbox) -> None:
     assert [newer] == [parcel.message for parcel in taken(outbox)]
 
 
+def test_outbox_forgets_what_is_taken_back_when_the_broker_has_it(outbox: Outbox) -> None:
+    outbox.put(state())
+    taken(outbox)
+    outbox.put(Message("state", "lobby", b"", retain=True))
+    assert len(taken(outbox)) == 1
+    outbox.rewind()
+    again = taken(outbox)
+    assert [parcel.message.payload for parcel in again] == [b""], "it was not settled"
+    outbox.settle(again[0])
+    outbox.rewind()
+    assert taken(outbox) == []
+
+
+def test_outbox_keeps_what_came_after_it_was_taken_back(outbox: Outbox) -> None:
+    outbox.put(Message("state", "lobby", b"", retain=True))
+    back = taken(outbox)
+    newer = state()
+    outbox.put(newer)
+    outbox.settle(back[0])
+    taken(outbox)
+    outbox.rewind()
+    assert [parcel.message for parcel in taken(outbox)] == [newer]
+
+
 def test_outbox_counts_what_does_not_fit_when_the_flight_comes_back(outbox: Outbox, backlog: Backlog) -> None:
     for seq in (1, 2):
         outbox.put(detections(seq))

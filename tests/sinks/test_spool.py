@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 from tests.sinks.examples import FakeClock, detections, seqs
 
-from framelane.config.schema import SpoolConfig
+from framelane.config.spool import SpoolConfig
 from framelane.sinks.backlog import Backlog
 from framelane.sinks.spool import Spool
 from framelane.sinks.spool_file import SpoolFile

@@ -38,13 +38,13 @@ def open_file(path: Path, max_bytes: int = MAX_BYTES) -> closing[SpoolFile]:
 
 def fill(path: Path, count: int = 300) -> None:
     with open_file(path) as file:
-        file.write(entries(*range(1, count + 1)), ())
+        file.write(entries(*range(1, count + 1)))
 
 
 def test_file_gives_back_what_was_written_as_replayed(path: Path) -> None:
     with open_file(path) as file:
-        file.write(entries(1, 2), ())
-        file.write(entries(3), ())
+        file.write(entries(1, 2))
+        file.write(entries(3))
     with open_file(path) as file:
         found = file.read(0, 10)
         assert (file.messages, file.next_row, file.oldest_at) == (3, 4, WALL_S + 1)
@@ -56,8 +56,9 @@ def test_file_gives_back_what_was_written_as_replayed(path: Path) -> None:
 
 def test_file_deletes_and_never_uses_a_row_twice(path: Path) -> None:
     with open_file(path) as file:
-        file.write(entries(1, 2, 3), ())
-        assert file.write(entries(4), [1, 3, 3, 17]) == 2
+        file.write(entries(1, 2, 3))
+        file.write(entries(4))
+        assert file.delete([1, 3, 3, 17]) == 2
         assert ([entry.row for entry in file.read(0, 10).entries], file.messages) == ([2, 4], 2)
         assert file.delete_oldest(1) == [2]
         assert file.delete_oldest(5, before=WALL_S) == []
@@ -68,7 +69,7 @@ def test_file_deletes_and_never_uses_a_row_twice(path: Path) -> None:
 
 def test_file_is_for_its_owner_alone(path: Path) -> None:
     with open_file(path) as file:
-        file.write(entries(1), ())
+        file.write(entries(1))
         files = sorted(path.parent.iterdir())
         assert [each.name for each in files] == ["main.spool", "main.spool-wal"]
         assert {stat.S_IMODE(each.stat().st_mode) for each in files} == {0o600}
@@ -87,7 +88,7 @@ def test_file_keeps_other_processes_out_until_it_is_closed(path: Path) -> None:
     )
     command = [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}; {script}"]
     with open_file(path) as file:
-        file.write(entries(1), ())
+        file.write(entries(1))
         other = subprocess.run(command, capture_output=True, text=True, check=False)
         assert "OperationalError: database is locked" in other.stderr
         with pytest.raises(sqlite3.OperationalError, match="locked"):
@@ -100,7 +101,7 @@ def test_file_stays_within_its_bytes_when_the_oldest_go(path: Path) -> None:
     with open_file(path, most) as file:
         peak = 0
         for turn in range(60):
-            file.write(entries(*range(turn * 100, turn * 100 + 100)), ())
+            file.write(entries(*range(turn * 100, turn * 100 + 100)))
             while file.full:
                 file.delete_oldest(100)
             peak = max(peak, file.disk_bytes)
@@ -111,15 +112,15 @@ def test_file_stays_within_its_bytes_when_the_oldest_go(path: Path) -> None:
 
 def test_file_gives_the_disk_back_once_it_is_empty(path: Path) -> None:
     with open_file(path) as file:
-        file.write(entries(*range(3000)), ())
+        file.write(entries(*range(3000)))
         before = file.disk_bytes
-        file.write((), range(1, 3000))
+        file.delete(range(1, 3000))
         file.shrink()
         assert file.disk_bytes >= before // 2  # one is left
-        file.write((), [3000])
+        file.delete([3000])
         file.shrink()
         assert file.disk_bytes < 100_000
-        file.write(entries(1), ())
+        file.write(entries(1))
         assert file.read(2999, 5).entries[0].row == 3001
 
 
@@ -145,7 +146,7 @@ def test_file_leaves_out_a_row_that_is_damaged(path: Path, statement: str) -> No
 
 def test_file_leaves_out_what_is_no_message_of_ours(path: Path) -> None:
     with open_file(path) as file:
-        file.write([Entry(Message("detections", "lobby", b"{}", retain=False), WALL_S)], ())
+        file.write([Entry(Message("detections", "lobby", b"{}", retain=False), WALL_S)])
         assert file.read(0, 10).spoilt == [1]
 
 
@@ -197,7 +198,7 @@ def test_file_survives_any_damage(
 ) -> None:
     """It opens or says that it is damaged; what it reads is whole. Never a crash, another error, or a hang."""
     file = SpoolFile(path, MAX_BYTES)
-    file.write(entries(*range(1, 301)), ())
+    file.write(entries(*range(1, 301)))
     wal = path.with_name("main.spool-wal")
     if not log:
         file.close()
@@ -229,7 +230,8 @@ def use(path: Path) -> list[bytes]:
             if some.last_row <= last_row:
                 break
             last_row = some.last_row
-        file.write(entries(1000), list(range(1, 20)))
+        file.delete(list(range(1, 20)))
+        file.write(entries(1000))
         assert isinstance(file.full, bool)
         assert file.oldest_at is not None
         file.delete_oldest(50)

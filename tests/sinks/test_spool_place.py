@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from framelane.config.schema import SpoolConfig
+from framelane.config.spool import SpoolConfig
 from framelane.sinks.spool_place import SpoolPlace, place_of, set_aside
 
 if TYPE_CHECKING:

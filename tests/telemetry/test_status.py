@@ -166,6 +166,21 @@ def test_texts_hold_no_credentials(board: StatusBoard, seen: Seen) -> None:
     assert "hunter22" not in repr(seen.streams) + repr(seen.nodes) + repr(board.node())
 
 
+def test_node_is_degraded_while_the_spool_can_not_be_used(
+    board: StatusBoard, seen: Seen, clock: FakeClock
+) -> None:
+    drive(board, clock, "live")
+    board.spool_changed("the disk of mqtt://app:hunter22@broker is full")
+    assert (board.node().state, board.node().reason) == ("degraded", "spool")
+    assert "hunter22" not in board.node().text
+    board.broker_changed(connected=False, text="no answer")
+    assert (board.node().reason, board.node().text[:20]) == ("broker", "no answer; the disk ")
+    board.broker_changed(connected=True)
+    board.spool_changed(None)
+    assert board.node().state == "online"
+    assert {"spool", "broker"} <= {node.reason for node in seen.nodes}
+
+
 def drive(board: StatusBoard, clock: FakeClock, states: str) -> None:
     for number, word in enumerate(states.split()):
         status = board.stream(f"s{number}")

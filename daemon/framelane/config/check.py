@@ -22,6 +22,7 @@ from framelane.config.suggest import unknown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from framelane.config.homeassistant import HomeAssistantConfig
     from framelane.config.schema import (
         BackoffConfig,
         Config,
@@ -54,6 +55,7 @@ def find_faults(checked: Checked) -> list[Problem]:
     faults = [_sinks(config), _http(config), _stream_ids(written)]
     if written.mqtt is not None:
         faults += [_broker(written.mqtt), _tls_files(config.mqtt.tls if config.mqtt else written.mqtt.tls)]
+        faults.append(_homeassistant(checked, written.mqtt.homeassistant))
     faults += [_model_files(key, model) for key, model in config.models.items()]
     faults += [_options(checked, ("defaults",), written.defaults)]
     for index, stream in enumerate(written.streams):
@@ -210,6 +212,13 @@ def _crop(path: KeyPath, crop: list[float]) -> Iterator[Problem]:
     for first, start, last, end in (("left", left, "right", right), ("top", top, "bottom", bottom)):
         if start >= end:
             yield Problem((*path, "crop"), f"{first} ({start:g}) must be less than {last} ({end:g})")
+
+
+def _homeassistant(checked: Checked, homeassistant: HomeAssistantConfig) -> Iterator[Problem]:
+    known = known_labels(checked.config, sorted(checked.models))
+    for position, label in enumerate(homeassistant.classes or []):
+        if known is not None and label not in known:
+            yield Problem(("mqtt", "homeassistant", "classes", position), unknown("label", label, known))
 
 
 def known_labels(config: Config, model_keys: list[str]) -> list[str] | None:

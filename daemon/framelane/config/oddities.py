@@ -15,7 +15,8 @@ from framelane.config.secrets import clear_text_secrets
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from framelane.config.schema import Config, MqttConfig, StreamConfig
+    from framelane.config.homeassistant import HomeAssistantConfig
+    from framelane.config.schema import Config, MqttConfig, PublishConfig, StreamConfig
 
 
 def find_oddities(config: Config, written: Node, file: Path | None) -> list[Problem]:
@@ -28,7 +29,7 @@ def find_oddities(config: Config, written: Node, file: Path | None) -> list[Prob
     """
     found = [_secrets(written, file), _models(config), _same_urls(config)]
     if config.mqtt is not None:
-        found.append(_mqtt(config.mqtt))
+        found += [_mqtt(config.mqtt), _homeassistant(config.mqtt.homeassistant, config.publish)]
     found += [_stream(("streams", index), stream) for index, stream in enumerate(config.streams)]
     enabled = sum(stream.enabled for stream in config.streams)
     if not enabled:
@@ -86,6 +87,12 @@ def _mqtt(mqtt: MqttConfig) -> Iterator[Problem]:
     if mqtt.url.lower().startswith("mqtts:") and not mqtt.tls.verify:
         message = "anyone between here and the broker can read and change messages"
         yield Problem(("mqtt", "tls", "verify"), message)
+
+
+def _homeassistant(homeassistant: HomeAssistantConfig, publish: PublishConfig) -> Iterator[Problem]:
+    if homeassistant.enabled and publish.empty == "never":
+        message = "counts are left out: with `publish.empty: never` none would go back to 0"
+        yield Problem(("mqtt", "homeassistant"), message)
 
 
 def _stream(path: KeyPath, stream: StreamConfig) -> Iterator[Problem]:

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    SecretStr,
-    Tag,
-    model_validator,
+from pydantic import BeforeValidator, Field, SecretStr
+
+from framelane.config.detect import DetectConfig
+from framelane.config.homeassistant import HomeAssistantConfig
+from framelane.config.section import (
+    PREFIX_PATTERN,
+    Identifier,
+    NameOrNames,
+    QueueLength,
+    Seconds,
+    Section,
+    Side,
+    Size,
+    Text,
+    Unit,
+    UnitOrUnits,
 )
-
-IDENTIFIER_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-PREFIX_PATTERN = r"^[^#+$/\x00]+(/[^#+/\x00]+)*$"
-
-
-def _shape(value: object) -> str:
-    """Branch of a union, chosen by the value's shape alone: a bad value is reported for one branch only."""
-    if isinstance(value, Mapping):
-        return "<map>"
-    return "<list>" if isinstance(value, list) else "<one>"
+from framelane.config.spool import SpoolConfig
 
 
 def _whole(value: object) -> object:
@@ -37,34 +34,6 @@ def _whole(value: object) -> object:
 def default_node_id() -> str:
     """The host name, as far as an identifier may hold it."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", socket.gethostname()).strip("._-")[:64] or "node"
-
-
-Identifier = Annotated[str, Field(pattern=IDENTIFIER_PATTERN)]
-Text = Annotated[str, Field(min_length=1)]
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-Unit = Annotated[float, Field(ge=0, le=1)]
-QueueLength = Annotated[int, Field(ge=1, le=1_000_000)]
-Size = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8} ?([KMG]i?B)?$")]
-Side = Annotated[int, Field(ge=32, le=4096)]
-NameOrNames = Annotated[
-    Annotated[Text, Tag("<one>")] | Annotated[list[Text], Field(min_length=1), Tag("<list>")],
-    Discriminator(_shape),
-]
-UnitOrUnits = Annotated[
-    Annotated[Unit, Tag("<one>")] | Annotated[dict[str, Unit], Tag("<map>")], Discriminator(_shape)
-]
-
-
-class Section(BaseModel):
-    """Base of all sections: immutable, and unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_is_default(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the YAML file holds
-        """A section whose keys are all commented out is a section of defaults."""
-        return {} if value is None else value
 
 
 class NodeConfig(Section):
@@ -108,29 +77,6 @@ class TlsConfig(Section):
     verify: bool = Field(default=True, description="Check the broker's certificate and host name.")
 
 
-class SpoolConfig(Section):
-    """Detections that the broker has not acknowledged, kept on disk until it has."""
-
-    enabled: bool = Field(
-        default=True, description="Whether there is a spool; else they wait in memory alone."
-    )
-    folder: Text | None = Field(
-        default=None,
-        description="Where spools are kept; `spool` in systemd's `$STATE_DIRECTORY`, "
-        "else in `$XDG_STATE_HOME/framelane`, by default.",
-    )
-    max_bytes: Size = Field(
-        default="1GiB", description="Most disk that a process's spool takes; then the oldest go, counted."
-    )
-    max_age_s: Annotated[float, Field(ge=1, le=31_536_000)] = Field(
-        default=604_800.0, description="Seconds after which a detection is given up, counted."
-    )
-    sync_ms: Annotated[int, Field(ge=20, le=60_000)] = Field(
-        default=1000,
-        description="Milliseconds within which what is not acknowledged goes to disk: the most that a power cut costs.",
-    )
-
-
 class MqttConfig(Section):
     """The broker that detections go to."""
 
@@ -169,6 +115,9 @@ class MqttConfig(Section):
         default=256, description="Unacknowledged QoS 1 and 2 messages in flight."
     )
     tls: TlsConfig = Field(default_factory=TlsConfig, description="TLS files for mqtts://.")
+    homeassistant: HomeAssistantConfig = Field(
+        default_factory=HomeAssistantConfig, description="Discovery by Home Assistant."
+    )
 
 
 class JsonlConfig(Section):
@@ -195,6 +144,10 @@ class HttpConfig(Section):
     token_file: Text | None = Field(default=None, description="File that holds the bearer token.")
     ready: Literal["any", "all"] = Field(
         default="any", description="/readyz wants one live stream (`any`), or every one of them (`all`)."
+    )
+    detect: DetectConfig = Field(
+        default_factory=DetectConfig,
+        description="Pictures that are sent here, to have objects in them found.",
     )
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from framelane.config.keypath import KeyPath, Node, Problem, at
-from framelane.config.schema import IDENTIFIER_PATTERN, Config
+from framelane.config.schema import Config
+from framelane.config.section import IDENTIFIER_PATTERN
 from framelane.config.suggest import nearest, unknown
 from framelane.config.wording import allowed, given, keys_at, schema_at
 

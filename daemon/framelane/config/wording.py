@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from framelane.config.schema import IDENTIFIER_PATTERN, PREFIX_PATTERN, Config
+from framelane.config.schema import Config
+from framelane.config.section import IDENTIFIER_PATTERN, PREFIX_PATTERN
 from framelane.config.suggest import listed
 from framelane.core.redact import redact
 

@@ -34,6 +34,14 @@ class ConfigError(FramelaneError):
         super().__init__("\n".join(str(finding) for finding in findings))
 
 
+class RequestError(FramelaneError):
+    """What is asked for can't be had, or not now; `reason` is one word of it, for a program."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
 class ModelError(FramelaneError):
     """A model can't be loaded or does not fit what Framelane can run."""
 

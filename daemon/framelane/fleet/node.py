@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from framelane.core.clock import SystemClock
+from framelane.detector import ElsewhereDetector
 from framelane.fleet.ledger import Ledger
 from framelane.fleet.process import COMMAND
 from framelane.fleet.relay import Relay
@@ -19,6 +20,7 @@ from framelane.fleet.supervisor import Patience, Supervisor
 from framelane.fleet.vitals import FleetVitals
 from framelane.gpu.watch import watch_gpus
 from framelane.listener import Shown, start_http
+from framelane.sinks.homeassistant.announcer import announce_through
 from framelane.sinks.jsonl import JsonlSink
 from framelane.sinks.mqtt import MqttSink
 from framelane.sinks.outlet import Outlet
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from framelane.core.frames import ModelInfo
     from framelane.fleet.link import Snapshot, Started
     from framelane.fleet.share import Share
+    from framelane.sinks.homeassistant.announcer import Announcer
     from framelane.sinks.sink import SinkHealth
     from framelane.telemetry.meters import Counts
     from framelane.telemetry.states import StreamState
@@ -101,10 +104,11 @@ class Fleet:
         self.models: dict[str, ModelInfo] = {}
         self.supervisors: list[Supervisor] = []
         self._stopping = stopping
-        streams = [stream for stream in config.streams if stream.enabled]
+        self._announcer: Announcer | None = None
+        self._streams = streams = [stream for stream in config.streams if stream.enabled]
         names = [stream.id for stream in streams]
-        shares = self._shares = divide(config)
-        self._sinks = self._make_sinks(config)
+        shares = divide(config)
+        self._sinks = self._make_sinks(config, frozenset(share.name for share in shares))
         self.outlet = Outlet(
             config.node.id,
             self.run,
@@ -146,6 +150,7 @@ class Fleet:
         self.reporter.start()
         for wave in (1, 2):
             self._start_wave(wave)
+        self._announce()
         log.info("started", node=self.config.node.id, run=self.run, streams=len(self.board.streams()),
                  workers=len(self.supervisors))  # fmt: skip
 
@@ -210,10 +215,9 @@ class Fleet:
         if self.fatal is not None:
             raise self.fatal
 
-    def _make_sinks(self, config: Config) -> dict[str, SharedSink]:
+    def _make_sinks(self, config: Config, workers: frozenset[str]) -> dict[str, SharedSink]:
         sinks = {}
         if config.mqtt is not None:
-            workers = frozenset(share.name for share in self._shares)
             mqtt = MqttSink(
                 config.mqtt,
                 config.node.id,
@@ -223,11 +227,17 @@ class Fleet:
                 place=place_of(config.mqtt.spool, config.node.id, os.environ, workers=workers),
                 watch_spool=self._spool_changed,
             )
+            self._announcer = announce_through(mqtt, config.node.id, config.mqtt, config.publish)
             sinks["mqtt"] = SharedSink(mqtt, partial(self._theirs, "mqtt"))
         if config.jsonl is not None:
             jsonl = JsonlSink(config.jsonl, self.clock, shared=True)
             sinks["jsonl"] = SharedSink(jsonl, partial(self._theirs, "jsonl"))
         return sinks
+
+    def _announce(self) -> None:
+        if self._announcer is not None and not self._stopping.is_set():  # else some models are not known
+            labels = {key: model.labels for key, model in self.models.items()}
+            self._announcer.announce(self._streams, labels, self._gpus.sample())
 
     def _theirs(self, name: str) -> list[SinkHealth]:
         return self.ledger.sinks(name)
@@ -258,7 +268,8 @@ class Fleet:
             self.config.http, self.supervisors, self.ledger, self.reporter, self.board.streams, self._brokers
         )
         mqtt = self._sinks.get("mqtt")
-        shown = Shown(vitals, self.ledger, self.board, self.window, self._known_models, mqtt)
+        detector = ElsewhereDetector()
+        shown = Shown(vitals, self.ledger, self.board, self.window, self._known_models, mqtt, detector)
         return start_http(self.config, shown, self.clock, workers)
 
     def _known_models(self) -> list[ModelInfo]:

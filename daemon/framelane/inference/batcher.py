@@ -107,6 +107,15 @@ class Batcher:
             self._waiting.setdefault(stream, deque()).append(frame)
             self._changed.notify()
 
+    def withdraw(self, stream: str) -> bool:
+        """Forget the frames of a stream that wait, telling nobody; False where none does, any more or yet."""
+        with self._changed:
+            frames = self._waiting.pop(stream, ())
+            for _ in frames:
+                self._turns.remove(stream)
+            self._changed.notify_all()
+            return bool(frames)
+
     def collect(self, timeout_s: float) -> Batch | None:
         """Wait for frames; return those of the streams whose turn it is, or None when there were none in time."""
         with self._changed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class Entry:
         at: Unix time at which it was published.
         put_s: the same on the monotonic clock; of no meaning where it was read from disk.
         row: where it lies on disk, None while it is in memory alone.
-        settled: whether the broker has it.
+        settled: whether it is done with: the broker has it, or it was dropped.
+        gone: why its row had to go while it was in flight; None where it did not.
     """
 
     message: Message
@@ -36,6 +38,12 @@ class Entry:
     put_s: float = 0.0
     row: int | None = None
     settled: bool = False
+    gone: str | None = None
+
+    @property
+    def volatile(self) -> bool:
+        """Whether it is in memory alone, and belongs on disk."""
+        return self.row is None and self.gone is None
 
 
 class Gap(NamedTuple):
@@ -52,7 +60,7 @@ class Backlog:
     There are two lanes, each in order for every stream: `fresh`, in memory, and what is replayed from disk. Fresh
     ones go first, but of four messages one is replayed. The courier takes from the lanes and settles; what it has
     taken and not settled is in flight. The spool's thread moves what is too old from memory to disk (`unwritten`,
-    then `wrote` or `unwrote`), reads ahead for the lane that is replayed (`gap`, `read`), and deletes what is
+    then `wrote`), reads ahead for the lane that is replayed (`gap`, `read`), and deletes what is
     settled (`deletable`, `deleted`). Without it this is a bounded queue in memory.
 
     Args:
@@ -71,7 +79,6 @@ class Backlog:
         self._expiry_s = expiry_s
         self._lock = threading.Lock()
         self._fresh: deque[Entry] = deque()
-        self._writing: list[Entry] = []
         self._flying: dict[Entry, None] = {}
         self._replay: deque[Entry] = deque()
         self._settled_rows: set[int] = set()
@@ -117,7 +124,9 @@ class Backlog:
         """A connection has ended: what is in flight is to be taken again, in order, from memory or from disk."""
         with self._lock:
             rows = [entry.row for entry in (*self._flying, *self._replay) if entry.row is not None]
-            self._fresh.extendleft(entry for entry in reversed(self._flying) if entry.row is None)
+            self.dropped.update(entry.gone for entry in self._flying if entry.gone is not None)
+            again = [entry for entry in self._flying if entry.volatile]
+            self._fresh = deque(sorted((*again, *self._fresh), key=_put_s))  # replayed ones may be among them
             self._flying.clear()
             self._read_again_from(rows)
             self._trim()
@@ -135,7 +144,7 @@ class Backlog:
     @property
     def full(self) -> bool:
         """Whether the oldest in memory go for those that come."""
-        return len(self._fresh) + len(self._writing) >= self.capacity
+        return len(self._fresh) >= self.capacity
 
     def in_memory(self) -> int:
         """Messages that are in memory alone."""
@@ -161,31 +170,21 @@ class Backlog:
             self._read_again_from([])
 
     def unwritten(self, before_s: float) -> list[Entry]:
-        """What is older than this monotonic time and not on disk, oldest first; `wrote` or `unwrote` must follow."""
+        """What is older than this monotonic time and in memory alone, oldest first; it stays there until `wrote`."""
         with self._lock:
-            flying = [entry for entry in self._flying if entry.row is None and entry.put_s <= before_s]
-            while self._fresh and self._fresh[0].put_s <= before_s:
-                self._writing.append(self._fresh.popleft())
-            return flying + self._writing
+            flying = [entry for entry in self._flying if entry.volatile and entry.put_s <= before_s]
+            return [*flying, *takewhile(lambda entry: entry.put_s <= before_s, self._fresh)]
 
     def wrote(self, entries: Sequence[Entry], first_row: int) -> None:
-        """They lie on disk now, from this row on."""
+        """They lie on disk now, from this row on: those that still wait have left memory."""
         with self._lock:
             for row, entry in enumerate(entries, first_row):
                 entry.row = row
                 if entry.settled:  # meanwhile
                     self._settled_rows.add(row)
             self._on_disk += len(entries)
-            self._writing.clear()
-            while self._fresh and self._fresh[0].row is not None:  # in flight before, and rewound meanwhile
+            while self._fresh and self._fresh[0].row is not None:
                 self._fresh.popleft()
-
-    def unwrote(self) -> None:
-        """They could not be written: back to memory."""
-        with self._lock:
-            self._fresh.extendleft(reversed(self._writing))
-            self._writing.clear()
-            self._trim()
 
     def deletable(self) -> list[int]:
         """Rows that the broker has acknowledged."""
@@ -204,10 +203,10 @@ class Backlog:
             gone = set(rows)
             lost = gone - self._settled_rows
             self._settled_rows -= gone
-            for entry in self._flying:  # not lost: the broker may take it yet
-                if entry.row in gone:
+            for entry in self._flying:
+                if entry.row in gone:  # not lost yet: the broker may take it
                     lost.discard(entry.row)
-                    entry.row = None
+                    entry.row, entry.gone = None, reason
             self._replay = deque(entry for entry in self._replay if entry.row not in gone)
             self._on_disk -= len(gone)
             self.dropped[reason] += len(lost)
@@ -279,15 +278,17 @@ class Backlog:
         self._turn += 1
 
     def _trim(self) -> None:
-        for _ in range(len(self._fresh) + len(self._writing) - self.capacity):
-            if not self._fresh:
-                return
-            self._fresh.popleft()
+        for _ in range(len(self._fresh) - self.capacity):
+            self._fresh.popleft().settled = True
             self.dropped["queue"] += 1
 
     def _volatile(self) -> int:
         flying = sum(entry.row is None for entry in self._flying)
-        return len(self._fresh) + len(self._writing) + flying
+        return len(self._fresh) + flying
+
+
+def _put_s(entry: Entry) -> float:
+    return entry.put_s
 
 
 def _nobody() -> None:

@@ -171,7 +171,7 @@ class Courier(Worker):
             return False
         if self._clock.monotonic() >= self._ending.drained_s:
             return True
-        return not link.in_flight and not self._outbox.waiting()
+        return not link.in_flight and self._outbox.empty()
 
     def _say_goodbye(self, link: Link) -> None:
         """Send the farewell and end cleanly; where the broker takes nothing any more the Will must do."""

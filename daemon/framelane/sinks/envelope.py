@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from framelane.sinks.homeassistant.names import Names
+
 if TYPE_CHECKING:
     from framelane.config.schema import MqttConfig
     from framelane.sinks.message import Kind, Message
 
 # Retained topics must be right, or a consumer waits for ever; lost statistics are replaced by the next.
-_QOS: dict[Kind, int] = {"status": 1, "state": 1, "stats": 0}
+_QOS: dict[Kind, int] = {"status": 1, "state": 1, "stats": 0, "discovery": 1}
 _SCHEMAS: dict[tuple[Kind, bool], str] = {
     ("status", False): "framelane.status/1",
     ("state", True): "framelane.state/1",
@@ -23,6 +25,11 @@ _SCHEMAS: dict[tuple[Kind, bool], str] = {
 }
 
 _MOST_EXPIRING = 1024  # streams times seconds left that are replayed at about the same time
+
+
+def topic_of(base: str, kind: str, stream: str | None) -> str:
+    """The topic of a kind of message below `<prefix>/<node>`, of a stream or of the node."""
+    return f"{base}/{kind}" if stream is None else f"{base}/streams/{stream}/{kind}"
 
 
 class Envelope(NamedTuple):
@@ -39,6 +46,7 @@ class Envelopes:
     def __init__(self, config: MqttConfig, node: str) -> None:
         self._base = f"{config.prefix}/{node}"
         self._node = node
+        self._names = Names(config.homeassistant.prefix, config.prefix, node)
         self._qos = {**_QOS, "detections": config.qos}
         self._expiry_s = config.expiry_s
         self._made: dict[tuple[Kind, str | None], Envelope] = {}
@@ -58,7 +66,7 @@ class Envelopes:
         return self.of(message)._replace(properties=properties)
 
     def _make(self, kind: Kind, stream: str | None) -> Envelope:
-        topic = f"{self._base}/{kind}" if stream is None else f"{self._base}/streams/{stream}/{kind}"
+        topic = self._names.topic(stream) if kind == "discovery" else topic_of(self._base, kind, stream)
         return Envelope(topic, self._qos[kind], _Packed(self._properties(kind, stream, PacketTypes.PUBLISH)))
 
     def _expiring_in(self, stream: str | None, left_s: int) -> Properties:
@@ -70,7 +78,8 @@ class Envelopes:
         properties = Properties(packet)  # type: ignore[no-untyped-call] # paho has no types there
         properties.ContentType = "application/json"
         properties.PayloadFormatIndicator = 1
-        properties.UserProperty = [("schema", _SCHEMAS[kind, stream is not None]), ("node", self._node)]
+        schema = _SCHEMAS.get((kind, stream is not None))  # discovery is Home Assistant's format
+        properties.UserProperty = [*([("schema", schema)] if schema else []), ("node", self._node)]
         if kind == "detections" and self._expiry_s:
             properties.MessageExpiryInterval = self._expiry_s
         return properties

@@ -9,7 +9,7 @@ nothing of the last one in paho: the outbox knows what was not acknowledged and 
 from __future__ import annotations
 
 import select
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
@@ -17,6 +17,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from framelane.sinks.faults import LinkError, cut_off, explained, lost, refused, unreachable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
 
@@ -34,6 +36,23 @@ _MOST_PACKET = 268_435_455  # MQTT's own limit
 # More than a PUBLISH's header, topic and properties take, where the broker limits whole packets.
 _HEADERS = 512
 _CLOSED = 128  # what paho makes of a socket that was closed; the broker's own reasons are above
+
+
+class Listener(Protocol):
+    """Who wants to hear from the broker; called on the link's thread, must be quick and must not raise."""
+
+    @property
+    def topics(self) -> Sequence[str]:
+        """The filters to subscribe to, with QoS 1, on each connection."""
+        ...
+
+    def heard(self, topic: str, payload: bytes) -> None:
+        """A message has come."""
+        ...
+
+    def denied(self, topic: str, text: str) -> None:
+        """The broker does not grant one of the filters, and why."""
+        ...
 
 
 class Will(NamedTuple):
@@ -54,11 +73,18 @@ class Link:
     """One connection."""
 
     def __init__(
-        self, broker: Broker, config: MqttConfig, will: Will | None, clock: Clock, waker: Waker
+        self,
+        broker: Broker,
+        config: MqttConfig,
+        will: Will | None,
+        clock: Clock,
+        waker: Waker,
+        listener: Listener | None = None,
     ) -> None:
         self._broker = broker
         self._clock = clock
         self._waker = waker
+        self._listener = listener
         self._keepalive_s = config.keepalive_s
         self._mqtt5 = config.protocol == "5"
         self._window = config.inflight
@@ -103,6 +129,8 @@ class Link:
             self._turn(left_s)
             self._raise_if_ended()
         self._client.on_log = None
+        if self._listener is not None:  # before we publish: what was retained until now comes too
+            self._client.subscribe([(topic, 1) for topic in self._listener.topics])
         self._answered_s = self._accepted_s = self._clock.monotonic()
 
     def publish(self, parcel: Parcel, envelope: Envelope) -> None:
@@ -176,6 +204,8 @@ class Link:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
+        client.on_message = self._on_message
+        client.on_subscribe = self._on_subscribe
         client.on_log = self._on_log
         # With it set paho only queues in publish(), and one loop_write() sends them all.
         client.on_socket_register_write = _ignore
@@ -257,6 +287,18 @@ class Link:
         self._answered_s = self._clock.monotonic()
         if parcel is not None:
             self._settled.append(Settled(parcel, explained(code)[1] if code.is_failure else None))
+
+    def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        if self._listener is not None:
+            self._listener.heard(message.topic, bytes(message.payload))
+
+    def _on_subscribe(
+        self, _client: mqtt.Client, _data: object, _mid: int, codes: list[ReasonCode], _properties: object
+    ) -> None:
+        if self._listener is not None:
+            for topic, code in zip(self._listener.topics, codes, strict=False):
+                if code.is_failure:
+                    self._listener.denied(topic, explained(code)[1])
 
     def _on_log(self, _client: mqtt.Client, _data: object, level: int, text: str) -> None:
         if level == mqtt.MQTT_LOG_ERR:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from framelane.core.frames import Detections, Result
 
-Kind = Literal["status", "state", "detections", "stats"]
+Kind = Literal["status", "state", "detections", "stats", "discovery"]
 
 _BOX_STEPS = 10.0  # boxes to 0.1 pixel
 _NORM_STEPS = 1e5  # box_norm to 5 digits
@@ -32,7 +32,7 @@ class Message:
     Attributes:
         kind: what it is; sinks choose by it.
         stream: the stream it speaks of, or None for the node.
-        payload: UTF-8 JSON.
+        payload: UTF-8 JSON; empty where a retained message is to be taken back.
         retain: whether it replaces the one before of the same kind and stream, for those who come later.
     """
 
@@ -73,7 +73,7 @@ def detections_message(origin: Origin, result: Result, *, seq: int, dropped: int
         "width": frame.width,
         "height": frame.height,
         "model": {"name": model.name, "hash": model.hash, "backend": model.backend},
-        "detections": _objects(result.detections, model.labels, frame.width, frame.height),
+        "detections": objects_of(result.detections, model.labels, frame.width, frame.height),
         "dropped": dropped,
         "latency_ms": {
             "queue": round(result.queued_s * 1e3, 1),
@@ -108,10 +108,10 @@ def _grid(width: int, height: int) -> tuple[NDArray[np.float64], NDArray[np.floa
     return factors, ceiling
 
 
-def _objects(
+def objects_of(
     detections: Detections, labels: tuple[str, ...], width: int, height: int
 ) -> list[dict[str, Any]]:
-    """The objects as JSON values, rounded in one table: x1 y1 x2 y2, the same over size, confidence."""
+    """A frame's objects as JSON values, rounded in one table: x1 y1 x2 y2, the same over size, confidence."""
     if not len(detections):
         return []
     factors, ceiling = _grid(width, height)
@@ -119,7 +119,7 @@ def _objects(
     table[:, :4] = table[:, 4:8] = detections.xyxy
     table[:, 8] = detections.confidence
     if not math.isfinite(table.sum()):  # an FP16 model may overflow; JSON has no such number
-        return _objects(
+        return objects_of(
             detections.select(np.flatnonzero(np.isfinite(table).all(axis=1))), labels, width, height
         )
     table *= factors

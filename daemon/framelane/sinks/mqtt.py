@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from framelane.config.schema import MqttConfig
     from framelane.core.clock import Clock
     from framelane.sinks.courier import Watch
+    from framelane.sinks.link import Listener
     from framelane.sinks.message import Message
     from framelane.sinks.sink import SpoolHealth
     from framelane.sinks.spool import SpoolWatch
@@ -35,9 +36,7 @@ log = structlog.get_logger(__name__)
 
 _FIRST_S = 1.0
 _MOST_S = 30.0
-_KEEP_SHARE = (
-    0.25  # of the time to drain, at most a second, for the spool to write what could not be delivered
-)
+_KEEP_SHARE = 0.25  # of the time to drain, at most a second, for the spool to write what is left
 _LEAST_KEEP_S = 0.5  # even a stop without any time to drain gets this much
 _REASONS = ("queue", "size", "age", "expired", "corrupt", "refused", "stopped")
 """Why messages are given up: memory full, disk full, too old twice, disk damaged, the broker's no, our end."""
@@ -104,6 +103,7 @@ class MqttSink:
                 watch=watch_spool,
             )
         self._left_behind = 0
+        self._listener: Listener | None = None
         route = Route(self._dial, self._envelopes, backoff or Backoff(_FIRST_S, _MOST_S))
         self._courier = Courier(route, self._outbox, self._waker, clock, watch)
 
@@ -127,6 +127,10 @@ class MqttSink:
     def mqtt_spool(self) -> SpoolHealth | None:
         """How the spool fares, None where there is none."""
         return None if self._spool is None else self._spool.health
+
+    def listen(self, listener: Listener) -> None:
+        """Have somebody hear from the broker on each connection; before the start."""
+        self._listener = listener
 
     def start(self) -> None:
         """Begin to connect and deliver."""
@@ -170,7 +174,7 @@ class MqttSink:
 
     def _dial(self) -> Link:
         will = self._will() if self._has_will else None
-        return Link(self._broker, self._config, will, self._clock, self._waker)
+        return Link(self._broker, self._config, will, self._clock, self._waker, self._listener)
 
     def _will(self) -> Will:
         lost = NodeState("offline", "lost", "the daemon or its network went away", self._clock.wall())

@@ -63,14 +63,24 @@ class Outbox:
 
     def settle(self, parcel: Parcel) -> None:
         """The broker has it."""
+        message = parcel.message
         if parcel.entry is not None:
             self._backlog.settle(parcel.entry)
+        elif message.retain and not message.payload:  # taken back, for good
+            key = message.kind, message.stream
+            with self._lock:
+                if self._retained.get(key) is message:
+                    del self._retained[key]
 
     def rewind(self) -> None:
         """A connection has ended: what was in flight, and all that is retained, is due on the next one."""
         with self._lock:
             self._due = {**self._retained, **self._due}
         self._backlog.rewind()
+
+    def empty(self) -> bool:
+        """Whether all is delivered, what is still to be read from disk included."""
+        return not self._due and not len(self._backlog)
 
     def waiting(self) -> bool:
         """Whether `take` would give anything."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from framelane.config.schema import SpoolConfig
+    from framelane.config.spool import SpoolConfig
     from framelane.core.clock import Clock
     from framelane.sinks.backlog import Backlog
     from framelane.sinks.spool_place import SpoolPlace
@@ -138,31 +138,25 @@ class Spool(Worker):
     def _work(self, file: SpoolFile) -> None:
         now_s = self._clock.monotonic()
         pressed = self._backlog.pressed
-        if (now_s >= self._due_s or pressed) and now_s >= self._retry_s:
+        due = (now_s >= self._due_s or pressed) and now_s >= self._retry_s
+        if due:
             self._due_s = now_s + self._tick_s
             self._sync(file, now_s if pressed else now_s - self._age_s)
+        self._read_ahead(file)  # which a full disk does not prevent
+        if due:
             self._backoff.reset()
             self._outage.over()
-        self._read_ahead(file)
-        if not file.messages and now_s >= self._adopt_s:
-            self._rest(file)
+            if not file.messages and now_s >= self._adopt_s:
+                self._rest(file)
 
     def _sync(self, file: SpoolFile, before_s: float) -> None:
         """Delete what the broker has, write what it does not have, keep the bounds."""
         settled = self._backlog.deletable()
         if settled:
-            self._backlog.deleted(settled, file.write((), settled))
+            self._backlog.deleted(settled, file.delete(settled))
         entries = self._backlog.unwritten(before_s)
-        first, written = file.next_row, False
-        try:
-            if entries:
-                file.write(entries, ())
-            written = True
-        finally:
-            if written:
-                self._backlog.wrote(entries, first)
-            else:
-                self._backlog.unwrote()
+        if entries:
+            self._backlog.wrote(entries, file.write(entries))
         self._keep_bounds(file)
 
     def _keep_bounds(self, file: SpoolFile) -> None:
@@ -170,11 +164,12 @@ class Spool(Worker):
             rows = file.delete_oldest(max(file.messages // 100, _AT_ONCE // 10))
             if self._backlog.gave_up(rows, "size"):
                 self._full_s = self._clock.monotonic()
+        self._oldest_at = file.oldest_at if file.messages else None
         for most_s, reason in self._bounds:
             before = self._clock.wall() - most_s
-            while (oldest_at := file.oldest_at) is not None and oldest_at < before:
+            while self._oldest_at is not None and self._oldest_at < before:
                 self._backlog.gave_up(file.delete_oldest(_AT_ONCE, before), reason)
-        self._oldest_at = oldest_at
+                self._oldest_at = file.oldest_at
 
     def _read_ahead(self, file: SpoolFile) -> None:
         while (gap := self._backlog.gap()) is not None:

@@ -109,29 +109,37 @@ class SpoolFile:
             at = self._value("SELECT at FROM messages ORDER BY row LIMIT 1")
         return at if isinstance(at, float) else None
 
-    def write(self, entries: Sequence[Entry], delete: Sequence[int]) -> int:
-        """Add these, delete those rows, and wait until the medium has it; returns how many rows were deleted."""
+    def write(self, entries: Sequence[Entry]) -> int:
+        """Add these, and wait until the medium has them; returns the first one's row, which the others follow."""
         first = self.next_row
         rows = [(row, entry.at, *_row(entry.message)) for row, entry in enumerate(entries, first)]
         with _damage_told(), self._transaction():
-            deleted = self._delete(delete)
             self._database.executemany("INSERT INTO messages VALUES (?, ?, ?, ?, ?)", rows)
-            self._count(len(rows) - deleted)
+            self._count(len(rows))
         self.next_row = first + len(rows)
-        self.messages += len(rows) - deleted
+        self.messages += len(rows)
+        return first
+
+    def delete(self, rows: Sequence[int]) -> int:
+        """Delete these; returns how many of them were there."""
+        with _damage_told(), self._transaction():
+            deleted = self._delete(rows)
+        self.messages -= deleted
         return deleted
 
     def delete_oldest(self, most: int, before: float | None = None) -> list[int]:
         """Delete up to `most` of the oldest, only those published before a Unix time if one is given; their rows."""
         with _damage_told(), self._transaction():
-            oldest = self._database.execute("SELECT row, at FROM messages ORDER BY row LIMIT ?", (most,))
+            query = "SELECT row, at FROM messages ORDER BY row LIMIT ?"
+            oldest = self._database.execute(query, (most,)).fetchall()
+            if not oldest:
+                raise SpoolDamagedError("it holds fewer messages than it says")
             rows = []
-            for row, at in oldest.fetchall():
+            for row, at in oldest:
                 if before is not None and isinstance(at, float) and at >= before:
                     break
                 rows.append(row)
             deleted = self._delete(rows)
-            self._count(-deleted)
         self.messages -= deleted
         return rows
 
@@ -203,10 +211,10 @@ class SpoolFile:
             yield
 
     def _delete(self, rows: Sequence[int]) -> int:
-        if not rows:
-            return 0
-        cursor = self._database.executemany("DELETE FROM messages WHERE row = ?", ((row,) for row in rows))
-        return cursor.rowcount
+        cursor = self._database.executemany("DELETE FROM messages WHERE row = ?", [(row,) for row in rows])
+        deleted = max(cursor.rowcount, 0)  # -1 where there was nothing to execute
+        self._count(-deleted)
+        return deleted
 
     def _count(self, change: int) -> None:
         self._database.execute("UPDATE totals SET messages = messages + ?", (change,))

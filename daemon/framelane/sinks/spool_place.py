@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from framelane.config.schema import SpoolConfig
+    from framelane.config.spool import SpoolConfig
 
 MAIN = "main"
 """Name of the spool of a daemon's only process, or of the parent of several."""

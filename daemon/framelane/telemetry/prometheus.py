@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from framelane.core.frames import ModelInfo
     from framelane.telemetry.gpus import GpuSample
     from framelane.telemetry.meters import Counts, CountsSource, HistogramCounts
+    from framelane.telemetry.requests import RequestCounts
     from framelane.telemetry.states import StreamState
     from framelane.telemetry.stats import NodeStats
     from framelane.telemetry.status import StatusBoard
@@ -121,6 +122,30 @@ class FramelaneCollector(Collector):
             yield from _gpus(latest.gpus)
         if self._sink is not None:
             yield from _mqtt(self._sink)
+
+
+class RequestCollector(Collector):
+    """Requests to `/api/detect`; `counts` are read at each scrape."""
+
+    def __init__(self, counts: Callable[[], RequestCounts]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[Metric]:
+        """Both metric families."""
+        counts = self._counts()
+        requests = CounterMetricFamily(
+            "framelane_detect_requests", "Requests to /api/detect, by status.", labels=("status",)
+        )
+        for status, count in sorted(counts.statuses.items()):
+            requests.add_metric((str(status),), count)
+        yield requests
+        took = HistogramMetricFamily(
+            "framelane_detect_request_seconds",
+            "Begin of a request with a result to its answer, upload included.",
+            unit="seconds",
+        )
+        took.add_metric((), _buckets(counts.took), counts.took.total)
+        yield took
 
 
 class MetricsPage:

@@ -16,6 +16,7 @@ from framelane.web.guard import Guard
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fastapi import APIRouter
     from starlette.types import ASGIApp
 
     from framelane.web.probes import HealthSource
@@ -27,6 +28,7 @@ def create_app(
     metrics: Callable[[str], tuple[bytes, str]],
     status: Callable[[], StatusReply],
     token: str | None,
+    detect: APIRouter | None = None,
 ) -> ASGIApp:
     """The HTTP application.
 
@@ -35,6 +37,7 @@ def create_app(
         metrics: body and content type of /metrics for an Accept header.
         status: the reply to /api/status.
         token: bearer token that all but the probes ask for; None for none.
+        detect: the route of `/api/detect`; None for none.
 
     A new topic is a new file with a `router` of its own, and one line here.
     """
@@ -46,4 +49,6 @@ def create_app(
     app.include_router(probe_routes.router(health))
     app.include_router(metrics_routes.router(metrics), dependencies=locked)
     app.include_router(status_routes.router(status), dependencies=locked)
+    if detect is not None:
+        app.include_router(detect, dependencies=locked)
     return Guard(app, token)

@@ -1,0 +1,25 @@
+"""Configurations and labels that these tests share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from framelane.config.homeassistant import HomeAssistantConfig
+from framelane.config.schema import MqttConfig, PublishConfig, StreamConfig
+from framelane.sinks.homeassistant.devices import Site
+from framelane.telemetry.gpus import GpuSample
+
+LABELS = {"yolox": ("person", "bicycle", "car"), "plates": ("plate", "car")}
+GPU = GpuSample(0, "NVIDIA Test 100")
+
+
+def mqtt(url: str = "mqtt://127.0.0.1:1", **homeassistant: Any) -> MqttConfig:
+    return MqttConfig(url=url, homeassistant=HomeAssistantConfig(enabled=True, **homeassistant))
+
+
+def site(publish: str = "always", **homeassistant: Any) -> Site:
+    return Site.of("gate-01", mqtt(**homeassistant), PublishConfig(empty=publish))  # type: ignore[arg-type]
+
+
+def stream(name: str = "lobby", **options: Any) -> StreamConfig:
+    return StreamConfig(**{"id": name, "url": "rtsp://127.0.0.1/x", "model": "yolox", **options})
