@@ -30,19 +30,21 @@ def test_result_went_with_the_worker_when_a_kill_ended_its_run() -> None:
         {RUN: PUBLISHED, LATER: {1: 14.0}}, {RUN: {1, 2}, LATER: {1}}, {"cam00": [9.0, 11.625, 99.0]}
     )
 
-    assert (0, (0.125, 0.625)) == (losses.lost, losses.with_worker_s)
+    assert (losses.lost, losses.with_worker_s) == (0, (0.125, 0.625))
 
 
 def test_result_counts_as_old_as_the_one_before_when_the_witness_does_not_know_it() -> None:
     losses = account({RUN: {1: 10.0}, LATER: {1: 14.0}}, {RUN: {1, 3}, LATER: {1}}, {"cam00": [12.0]})
 
-    assert (2.0,) == losses.with_worker_s
+    assert losses.with_worker_s == (2.0,)
 
 
 def test_newest_run_answers_for_all_it_published_whatever_was_killed_before_it() -> None:
-    losses = account({RUN: PUBLISHED, LATER: {1: 14.0, 2: 14.5}}, {RUN: {1, 2, 3, 4}, LATER: {1}}, {"cam00": [12.0]})
+    losses = account(
+        {RUN: PUBLISHED, LATER: {1: 14.0, 2: 14.5}}, {RUN: {1, 2, 3, 4}, LATER: {1}}, {"cam00": [12.0]}
+    )
 
-    assert (1, ()) == (losses.lost, losses.with_worker_s)
+    assert (losses.lost, losses.with_worker_s) == (1, ())
 
 
 def test_witness_is_caught_when_it_missed_what_came() -> None:
