@@ -40,6 +40,7 @@ bench: install
 soak: install
 	$(BIN)/python scripts/soak_memory.py --minutes $(MINUTES)
 	$(BIN)/python scripts/soak_reconnects.py --reconnects 200
+	$(BIN)/python scripts/soak_chaos.py --minutes $(MINUTES)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
