@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from framelane.bench.figures import Percentiles
 
+LOSSLESS = ("max_queued_messages 0",)  # or mosquitto drops what a subscriber of ours is late to take
 RATE = 30.0  # results a second of a stream
 REPLAY_GOAL = 2000.0  # messages a second
 RATE_KEPT = 0.98
@@ -170,7 +171,7 @@ class Bench:
         self._stack = stack
         self._broker = stack.enter_context(ExitStack())
         self.published = 0
-        _, self._url = start_broker(folder, "mosquitto", self._broker)
+        _, self._url = start_broker(folder, "mosquitto", self._broker, LOSSLESS)
         self.subscriber = self._start("subscriber", "framelane.bench.spool_subscriber")
         place = str((arguments.folder or folder) / "spool")
         self.publisher = self._start(
@@ -205,7 +206,7 @@ class Bench:
 
     def make_up(self, rate: float) -> tuple[Phase, float]:
         """Bring the broker back, and wait until all has come; how long that took once the subscriber was there."""
-        start_broker(self._folder, "mosquitto", self._broker, urlsplit(self._url).port)
+        start_broker(self._folder, "mosquitto", self._broker, LOSSLESS, urlsplit(self._url).port)
         deadline_s = time.monotonic() + START_S
         while self.subscriber.ask("connected") != "true":
             if time.monotonic() > deadline_s:

@@ -1,10 +1,21 @@
 #!/usr/bin/env bash
-# Installs the real neighbours that tests talk to, from Debian's packages, where this user may.
-# Without them the tests that need them are skipped, and say so.
+# Installs the real neighbours that tests talk to, from Debian's packages, where this user may, and AsyncAPI's own JSON
+# Schema, where npm is. Without them the tests that need them are skipped, and say so.
 set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if command -v npm > /dev/null && [ ! -d .venv/asyncapi/node_modules/@asyncapi/specs ]; then
+  npm install --silent --no-audit --no-fund --ignore-scripts --prefix .venv/asyncapi @asyncapi/specs@6.11.1 ||
+    echo "install_test_neighbours: npm can't install @asyncapi/specs; the test that needs it is skipped" >&2
+fi
 
 needed=()
 command -v mosquitto > /dev/null || [ -x /usr/sbin/mosquitto ] || needed+=(mosquitto)
+# systemd-analyze looks at the units, promtool at the alerts. Not on a host that would start their services.
+if [ ! -d /run/systemd/system ]; then
+  command -v systemd-analyze > /dev/null || needed+=(systemd)
+  command -v promtool > /dev/null || needed+=(prometheus)
+fi
 [ ${#needed[@]} -eq 0 ] && exit 0
 
 if ! command -v apt-get > /dev/null; then

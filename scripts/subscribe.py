@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Print what Framelane publishes, a line a message, and say where messages are missing; needs only paho-mqtt.
+"""Print what Framelane publishes, a line a message, and say where messages are missing or come twice.
+
+Needs only paho-mqtt, and ormsgpack where `mqtt.payload` is msgpack.
 
     scripts/subscribe.py                                   # everything below framelane/ on the local broker
     scripts/subscribe.py --url mqtt://broker --user me --topic 'framelane/+/streams/lobby/detections'
@@ -19,16 +21,37 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 
+class Run:
+    """The `seq` of one stream in one run: the lowest and the highest so far, and those between that are missing."""
+
+    def __init__(self, seq: int) -> None:
+        self._low, self._high = seq, seq - 1
+        self._missing: set[int] = set()
+
+    def judge(self, seq: int) -> str:
+        """What is to be said of a message."""
+        if seq in self._missing:
+            self._missing.remove(seq)
+            return f"  fills a gap; {len(self._missing)} still missing"
+        if self._low <= seq <= self._high:
+            return "  TWICE"
+        before = len(self._missing)
+        self._missing.update(range(self._high + 1, seq), range(seq + 1, self._low))
+        self._low, self._high = min(seq, self._low), max(seq, self._high)
+        new = len(self._missing) - before
+        return f"  MISSING {new} messages" if new else ""
+
+
 class Printer:
-    """Prints messages; remembers the last `seq` of each stream to tell what is missing."""
+    """Prints messages; remembers each stream's runs to tell what is missing."""
 
     def __init__(self, count: int) -> None:
         self._left = count
-        self._last: dict[tuple[str, str, str], int] = {}
+        self._runs: dict[tuple[str, str, str], Run] = {}
 
     def on_message(self, client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         """Print one line."""
-        body = json.loads(message.payload) if message.payload else {}
+        body = decoded(bytes(message.payload))
         print(f"{message.topic}  {self._told(body)}", flush=True)
         self._left -= 1
         if self._left == 0:
@@ -38,16 +61,19 @@ class Printer:
         if body.get("schema") != "framelane.detections/1":
             return json.dumps(body)
         objects = ", ".join(f"{each['label']} {each['confidence']:.2f}" for each in body["detections"])
-        late = " replayed" if body["replayed"] else ""
-        return f"#{body['seq']} {body['captured_at']} [{objects}]{late}{self._missing(body)}"
-
-    def _missing(self, body: dict[str, Any]) -> str:
         key = body["node"], body["stream"], body["run"]  # `seq` begins anew with each run
-        last, seq = self._last.get(key, body["seq"] - 1), body["seq"]
-        self._last[key] = max(seq, last)  # QoS 1 may bring one twice after a reconnect
-        if seq <= last + 1:
-            return ""
-        return f"  MISSING {seq - last - 1} messages before this one: lost, unless they are replayed"
+        run = self._runs.setdefault(key, Run(body["seq"]))
+        late = "  replayed" if body["replayed"] else ""
+        return f"#{body['seq']} {body['captured_at']} [{objects}]{late}{run.judge(body['seq'])}"
+
+
+def decoded(payload: bytes) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """The message; one that takes back a retained one is empty."""
+    if payload[:1] <= b"\x7f":
+        return json.loads(payload) if payload else {}
+    import ormsgpack  # noqa: PLC0415 - few need it
+
+    return ormsgpack.unpackb(payload)
 
 
 def main() -> None:

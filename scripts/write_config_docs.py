@@ -23,6 +23,7 @@ from framelane.config.schema import (
     MqttConfig,
     NodeConfig,
     PublishConfig,
+    ShardConfig,
     StreamConfig,
     StreamOptions,
     TlsConfig,
@@ -47,6 +48,7 @@ MODEL_NAME = "yolox"
 # Section, where its keys stand in the schema, and how documentation writes that place.
 SECTIONS: tuple[tuple[type[BaseModel], KeyPath, str], ...] = (
     (NodeConfig, ("node",), "node"),
+    (ShardConfig, ("shard",), "shard"),
     (LogConfig, ("log",), "log"),
     (MqttConfig, ("mqtt",), "mqtt"),
     (SpoolConfig, ("mqtt", "spool"), "mqtt.spool"),

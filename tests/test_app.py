@@ -8,9 +8,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import ormsgpack
 import pytest
 from tests.inference import tiny_models
 from tests.neighbours.clips import ClipShape, draw_clip
+from tests.neighbours.mosquitto import Mosquitto
+from tests.neighbours.subscriber import Subscriber
 
 from framelane.app import App
 from framelane.config.load import parse_config
@@ -89,6 +92,35 @@ def test_app_takes_a_file_from_pixels_to_lines(make: Make, tmp_path: Path) -> No
     assert {line["run"] for line in found} == {app.run}
     counts = app.meters.snapshot().streams["clip"]
     assert (counts.decoded, counts.inferred, counts.published) == (20, 20, 20)
+
+
+def test_app_publishes_as_told_of_each_stream_and_encodes_for_each_sink(make: Make, tmp_path: Path) -> None:
+    with (
+        Mosquitto(tmp_path / "broker") as broker,
+        Subscriber(broker.url, "framelane/+/streams/#") as subscriber,
+    ):
+        app = make(
+            mqtt=f'{{url: "{broker.url}", payload: msgpack}}',
+            publish="{max_rate: 0.001}",
+            streams="[{id: clip, url: clip.mp4, realtime: false, publish: {max_rate: null}}, "
+            "{id: slow, url: clip.mp4, realtime: false}]",
+        )
+        app.start()
+        wait_until(lambda: app.ended)
+        app.stop(10)
+        subscriber.wait_for_count(20, predicate=lambda message: message.topic.endswith("clip/detections"))
+        packed = [
+            ormsgpack.unpackb(each.payload)
+            for each in subscriber.on_topic("framelane/+/streams/+/detections")
+        ]
+        states = [each.json["state"] for each in subscriber.on_topic("framelane/+/streams/clip/state")]
+    assert sorted(packed, key=lambda body: (body["stream"], body["seq"])) == sorted(
+        lines(tmp_path), key=lambda body: (body["stream"], body["seq"])
+    )
+    assert [(body["stream"], body["seq"]) for body in packed if body["stream"] == "slow"] == [("slow", 1)]
+    assert "live" in states
+    counts = app.meters.snapshot().streams["slow"]
+    assert (counts.inferred, counts.published, counts.left_out) == (20, 1, {"empty": 0, "rate": 19})
 
 
 def test_stop_ends_every_thread_and_may_come_twice(make: Make) -> None:

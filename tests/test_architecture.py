@@ -25,7 +25,7 @@ RANKS = (
     ("fleet",),  # runs apps in processes of their own, and speaks for them
     ("service",),
     ("app",),
-    ("vitals", "listener", "detector"),
+    ("vitals", "listener", "detector", "watchdog"),
     ("sources", "inference", "analytics", "sinks", "web"),
     ("gpu",),
     ("telemetry",),

@@ -19,6 +19,7 @@ from tests.neighbours.clips import ClipShape, draw_clip
 
 from framelane import __version__
 from framelane.cli import main
+from framelane.sinks import schemas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -141,6 +142,12 @@ def test_schema_prints_a_json_schema(cli: Cli) -> None:
     code, out, _ = cli("schema")
     assert code == 0
     assert {"node", "mqtt", "models", "streams"} <= json.loads(out)["properties"].keys()
+
+
+@pytest.mark.parametrize("what", ["asyncapi", *schemas.NAMES])
+def test_schema_prints_what_consumers_build_on(cli: Cli, what: str) -> None:
+    code, out, _ = cli("schema", what)
+    assert (code, json.loads(out)) == (0, schemas.load(what))
 
 
 def test_version_is_the_packages(cli: Cli) -> None:

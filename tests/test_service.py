@@ -15,6 +15,7 @@ from framelane.config.load import parse_config
 from framelane.core.errors import FramelaneError, ModelError
 from framelane.gpu.errors import DeviceLostError
 from framelane.service import Service
+from framelane.telemetry.health import Health
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +41,12 @@ class FakeApp:
 
     def stop(self, timeout_s: float) -> None:
         self.calls.append(("stop", timeout_s))
+
+    def liveness(self) -> Health:
+        return Health()
+
+    def headline(self) -> str:
+        return "1 of 1 streams live"
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from framelane.sources.decoder import choose_decoder
 from framelane.telemetry.gpus import NullGpuMonitor
 from framelane.telemetry.health import ProgressWatch
 from framelane.telemetry.meters import Meters
-from framelane.telemetry.report import log_stats
+from framelane.telemetry.report import headline, log_stats
 from framelane.telemetry.reporter import Reporter
 from framelane.telemetry.stats import StatsWindow
 from framelane.telemetry.status import StatusBoard
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from framelane.sinks.homeassistant.announcer import Announcer
     from framelane.sinks.sink import Sink
     from framelane.telemetry.gpus import GpuSample, GpuWatch
+    from framelane.telemetry.health import Health
     from framelane.telemetry.meters import StreamMeter
     from framelane.telemetry.states import NodeState, StreamState
     from framelane.web.server import HttpServer
@@ -96,10 +97,11 @@ class App:
         self.outlet = Outlet(
             config.node.id,
             self.run,
-            config.publish,
+            {stream.id: stream.publish for stream in self._streams}.__getitem__,
             self._make_sinks(),
             meter=self,
             clock=self.clock,
+            encoding=config.mqtt.payload if config.mqtt else "json",
             farewell=self._whole,
         )
         on_node = self.outlet.publish_status if self._whole else _untold
@@ -135,6 +137,7 @@ class App:
         for key, model in models.items():
             self.models[key] = self._model_worker(model, self.config.models[key])
             self.models[key].start(self.config.models[key].slots)
+            self.meters.model(key).slots_opened(self.models[key].slots)
         self._gpus = watch_gpus(self._used_gpus(models))
         self._announce()
         self.reporter.start()
@@ -180,9 +183,21 @@ class App:
         """Whether every stream has been played to its end."""
         return bool(self.cameras) and not any(camera.alive for camera in self.cameras)
 
+    def liveness(self) -> Health:
+        """Whether it gets on, or only a new process would help."""
+        return self.vitals().liveness()
+
+    def headline(self) -> str:
+        """How it fares, in a few words."""
+        return headline(self.board.node(), self.window.latest)
+
     def result_published(self, stream: str, latency_s: float) -> None:
         """The outlet's meter: a result of this stream went to the sinks."""
         self._stream_meters[stream].result_published(latency_s)
+
+    def result_left_out(self, stream: str, reason: str) -> None:
+        """The outlet's meter: a result of this stream is not published."""
+        self._stream_meters[stream].result_left_out(reason)
 
     def _make_sinks(self) -> list[Sink]:
         sinks: list[Sink] = []
@@ -199,9 +214,7 @@ class App:
             )
             sinks.append(self._mqtt)
             if self._whole:
-                self._announcer = announce_through(
-                    self._mqtt, self.config.node.id, self.config.mqtt, self.config.publish
-                )
+                self._announcer = announce_through(self._mqtt, self.config.node.id, self.config.mqtt)
         if self.config.jsonl is not None:
             sinks.append(JsonlSink(self.config.jsonl, self.clock, shared=not self._whole))
         return sinks

@@ -81,11 +81,20 @@ def check(config: ConfigPath) -> None:
 
 
 @cli.command()
-def schema() -> None:
-    """Print the JSON Schema of the YAML file, for editors."""
+def schema(
+    what: Annotated[
+        Literal["config", "asyncapi", "detections", "state", "status", "stats", "node-stats"],
+        typer.Argument(help="The YAML file, all MQTT topics (AsyncAPI 3.0), or one kind of message."),
+    ] = "config",
+) -> None:
+    """Print a JSON Schema: of the YAML file for editors, of the MQTT messages for consumers."""
     from framelane.config.jsonschema import json_schema
+    from framelane.sinks import schemas
+    from framelane.sinks.asyncapi import asyncapi
 
-    typer.echo(orjson.dumps(json_schema(), option=orjson.OPT_INDENT_2))
+    makers = {"config": json_schema, "asyncapi": asyncapi}
+    made = makers[what]() if what in makers else schemas.load(what)
+    typer.echo(orjson.dumps(made, option=orjson.OPT_INDENT_2))
 
 
 @cli.command()

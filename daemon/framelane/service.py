@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-import sdnotify
 import structlog
 
 from framelane.app import App
+from framelane.core.clock import SystemClock
 from framelane.core.errors import FramelaneError
+from framelane.core.systemd import notify
+from framelane.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
     from framelane.config.schema import Config
+    from framelane.telemetry.health import Health
 
 log = structlog.get_logger(__name__)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LOOK_S = 0.5
+_STDERR = 2
 _LAST_WORDS_S = 5.0
 """For what is done to get out, where the process can't go on and parts of it hang."""
 
@@ -47,6 +53,33 @@ class Node(Protocol):
     def stop(self, timeout_s: float) -> None:
         """Drain and end within `timeout_s` seconds."""
         ...
+
+    def liveness(self) -> Health:
+        """Whether it gets on, or only a restart would help."""
+        ...
+
+    def headline(self) -> str:
+        """How it fares, in a few words."""
+        ...
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Called as the service's life goes on.
+
+    Attributes:
+        ready: once, when every part runs.
+        look: again and again from then on.
+        stopping: once, before the parts are stopped.
+    """
+
+    ready: Callable[[], None] = _nothing
+    look: Callable[[], None] = _nothing
+    stopping: Callable[[], None] = _nothing
 
 
 class Service:
@@ -75,40 +108,36 @@ class Service:
         """
         for number in _SIGNALS:
             signal.signal(number, self._on_signal)
-        self.work(lambda: _tell_systemd("READY=1"))
+        # A watchdog that bites sends SIGABRT: then the journal has each thread's place, hung ones too.
+        faulthandler.enable(_STDERR)
+        watchdog = Watchdog(self.app, SystemClock())
+        self.work(Hooks(lambda: notify("READY=1"), watchdog.look, lambda: notify("STOPPING=1")))
 
-    def work(self, ready: Callable[[], None]) -> None:
-        """Start, call `ready`, wait for `stopping` and stop; raises as `run` does."""
+    def work(self, hooks: Hooks) -> None:
+        """Start, wait for `stopping` and stop; raises as `run` does."""
         patience_s = self._node.shutdown_s
         try:
             self.app.start()
-            ready()
-            self._wait()
+            hooks.ready()
+            self._wait(hooks.look)
         except FramelaneError as error:
             if error.ends_at_once:
                 patience_s = min(patience_s, _LAST_WORDS_S)
             raise
         finally:
-            _tell_systemd("STOPPING=1")
+            hooks.stopping()
             self.app.stop(patience_s)
 
-    def _wait(self) -> None:
+    def _wait(self, look: Callable[[], None]) -> None:
         while not self.stopping.wait(_LOOK_S):
             if self.app.fatal is not None:
                 raise self.app.fatal
             if self._node.exit_when_ended and self.app.ended:
                 log.info("ended", text="every stream has been played to its end")
                 return
+            look()
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.stopping.is_set():
             os._exit(128 + number)
         self.stopping.set()
-
-
-def _tell_systemd(news: str) -> None:
-    """Notify the service manager, where there is one; sdnotify leaves its socket open."""
-    if os.environ.get("NOTIFY_SOCKET"):
-        notifier = sdnotify.SystemdNotifier()
-        notifier.notify(news)
-        notifier.socket.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from framelane.telemetry.health import BrokerView, Health, liveness, readiness
+from framelane.telemetry.health import BrokerView, Health, Progress, liveness, readiness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,7 +40,9 @@ class Vitals:
         """Whether the process should go on, or be restarted."""
         workers: dict[str, Worker | ModelWorker] = {"reporter": self._reporter, **self._models}
         threads = {name: worker.alive for name, worker in workers.items()}
-        return liveness(threads, self._reporter.waiting_s, _WEDGED_S)
+        overdue_s = {} if self._mqtt is None else {"mqtt": self._mqtt.health().overdue_s}
+        progress = Progress(self._reporter.waiting_s, self._reporter.looked_ago_s, overdue_s)
+        return liveness(threads, progress, _WEDGED_S)
 
     def readiness(self) -> Health:
         """Whether it does its work now."""

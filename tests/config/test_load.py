@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from framelane.config.load import load_config, parse_config
-from framelane.config.schema import BackoffConfig, StreamConfig
+from framelane.config.schema import BackoffConfig, PublishConfig, StreamConfig
 from framelane.core.redact import redact
 
 if TYPE_CHECKING:
@@ -97,6 +97,30 @@ def test_stream_inherits_what_it_does_not_set(
 ) -> None:
     stream = one_stream(base, options, defaults)
     assert {name: getattr(stream, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("own", "root", "expected"),
+    [
+        ("", "", PublishConfig()),
+        ("", "{max_rate: 5, empty: never}", PublishConfig(max_rate=5, empty="never")),
+        ("publish: {max_rate: 1}", "{max_rate: 5, empty: never}", PublishConfig(max_rate=1, empty="never")),
+        ("publish: {max_rate: null}", "{max_rate: 5}", PublishConfig(max_rate=None)),
+    ],
+)
+def test_stream_inherits_of_publish_what_it_does_not_set(
+    base: Path, own: str, root: str, expected: PublishConfig
+) -> None:
+    config = load(
+        base,
+        f"""
+jsonl: {{path: "-"}}
+models: {{yolox: {{path: m.onnx}}}}
+publish: {root}
+streams: [{{id: lobby, url: a, {own}}}]
+""",
+    )
+    assert config.streams[0].publish == expected
 
 
 @pytest.mark.parametrize(

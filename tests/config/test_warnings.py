@@ -55,6 +55,11 @@ streams: [{streams}]
         (text_of('{id: a, url: "rtsp://h/1"}', mqtt=", homeassistant: {enabled: true}"), []),
         (text_of('{id: a, url: "rtsp://h/1"}', ", homeassistant: {enabled: true}", rest="publish: {empty: never}"), [
             "mqtt.homeassistant: counts are left out: with `publish.empty: never` none would go back to 0"]),
+        (text_of('{id: a, url: "rtsp://h/1", publish: {empty: never}}', ", homeassistant: {enabled: true}"), [
+            "mqtt.homeassistant: counts are left out: with `publish.empty: never` none would go back to 0"]),
+        (text_of('{id: a, url: "rtsp://h/1"}', ", payload: msgpack, homeassistant: {enabled: true}"), [
+            "mqtt.homeassistant: reads JSON alone: occupancy and counts are left out with `mqtt.payload: msgpack`"]),
+        (text_of('{id: a, url: "rtsp://h/1"}', ", payload: msgpack"), []),
         (text_of('{id: a, url: "rtsp://h/1"}', rest="publish: {empty: never}"), []),
         (text_of('{id: a, url: "rtsp://h/1"}').replace('mqtt://h"', 'mqtts://h", tls: {verify: false}'), [
             "mqtt.tls.verify: anyone between here and the broker can read and change messages"]),

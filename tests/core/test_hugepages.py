@@ -45,3 +45,13 @@ def test_use_huge_pages_starts_again_when_it_helps(
         program, arguments, given = started[0]
         assert (program, arguments) == (sys.executable, [sys.executable, *sys.orig_argv[1:]])
         assert given == environ | {"GLIBC_TUNABLES": expected}
+
+
+def test_use_huge_pages_goes_on_as_it_is_when_it_may_not_start_again(tmp_path: Path) -> None:
+    policy_file = tmp_path / "enabled"
+    policy_file.write_text("always [madvise] never\n")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    use_huge_pages({}, policy_file, refuse)

@@ -11,11 +11,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import yaml
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 60.0
@@ -25,7 +26,15 @@ STOP_TIMEOUT_S = 30.0
 class Daemon:
     """`with Daemon(folder, config) as daemon:` runs `framelane run` until the block ends."""
 
-    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: dict[str, Any],
+        command: Sequence[str] = ("framelane", "run"),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._command = command
+        self._environment = environment or {}
         folder.mkdir(parents=True, exist_ok=True)
         self.config_file = folder / "framelane.yaml"
         self.config_file.write_text(yaml.safe_dump(config, sort_keys=False))
@@ -64,10 +73,23 @@ class Daemon:
 
     def start(self) -> None:
         """Start the process; returns at once."""
-        command = [sys.executable, "-m", "framelane", "run", str(self.config_file)]
-        environment = {**os.environ, "PYTHONPATH": python_path(ROOT / "daemon"), "PYTHONUNBUFFERED": "1"}
+        command = [sys.executable, "-m", *self._command, str(self.config_file)]
+        environment = {
+            **os.environ,
+            "PYTHONPATH": python_path(ROOT / "daemon", ROOT),
+            "PYTHONUNBUFFERED": "1",
+        }
+        environment |= self._environment
         with self._log_file.open("wb") as log, self._out_file.open("wb") as out:
             self._process = subprocess.Popen(command, stdout=out, stderr=log, env=environment)
+
+    def pids(self) -> list[int]:
+        """The process and those that it started."""
+        assert self._process is not None
+        return [
+            self._process.pid,
+            *(child.pid for child in psutil.Process(self._process.pid).children(recursive=True)),
+        ]
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""

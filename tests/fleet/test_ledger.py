@@ -43,6 +43,7 @@ class FakeWorker:
                 meter.frame_inferred(0.001, 0.01)
                 meter.result_published(latency_s)
             meter.frame_dropped("replaced", frames)
+            meter.result_left_out("rate")
         self.meters.model("m").batch_done(frames, 0.001, 0.01, 0.001)
 
     def snapshot(self, delivered: int = 0, queued: int = 0) -> Snapshot:
@@ -91,6 +92,7 @@ def test_no_count_falls_when_a_worker_starts_anew(ledger: Ledger) -> None:
     assert stats.streams[1].latency_ms.p50 == pytest.approx(200)
     assert stats.models[0].batches_per_s == pytest.approx(0.1)
     assert ledger.snapshot().streams["b"].published == 50
+    assert ledger.snapshot().streams["b"].left_out == {"empty": 0, "rate": 2}
     (sink,) = ledger.sinks("mqtt")
     # What waited in the process that died was lost with it.
     assert (sink.delivered, sink.dropped, sink.queued) == (50, 5, 0)

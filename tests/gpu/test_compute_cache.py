@@ -71,3 +71,15 @@ def test_cache_is_none_when_the_temporary_folder_is_a_link(unwritable_home: Path
     (unwritable_home / f"framelane-cuda-{os.getuid()}").symlink_to(unwritable_home / "target")
     choose_cache()
     assert "CUDA_CACHE_PATH" not in os.environ
+
+
+def test_cache_is_found_for_a_user_that_no_list_knows(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As containers run with any uid: neither HOME nor an entry in /etc/passwd, so that `~` stays `~`."""
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.setenv("CUDA_CACHE_PATH", "kept for monkeypatch to restore")
+    monkeypatch.delenv("CUDA_CACHE_PATH")
+    monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path))
+    choose_cache()
+    assert os.environ["CUDA_CACHE_PATH"] == str(tmp_path / "cuda")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -86,3 +89,18 @@ def test_run_says_what_it_was_given_when_the_model_refuses(tmp_path: Path) -> No
     session = OnnxSession(Artifact.open(averaging(tmp_path / "m.onnx", "N")))
     with pytest.raises(ModelError, match=r"m\.onnx can't run float32 \[2, 3, 9, 9\]: "):
         session.run(np.zeros((2, 3, 9, 9), np.float32))
+
+
+def test_onnx_runtime_is_told_to_report_nothing_before_it_is_imported() -> None:
+    code = (
+        "import os, sys, framelane.inference\n"
+        "assert 'onnxruntime' not in sys.modules\n"
+        "import framelane.inference.session\n"
+        "print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    )
+    environ = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    environ["PYTHONPATH"] = os.pathsep.join(sys.path)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "1\n"

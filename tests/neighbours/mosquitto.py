@@ -36,7 +36,7 @@ class Certificates:
 
 @dataclass(frozen=True)
 class MosquittoOptions:
-    """How the broker is set up."""
+    """How the broker is set up; `log` is one more kind of message that it logs."""
 
     users: tuple[tuple[str, str], ...] = ()
     certificates: Certificates | None = None
@@ -44,6 +44,7 @@ class MosquittoOptions:
     persistence: bool = False
     lossless: bool = False
     """Hold whatever a slow subscriber leaves behind, where mosquitto drops all beyond 1000 messages."""
+    log: str | None = None
 
 
 def require_mosquitto() -> None:
@@ -150,6 +151,9 @@ class Mosquitto:
             lines.append(f"password_file {self._write_passwords()}")
         if self.options.lossless:
             lines += ["max_queued_messages 0", "max_inflight_messages 1000"]
+        if self.options.log:
+            lines += ["log_type error", "log_type warning", "log_type notice", "log_type information"]
+            lines.append(f"log_type {self.options.log}")
         if self.options.persistence:
             lines += ["persistence true", f"persistence_location {self._folder}/"]
         return lines + self._tls_settings()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import numpy as np
 import orjson
+import ormsgpack
 
 from framelane.core.frames import Detections, FrameInfo, ModelInfo, Result
 from framelane.sinks import schemas
@@ -20,6 +21,8 @@ from framelane.telemetry.stats import LatencyMs, ModelStats, NodeStats, StreamSt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from framelane.sinks.message import Encoding
 
 ORIGIN = Origin("gate-01", "run-1")
 YOLOX = ModelInfo("yolox", "695e750a5d57", "onnxruntime", ("person", "bicycle", "car"))
@@ -136,8 +139,9 @@ def result(
     return Result(frame(index, stream, **changes), model, objects(count), queued_s=0.0012, inferred_s=0.0134)
 
 
-def detections(seq: int, stream: str = "lobby") -> Message:
-    return detections_message(ORIGIN, result(seq, stream=stream), seq=seq, dropped=0, total_s=0.03)
+def detections(seq: int, stream: str = "lobby", count: int = 1, encoding: Encoding = "json") -> Message:
+    made = result(seq, count, stream)
+    return detections_message(ORIGIN, made, seq=seq, dropped=0, total_s=0.03, encoding=encoding)
 
 
 def state(name: Any = "live", stream: str = "lobby") -> Message:
@@ -160,6 +164,7 @@ def node_stats(*, idle: bool = False) -> NodeStats:
         "fps_inferred": 10.0,
         "fps_published": 10.0,
         "dropped": {"fps": 150, "replaced": 0},
+        "left_out": {"empty": 0, "rate": 0},
         "latency_ms": latency,
     }
     mean = None if idle else 12.3456
@@ -178,7 +183,8 @@ def seqs(payloads: list[bytes]) -> list[int]:
 
 def checked(message: Message) -> Any:
     """The message decoded, after its schema has accepted it with no key that the schema does not know."""
-    body = orjson.loads(message.payload)
+    decode = orjson.loads if message.encoding == "json" else ormsgpack.unpackb
+    body = decode(message.payload)
     name = body["schema"].removeprefix("framelane.").removesuffix("/1")
     schema = _closed(schemas.load(name))
     jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker()).validate(body)

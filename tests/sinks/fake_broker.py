@@ -23,6 +23,7 @@ class Manner:
         accept: answer CONNECT.
         code: reason code of the CONNACK.
         properties: MQTT 5 properties of the CONNACK, packed.
+        alias_maximum: topic aliases it takes, told in the CONNACK.
         ack: reason code of each PUBACK, None for no PUBACK at all.
         suback: reason codes of the SUBACK.
         cut_after: close the socket after so many publishes.
@@ -32,6 +33,7 @@ class Manner:
     accept: bool = True
     code: int = 0
     properties: bytes = b""
+    alias_maximum: int = 0
     ack: int | None = 0
     suback: bytes = b""
     cut_after: int | None = None
@@ -46,6 +48,13 @@ class Publish:
     topic: str
     payload: bytes
     dup: bool
+    properties: bytes
+    size: int
+
+    @property
+    def alias(self) -> int | None:
+        """The topic alias, which is the last property that is packed."""
+        return int.from_bytes(self.properties[-2:], "big") if self.properties[-3:-2] == b"#" else None
 
     @property
     def json(self) -> Any:
@@ -102,7 +111,10 @@ class FakeBroker:
             head, body = _read_packet(sock)
             kind = head & 0xF0
             if kind == CONNECT and manner.accept:
-                answer = bytes([0, manner.code, len(manner.properties)]) + manner.properties
+                properties = manner.properties
+                if manner.alias_maximum:
+                    properties += b"\x22" + manner.alias_maximum.to_bytes(2, "big")
+                answer = bytes([0, manner.code, len(properties)]) + properties
                 sock.sendall(bytes([0x20, len(answer)]) + answer)
             elif kind == SUBSCRIBE:
                 answer = body[:2] + b"\0" + manner.suback
@@ -126,9 +138,10 @@ class FakeBroker:
             if ack is not None:
                 sock.sendall(b"\x40\x03" + body[at : at + 2] + bytes([ack]))
             at += 2
-        payload = body[at + 1 + body[at] :]
+        properties, payload = body[at + 1 : at + 1 + body[at]], body[at + 1 + body[at] :]
         with self._changed:
-            self.publishes.append(Publish(number, body[2:end].decode(), payload, bool(head & 0x08)))
+            dup = bool(head & 0x08)
+            self.publishes.append(Publish(number, body[2:end].decode(), payload, dup, properties, len(body)))
             self._changed.notify_all()
 
 

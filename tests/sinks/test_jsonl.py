@@ -57,6 +57,15 @@ def test_jsonl_writes_soon_and_appends(tmp_path: Path, start: Callable[..., Json
     assert seqs(lines(path)) == [1, 2]
 
 
+def test_jsonl_writes_json_when_detections_are_message_pack(
+    tmp_path: Path, start: Callable[..., JsonlSink]
+) -> None:
+    sink = start(tmp_path / "out.jsonl")
+    sink.offer(detections(1, encoding="msgpack"))
+    sink.stop(5.0, FAREWELL)
+    assert lines(tmp_path / "out.jsonl") == [detections(1).payload]
+
+
 def test_jsonl_writes_the_kinds_it_is_told(tmp_path: Path, start: Callable[..., JsonlSink]) -> None:
     sink = start(tmp_path / "out.jsonl", kinds=["state", "status"])
     for message in (detections(1), state(), status()):

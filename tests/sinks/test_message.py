@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from tests.sinks.examples import ORIGIN, YOLOX, checked, frame, node_stats, objects, result
+from tests.sinks.examples import ORIGIN, YOLOX, checked, detections, frame, node_stats, objects, result
 
 from framelane.core.frames import Detections, Result
-from framelane.sinks.message import detections_message, timestamp
+from framelane.sinks.message import Encoding, as_replayed, detections_message, json_payload, timestamp
 from framelane.sinks.reports import node_stats_message, state_message, stats_message, status_message
 from framelane.sinks.sink import SinkHealth, SpoolHealth
 from framelane.telemetry.states import NodeState, StreamDetails, StreamState
@@ -49,9 +51,28 @@ def test_detections_message_has_the_shape_of_the_contract() -> None:
     }
 
 
-def test_detections_message_ends_with_replayed_so_that_a_spool_can_turn_it_on() -> None:
-    made = detections_message(ORIGIN, result(), seq=1, dropped=0, total_s=0.0)
-    assert made.payload.endswith(b',"replayed":false}')
+@pytest.mark.parametrize("encoding", ["json", "msgpack"])
+@pytest.mark.parametrize("count", [0, 1, 10])
+def test_detections_message_is_turned_to_replayed_without_decoding_it(encoding: Encoding, count: int) -> None:
+    fresh = detections(1, count=count, encoding=encoding)
+    late = as_replayed(fresh)
+    assert {**checked(fresh), "replayed": True} == checked(late)
+    assert list(checked(late))[-1] == "replayed"
+    assert as_replayed(late) == late
+    with pytest.raises(ValueError, match="no detections message"):
+        as_replayed(replace(fresh, payload=fresh.payload[:-1]))
+
+
+@pytest.mark.parametrize("count", [0, 1, 300])
+def test_detections_message_says_the_same_in_either_encoding(count: int) -> None:
+    tracked = Result(frame(), YOLOX, objects(count, track=True), 0.0, 0.0)
+    as_json, as_msgpack = (
+        detections_message(ORIGIN, tracked, seq=7, dropped=2, total_s=0.03, encoding=encoding)
+        for encoding in ("json", "msgpack")
+    )
+    assert (as_json.encoding, as_msgpack.encoding) == ("json", "msgpack")
+    assert repr(checked(as_json)) == repr(checked(as_msgpack))  # which 1 == 1.0 would not tell
+    assert json_payload(as_msgpack) == json_payload(as_json) == as_json.payload
 
 
 @pytest.mark.parametrize("count", [0, 1, 300])

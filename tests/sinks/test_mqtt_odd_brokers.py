@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -147,14 +148,6 @@ def test_sink_counts_what_the_broker_refuses(start: Start) -> None:
     )
 
 
-def test_sink_says_so_when_another_client_takes_its_id(start: Start) -> None:
-    with FakeBroker([Manner(cut_after=1, last_word=b"\xe0\x01\x8e"), Manner()]) as broker:
-        sink = start(broker.url)
-        sink.offer(state())
-        said = sink.watch.wait(connected=False)
-    assert "give each node its own node.id, or set mqtt.client_id" in said
-
-
 @pytest.mark.parametrize("code", [0x84, 0x86, 0x88])
 def test_sink_says_why_the_broker_refuses_it(start: Start, code: int) -> None:
     with FakeBroker([Manner(code=code)]) as broker:
@@ -179,3 +172,28 @@ def test_sink_tries_once_more_when_it_stops_while_the_broker_is_away(start: Star
         assert [publish.topic.rpartition("/")[2] for publish in broker.publishes] == ["detections", "status"]
         assert broker.disconnects == 1
     assert sink.health().dropped == 0
+
+
+def test_sink_is_overdue_when_its_thread_hangs_and_not_when_the_broker_is_away(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, polling, go_on = ShiftedClock(), threading.Event(), threading.Event()
+
+    def hang(_link: object, _timeout_s: float) -> list[object]:
+        polling.set()
+        go_on.wait(60)
+        return []
+
+    with FakeBroker([Manner()]) as broker:
+        absent = start("mqtt://127.0.0.1:1", clock=clock)
+        absent.watch.wait(connected=False)
+        with monkeypatch.context() as patched:
+            patched.setattr(link.Link, "poll", hang)
+            sink = start(broker.url, clock=clock)
+            assert polling.wait(60)
+            assert sink.health().overdue_s == 0.0
+            clock.shift_s = 60.0
+            assert 45.0 < sink.health().overdue_s <= 60.0
+        go_on.set()
+        wait_until(lambda: sink.health().overdue_s == 0.0)
+        wait_until(lambda: absent.health().overdue_s == 0.0)

@@ -17,6 +17,7 @@ from tests.sinks.fake_broker import FakeBroker, Manner
 from framelane.config.schema import MqttConfig
 from framelane.config.spool import SpoolConfig
 from framelane.core.clock import SystemClock
+from framelane.sinks import rivalry
 from framelane.sinks.mqtt import MqttSink
 from framelane.sinks.spool_place import SpoolPlace
 
@@ -53,6 +54,13 @@ def taken_on_disk(sink: MqttSink) -> int:
 def trouble(sink: MqttSink) -> str | None:
     spool = sink.health().spool
     return None if spool is None else spool.trouble
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections that break soon are made again at once, as if nobody suspected another client of the same id."""
+    monkeypatch.setattr(rivalry, "_FIRST_S", 0.05)
+    monkeypatch.setattr(rivalry, "_MOST_S", 0.1)
 
 
 def by_lane(bodies: Iterable[Any]) -> dict[tuple[str, bool], list[int]]:
@@ -136,6 +144,7 @@ def test_next_start_delivers_what_the_last_one_could_not(
     wait_until(lambda: second.health().queued == 0)
 
 
+@pytest.mark.usefixtures("at_once")
 def test_broker_that_cuts_off_again_and_again_gets_every_result(place: SpoolPlace, start: Start) -> None:
     manners = [Manner(cut_after=40, ack=None if number % 3 else 0) for number in range(20)]
     with FakeBroker([*manners, Manner()]) as broker:
@@ -156,6 +165,7 @@ def test_broker_that_cuts_off_again_and_again_gets_every_result(place: SpoolPlac
     assert sink.health().dropped == 0
 
 
+@pytest.mark.usefixtures("at_once")
 def test_connection_that_breaks_again_and_again_costs_no_result(
     tmp_path: Path, place: SpoolPlace, start: Start
 ) -> None:

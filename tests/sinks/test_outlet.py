@@ -14,7 +14,7 @@ from framelane.sinks.sink import SinkHealth
 from framelane.telemetry.states import NodeState, StreamState
 
 if TYPE_CHECKING:
-    from framelane.sinks.message import Message
+    from framelane.sinks.message import Encoding, Message
 
 OTHER = ModelInfo("plates", "000000000000", "onnxruntime", ("plate",))
 
@@ -49,18 +49,35 @@ class Collected:
 class Meter:
     def __init__(self) -> None:
         self.published: list[tuple[str, float]] = []
+        self.left_out: list[str] = []
+
+    def result_left_out(self, stream: str, reason: str) -> None:
+        self.left_out.append(reason)
 
     def result_published(self, stream: str, latency_s: float) -> None:
         self.published.append((stream, latency_s))
 
 
 class Rig:
-    def __init__(self, empty: Literal["always", "heartbeat", "never"] = "always") -> None:
+    def __init__(
+        self,
+        empty: Literal["always", "heartbeat", "never"] = "always",
+        max_rate: float | None = None,
+        encoding: Encoding = "json",
+    ) -> None:
         self.clock = FakeClock()
         self.sinks = [Collected(), Collected()]
         self.meter = Meter()
-        publish = PublishConfig(empty=empty, heartbeat_s=10.0)
-        self.outlet = Outlet("gate-01", "run-1", publish, self.sinks, meter=self.meter, clock=self.clock)
+        publish = PublishConfig(empty=empty, heartbeat_s=10.0, max_rate=max_rate)
+        self.outlet = Outlet(
+            "gate-01",
+            "run-1",
+            lambda _stream: publish,
+            self.sinks,
+            meter=self.meter,
+            clock=self.clock,
+            encoding=encoding,
+        )
 
     @property
     def bodies(self) -> list[Any]:
@@ -126,6 +143,7 @@ def test_outlet_publishes_empty_results_as_told(empty: Any, seconds: list[int]) 
         rig.outlet.publish(result(index, count=0))
         published += [second] * (len(rig.meter.published) - before)
     assert seconds == published
+    assert rig.meter.left_out == ["empty"] * (7 - len(seconds))
     assert list(range(1, len(seconds) + 1)) == [body["seq"] for body in rig.bodies]
 
 
@@ -134,6 +152,69 @@ def test_outlet_does_not_count_results_left_out_as_skipped_frames() -> None:
     for index, count in [(0, 1), (1, 0), (2, 0), (5, 0), (6, 1)]:
         rig.outlet.publish(result(index, count))
     assert [(body["seq"], body["dropped"]) for body in rig.bodies] == [(1, 0), (2, 2)]
+
+
+@pytest.mark.parametrize("jitter_s", [0.0, 0.003])
+def test_outlet_thins_evenly_to_the_most_rate_and_numbers_without_a_gap(jitter_s: float) -> None:
+    rig = Rig(max_rate=5.0)
+    for index in range(250):  # 10 s at 25 frames a second
+        rig.clock.monotonic_s = 100.0 + index / 25 + (jitter_s if index % 2 else 0.0)
+        rig.outlet.publish(result(index))
+    assert list(range(1, 51)) == [body["seq"] for body in rig.bodies]
+    assert rig.meter.left_out == ["rate"] * 200
+    assert {body["dropped"] for body in rig.bodies} == {0}
+
+
+def test_outlet_does_not_catch_up_on_the_most_rate_after_a_pause() -> None:
+    rig = Rig(max_rate=1.0)
+    for index, second in enumerate([0.0, 0.5, 60.0, 60.1, 60.2, 61.0]):
+        rig.clock.monotonic_s = 100.0 + second
+        rig.outlet.publish(result(index))
+    assert rig.meter.left_out == ["rate"] * 3
+
+
+def test_outlet_limits_the_rate_of_each_stream_and_model() -> None:
+    rig = Rig(max_rate=1.0)
+    for stream, model in [("lobby", YOLOX), ("lobby", OTHER), ("yard", YOLOX), ("yard", YOLOX)]:
+        rig.outlet.publish(result(0, stream=stream, model=model))
+    assert rig.meter.left_out == ["rate"]
+
+
+@pytest.mark.parametrize(
+    ("empty", "max_rate", "told"),
+    [
+        ("always", None, [1, 1, 0, 0, 0, 1, 0]),
+        ("always", 1.0, [1, 0, 1, 0]),  # due at 0.0 and 1.0 s; and each time that it leaves
+        ("heartbeat", None, [1, 1, 0, 1, 0]),
+        ("heartbeat", 1.0, [1, 0, 1, 0]),
+        ("never", 1.0, [1, 1]),
+    ],
+)
+def test_outlet_tells_at_once_that_objects_have_left(
+    empty: Any, max_rate: float | None, told: list[int]
+) -> None:
+    rig = Rig(empty, max_rate)
+    for index, count in enumerate([1, 1, 0, 0, 0, 1, 0]):
+        rig.clock.monotonic_s = 100.0 + 0.2 * index
+        rig.outlet.publish(result(index, count))
+    assert told == [len(body["detections"]) for body in rig.bodies]
+    assert list(range(1, len(told) + 1)) == [body["seq"] for body in rig.bodies]
+
+
+def test_outlet_has_nothing_to_tell_of_objects_it_never_told_of() -> None:
+    rig = Rig(max_rate=1.0)
+    for index, count in enumerate([0, 1, 0]):
+        rig.clock.monotonic_s = 100.0 + 0.2 * index
+        rig.outlet.publish(result(index, count))
+    assert [len(body["detections"]) for body in rig.bodies] == [0]
+
+
+@pytest.mark.parametrize("encoding", ["json", "msgpack"])
+def test_outlet_encodes_detections_as_told_and_all_else_as_json(encoding: Encoding) -> None:
+    rig = Rig(encoding=encoding)
+    rig.outlet.publish(result())
+    rig.outlet.publish_state(StreamState("lobby", "live", "ok", "frames arrive", WALL_S))
+    assert [message.encoding for message in rig.sinks[0].messages] == [encoding, "json"]
 
 
 def test_outlet_beats_for_each_stream_and_model() -> None:
@@ -228,7 +309,13 @@ def test_outlet_says_goodbye_when_nobody_told_it_why_it_stops() -> None:
 def test_outlet_says_no_farewell_where_another_process_speaks_for_the_node() -> None:
     sink = Collected()
     outlet = Outlet(
-        "gate-01", "run-1", PublishConfig(), [sink], meter=Meter(), clock=FakeClock(), farewell=False
+        "gate-01",
+        "run-1",
+        lambda _stream: PublishConfig(),
+        [sink],
+        meter=Meter(),
+        clock=FakeClock(),
+        farewell=False,
     )
     outlet.stop(5.0)
     assert sink.stopped == [(5.0, None)]

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from framelane.telemetry.health import BrokerView, ProgressWatch, liveness, readiness
+from framelane.telemetry.health import BrokerView, Health, Progress, ProgressWatch, liveness, readiness
 from framelane.telemetry.states import ENDED, StreamState
 
 if TYPE_CHECKING:
@@ -35,9 +35,21 @@ def states(*words: str) -> list[StreamState]:
     ],
 )
 def test_liveness(threads: dict[str, bool], waiting_s: float, expected: tuple[str, ...]) -> None:
-    health = liveness(threads, waiting_s, limit_s=30.0)
+    health = liveness(threads, Progress(waiting_s), limit_s=30.0)
     assert health.reasons == expected
     assert health.ok == (not expected)
+
+
+@pytest.mark.parametrize(
+    ("progress", "expected"),
+    [
+        (Progress(0.0, looked_ago_s=29.0, overdue_s={"mqtt": 29.0}), ()),
+        (Progress(0.0, looked_ago_s=31.0), ("thread reporter hangs for 31 s (limit 30 s)",)),
+        (Progress(0.0, overdue_s={"mqtt": 45.0}), ("thread mqtt hangs for 45 s (limit 30 s)",)),
+    ],
+)
+def test_liveness_misses_threads_that_run_and_hang(progress: Progress, expected: tuple[str, ...]) -> None:
+    assert liveness({}, progress, limit_s=30.0) == Health(expected)
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ DOCUMENTED = {
     "framelane_gpu_throttled": "gauge",
     "framelane_gpu_utilization_ratio": "gauge",
     "framelane_latency_seconds": "histogram",
+    "framelane_load_ratio": "gauge",
     "framelane_mqtt_connected": "gauge",
     "framelane_mqtt_spool_bytes": "gauge",
     "framelane_mqtt_spool_dropped_total": "counter",
@@ -52,6 +53,7 @@ DOCUMENTED = {
     "framelane_mqtt_spool_oldest_seconds": "gauge",
     "framelane_mqtt_spool_up": "gauge",
     "framelane_reconnects_total": "counter",
+    "framelane_results_left_out_total": "counter",
     "framelane_results_published_total": "counter",
     "framelane_stage_seconds": "histogram",
     "framelane_stream_fps": "gauge",
@@ -105,6 +107,8 @@ class Daemon:
         meter.frame_inferred(0.003, 0.020)
         meter.result_published(0.045)
         meter.result_published(20.0)
+        meter.result_left_out("rate")
+        self.meters.model("yolox").slots_opened(2)
         self.meters.model("yolox").batch_done(3, 0.001, 0.020, 0.002)
         self.clock.advance(2.0)
         self.window.close()
@@ -139,11 +143,13 @@ def test_page_has_exactly_the_documented_metrics(daemon: Daemon) -> None:
 @pytest.mark.parametrize(
     ("name", "labels", "expected"),
     [
+        ("framelane_load_ratio", {}, 0.023 / 2 / 2.0 * 5),  # one frame inferred, four replaced
         ("framelane_frames_received_total", {"stream": "lobby"}, 50),
         ("framelane_frames_dropped_total", {"stream": "lobby", "reason": "replaced"}, 4),
         ("framelane_frames_dropped_total", {"stream": "lobby", "reason": "fps"}, 0),
         ("framelane_frames_inferred_total", {"stream": "lobby"}, 1),
         ("framelane_results_published_total", {"stream": "lobby"}, 2),
+        ("framelane_results_left_out_total", {"stream": "lobby", "reason": "rate"}, 1),
         ("framelane_reconnects_total", {"stream": "lobby"}, 0),
         ("framelane_stream_up", {"stream": "lobby"}, 1),
         ("framelane_stream_fps", {"stream": "lobby", "stage": "received"}, 25.0),

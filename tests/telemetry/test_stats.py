@@ -35,6 +35,7 @@ def test_close_gives_rates_of_the_window_alone(meters: Meters, clock: FakeClock,
     meter = meters.stream("lobby")
     for _ in range(100):
         meter.frame_received()
+    meter.result_left_out("rate")
     clock.advance(10.0)
     window.close()
 
@@ -47,8 +48,10 @@ def test_close_gives_rates_of_the_window_alone(meters: Meters, clock: FakeClock,
     for _ in range(20):
         meter.result_published(0.050)
     meter.frame_dropped("replaced", 7)
+    meter.result_left_out("rate")
     clock.advance(5.0)
-    (stream,) = window.close().streams
+    node = window.close()
+    (stream,) = node.streams
 
     assert stream.window_s == 5.0
     assert (stream.fps_in, stream.fps_decoded, stream.fps_inferred, stream.fps_published) == (
@@ -58,6 +61,7 @@ def test_close_gives_rates_of_the_window_alone(meters: Meters, clock: FakeClock,
         4.0,
     )
     assert stream.dropped == {"fps": 0, "replaced": 7, "decode": 0, "stopping": 0, "failed": 0}
+    assert stream.left_out == node.left_out == {"empty": 0, "rate": 1}
     assert stream.queue_ms == pytest.approx(10.0)
     assert stream.infer_ms == pytest.approx(20.0)
 
@@ -127,6 +131,33 @@ def test_close_gives_means_a_batch(meters: Meters, clock: FakeClock, window: Sta
     (model,) = window.close().models
     assert (model.batches_per_s, model.batch_size) == (0.5, 3.0)
     assert (model.preprocess_ms, model.infer_ms, model.postprocess_ms) == pytest.approx((3.0, 30.0, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("busy_s", "replaced", "expected"),
+    [(5.0, 0, 0.25), (20.0, 0, 1.0), (20.0, 50, 1.5), (2.0, 100, 0.2)],
+)
+def test_close_gives_the_load_of_two_slots(
+    meters: Meters, clock: FakeClock, window: StatsWindow, busy_s: float, replaced: int, expected: float
+) -> None:
+    """Half as many frames again were due as the full slots did: work for one node and a half."""
+    meters.model("small").slots_opened(2)
+    model = meters.model("yolox")
+    model.slots_opened(2)
+    model.batch_done(1, 100.0, 0.0, 0.0)
+    window.close()
+    model.batch_done(4, busy_s / 4, busy_s / 2, busy_s / 4)
+    for _ in range(100):
+        meters.stream("lobby").frame_inferred(0.0, 0.0)
+    meters.stream("lobby").frame_dropped("replaced", replaced)
+    meters.stream("lobby").frame_dropped("fps", 1000)
+    clock.advance(10.0)
+    assert window.close().load == pytest.approx(expected)
+
+
+def test_close_gives_no_load_before_a_model_runs(meters: Meters, window: StatsWindow) -> None:
+    meters.model("yolox")
+    assert window.close().load is None
 
 
 def test_close_starts_anew_when_a_stream_was_removed_and_added(

@@ -173,13 +173,16 @@ def topics_of(subscribers: int, streams: int) -> list[list[str]]:
     ]
 
 
-def start_broker(folder: Path, kind: str, stack: ExitStack, port: int | None = None) -> tuple[Child, str]:
+def start_broker(
+    folder: Path, kind: str, stack: ExitStack, settings: Sequence[str] = (), port: int | None = None
+) -> tuple[Child, str]:
     """Start mosquitto where there is one, or the embedded broker; returns it and its URL.
 
     Args:
         folder: for its configuration and log.
         kind: "mosquitto", "embedded", or "auto".
         stack: what will stop it.
+        settings: more lines of mosquitto's configuration.
         port: where mosquitto listens; any free one by default.
 
     Raises:
@@ -190,8 +193,7 @@ def start_broker(folder: Path, kind: str, stack: ExitStack, port: int | None = N
         stack.enter_context(child)
         return child, child.read_line(_START_TIMEOUT_S)
     port = port or free_port()
-    # Or it drops what a subscriber of ours is late to take.
-    child = stack.enter_context(mosquitto(folder, port, ["max_queued_messages 0"]))
+    child = stack.enter_context(mosquitto(folder, port, settings))
     wait_for_port(child, port)
     return child, f"mqtt://127.0.0.1:{port}"
 

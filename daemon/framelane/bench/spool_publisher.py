@@ -94,6 +94,9 @@ class _Uncounted:
     def result_published(self, stream: str, latency_s: float) -> None:
         """Forget it."""
 
+    def result_left_out(self, stream: str, reason: str) -> None:
+        """Never called: all are published."""
+
 
 class Publisher(Worker):
     """Publishes results of all streams in turn, at a rate that can be changed."""
@@ -158,7 +161,10 @@ def main() -> None:
     clock, held = SystemClock(), Held()
     place = SpoolPlace(Path(folder))
     sink = MqttSink(MqttConfig(url=url), NODE, "bench", clock, backoff=held, place=place)
-    outlet = Outlet(NODE, "bench", PublishConfig(), [sink], meter=_Uncounted(), clock=clock, farewell=False)
+    publish = PublishConfig()
+    outlet = Outlet(
+        NODE, "bench", lambda _stream: publish, [sink], meter=_Uncounted(), clock=clock, farewell=False
+    )
     publisher = Publisher(outlet, int(streams), int(objects))
     outlet.start()
     publisher.start()

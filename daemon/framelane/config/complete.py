@@ -17,27 +17,24 @@ if TYPE_CHECKING:
         JsonlConfig,
         ModelConfig,
         MqttConfig,
+        PublishConfig,
         StreamConfig,
         StreamOptions,
     )
 
-_Section = TypeVar("_Section", "StreamConfig", "BackoffConfig")
+_Section = TypeVar("_Section", "StreamConfig", "BackoffConfig", "PublishConfig")
 BUILT_IN_LABELS = ("auto", "coco")
 
 
 def complete(written: Config, base_dir: Path) -> Config:
     """The configuration as the daemon uses it, where `written` is the file as it stands in `base_dir`."""
-    first_model = next(iter(written.models))
     return written.model_copy(
         update={
             "mqtt": written.mqtt and _complete_mqtt(written.mqtt, base_dir),
             "jsonl": written.jsonl and _complete_jsonl(written.jsonl, base_dir),
             "http": written.http.model_copy(update=_absolute(base_dir, token_file=written.http.token_file)),
             "models": {key: _complete_model(model, base_dir) for key, model in written.models.items()},
-            "streams": [
-                _complete_stream(stream, written.defaults, first_model, base_dir)
-                for stream in written.streams
-            ],
+            "streams": [_complete_stream(stream, written, base_dir) for stream in written.streams],
         }
     )
 
@@ -51,15 +48,13 @@ def inherit(stream: StreamConfig, defaults: StreamOptions) -> StreamConfig:
     return merged
 
 
-def _fill(section: _Section, defaults: StreamOptions | BackoffConfig) -> _Section:
+def _fill(section: _Section, defaults: StreamOptions | BackoffConfig | PublishConfig) -> _Section:
     names = defaults.model_fields_set - section.model_fields_set
     return section.model_copy(update={name: getattr(defaults, name) for name in names})
 
 
-def _complete_stream(
-    stream: StreamConfig, defaults: StreamOptions, first_model: str, base_dir: Path
-) -> StreamConfig:
-    stream = inherit(stream, defaults)
+def _complete_stream(stream: StreamConfig, written: Config, base_dir: Path) -> StreamConfig:
+    stream = inherit(stream, written.defaults)
     url = stream.url.get_secret_value()
     try:
         is_path = source_kind(url) == "path"
@@ -67,8 +62,9 @@ def _complete_stream(
         is_path = False
     return stream.model_copy(
         update={
-            "model": stream.model if stream.model is not None else first_model,
+            "model": stream.model if stream.model is not None else next(iter(written.models)),
             "url": SecretStr(str(base_dir / url)) if is_path else stream.url,
+            "publish": _fill(stream.publish, written.publish),
         }
     )
 

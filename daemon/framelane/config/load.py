@@ -12,7 +12,9 @@ from framelane.config.environment import substitute
 from framelane.config.keypath import KeyPath, Node, Problem, at, dotted
 from framelane.config.oddities import find_oddities
 from framelane.config.secrets import read_secrets, register_secrets
+from framelane.config.shard import take_share
 from framelane.config.structure import validate
+from framelane.config.variables import Variables
 from framelane.core.errors import ConfigError, Finding
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ def check_text(
         return CheckReport(
             None, [Finding("", f"the file {what}; begin with `streams:`, `models:` and `mqtt:`")]
         )
-    data, missing = substitute(written, environ)
+    data, missing = substitute(written, Variables(environ))
     problems = document.problems + missing
     outcome = validate(data, written, [problem.path for problem in problems])
     problems += outcome.problems
@@ -112,7 +114,8 @@ def _finish(written: Config, data: Node, base_dir: Path) -> tuple[Config, list[P
     named = frozenset(models if isinstance(models, dict) else ()) | frozenset(written.models)
     problems += find_faults(Checked(config, written, named))
     register_secrets(config)
-    return config, problems
+    config, unclear = take_share(config)
+    return config, problems + unclear
 
 
 def _without_extensions(data: Node) -> Node:

@@ -15,8 +15,7 @@ from framelane.config.secrets import clear_text_secrets
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from framelane.config.homeassistant import HomeAssistantConfig
-    from framelane.config.schema import Config, MqttConfig, PublishConfig, StreamConfig
+    from framelane.config.schema import Config, MqttConfig, StreamConfig
 
 
 def find_oddities(config: Config, written: Node, file: Path | None) -> list[Problem]:
@@ -29,11 +28,12 @@ def find_oddities(config: Config, written: Node, file: Path | None) -> list[Prob
     """
     found = [_secrets(written, file), _models(config), _same_urls(config)]
     if config.mqtt is not None:
-        found += [_mqtt(config.mqtt), _homeassistant(config.mqtt.homeassistant, config.publish)]
+        found += [_mqtt(config.mqtt), _homeassistant(config.mqtt, config.streams)]
     found += [_stream(("streams", index), stream) for index, stream in enumerate(config.streams)]
     enabled = sum(stream.enabled for stream in config.streams)
     if not enabled:
-        found.append(iter([Problem(("streams",), "no stream is enabled")]))
+        shard = ", or falls to this shard" if config.shard.count > 1 else ""
+        found.append(iter([Problem(("streams",), f"no stream is enabled{shard}")]))
     found.append(_workers(config, enabled))
     return list(chain.from_iterable(found))
 
@@ -89,8 +89,13 @@ def _mqtt(mqtt: MqttConfig) -> Iterator[Problem]:
         yield Problem(("mqtt", "tls", "verify"), message)
 
 
-def _homeassistant(homeassistant: HomeAssistantConfig, publish: PublishConfig) -> Iterator[Problem]:
-    if homeassistant.enabled and publish.empty == "never":
+def _homeassistant(mqtt: MqttConfig, streams: list[StreamConfig]) -> Iterator[Problem]:
+    if not mqtt.homeassistant.enabled:
+        return
+    if mqtt.payload != "json":
+        message = "reads JSON alone: occupancy and counts are left out with `mqtt.payload: msgpack`"
+        yield Problem(("mqtt", "homeassistant"), message)
+    elif any(stream.publish.empty == "never" for stream in streams):
         message = "counts are left out: with `publish.empty: never` none would go back to 0"
         yield Problem(("mqtt", "homeassistant"), message)
 

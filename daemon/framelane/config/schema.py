@@ -55,6 +55,18 @@ class NodeConfig(Section):
     )
 
 
+class ShardConfig(Section):
+    """This daemon's share of the streams, where several daemons run one configuration."""
+
+    index: Annotated[int, Field(ge=0, le=9999)] | None = Field(
+        default=None,
+        description="Which share, from 0; by default the number that ends the host name (`name-3`).",
+    )
+    count: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=1, description="Into how many shares the streams are divided; each daemon needs the same."
+    )
+
+
 class LogConfig(Section):
     """What is logged, and how."""
 
@@ -94,6 +106,9 @@ class MqttConfig(Section):
     )
     prefix: str = Field(
         default="framelane", pattern=PREFIX_PATTERN, description="First levels of every topic."
+    )
+    payload: Literal["json", "msgpack"] = Field(
+        default="json", description="Encoding of detections; all other messages are always JSON."
     )
     qos: Annotated[Literal[0, 1, 2], BeforeValidator(_whole)] = Field(
         default=1, description="Quality of service of detections."
@@ -160,6 +175,9 @@ class PublishConfig(Section):
     )
     heartbeat_s: Seconds = Field(
         default=10.0, description="Seconds between two empty results with `empty: heartbeat`."
+    )
+    max_rate: Annotated[float, Field(gt=0, le=1000)] | None = Field(
+        default=None, description="Most results a second of a stream and model; null for all."
     )
 
 
@@ -307,6 +325,11 @@ class StreamConfig(StreamOptions):
         examples=["rtsp://127.0.0.1:8554/lobby"],
     )
 
+    publish: PublishConfig = Field(
+        default_factory=PublishConfig,
+        description="Which results of this stream become messages; keys not set here are those of `publish`.",
+    )
+
     @property
     def model_keys(self) -> list[str]:
         """Keys of the models this stream goes to; filled in by the loader."""
@@ -317,6 +340,9 @@ class Config(Section):
     """The whole file."""
 
     node: NodeConfig = Field(default_factory=NodeConfig, description="This daemon.")
+    shard: ShardConfig = Field(
+        default_factory=ShardConfig, description="This daemon's share of the streams; by default all of them."
+    )
     log: LogConfig = Field(default_factory=LogConfig, description="Logging.")
     mqtt: MqttConfig | None = Field(default=None, description="The MQTT broker; null for none.")
     jsonl: JsonlConfig | None = Field(default=None, description="JSON lines; null for none.")

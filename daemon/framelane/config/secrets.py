@@ -30,6 +30,8 @@ _QUERY_SECRETS = {
     "auth",
     "loginpas",
 }
+# Of FFmpeg's input options; each line of `headers` and each cookie is a secret by itself.
+_FFMPEG_SECRETS = {"headers", "cookies", "password", "passphrase", "key", "cryptokey", "decryption_key"}
 
 
 def read_secrets(config: Config) -> tuple[Config, list[Problem]]:
@@ -44,7 +46,7 @@ def read_secrets(config: Config) -> tuple[Config, list[Problem]]:
             problems.append(Problem((name, file_key), f"both `{secret}` and `{file_key}` are set; keep one"))
             continue
         try:
-            value = _read(Path(file))
+            value = read_secret(Path(file))
         except OSError as error:
             problems.append(Problem((name, file_key), f"can't read {file}: {error.strerror or error}"))
         except ValueError as error:
@@ -54,7 +56,13 @@ def read_secrets(config: Config) -> tuple[Config, list[Problem]]:
     return config, problems
 
 
-def _read(path: Path) -> str:
+def read_secret(path: Path) -> str:
+    """The text that a file holds, without the line end.
+
+    Raises:
+        OSError: it can't be read.
+        ValueError: it is empty, too large or no text; the message goes on after the file's name.
+    """
     with path.open("rb") as file:
         content = file.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
@@ -75,6 +83,8 @@ def register_secrets(config: Config) -> None:
         register_secret(unquote(credentials(config.mqtt.url)[1]))
     _register(config.http.token)
     for stream in config.streams:
+        for option in _FFMPEG_SECRETS & stream.ffmpeg.keys():
+            _register_option(stream.ffmpeg[option])
         url = stream.url.get_secret_value()
         if "://" not in url:
             continue
@@ -87,6 +97,13 @@ def register_secrets(config: Config) -> None:
 def _register(secret: SecretStr | None) -> None:
     if secret is not None:
         register_secret(secret.get_secret_value())
+
+
+def _register_option(value: str) -> None:
+    register_secret(value)
+    for line in value.splitlines():
+        register_secret(line.strip())
+        register_secret(line.partition(":")[2].strip())
 
 
 def clear_text_secrets(written: Node) -> list[KeyPath]:

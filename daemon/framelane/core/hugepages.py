@@ -7,6 +7,7 @@ start (GNU libc manual, "Memory Allocation Tunables"), hence the second start.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -32,7 +33,9 @@ def use_huge_pages(
     """
     wished = _wished(environ.get(_VARIABLE, ""), policy_file)
     if wished is not None:
-        execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**environ, _VARIABLE: wished})
+        # Where this user may not start it anew, it goes on as it is.
+        with contextlib.suppress(OSError):
+            execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**environ, _VARIABLE: wished})
 
 
 def _wished(tunables: str, policy_file: Path) -> str | None:

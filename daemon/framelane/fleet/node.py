@@ -26,7 +26,7 @@ from framelane.sinks.mqtt import MqttSink
 from framelane.sinks.outlet import Outlet
 from framelane.sinks.spool_place import place_of
 from framelane.telemetry.health import ProgressWatch
-from framelane.telemetry.report import log_stats
+from framelane.telemetry.report import headline, log_stats
 from framelane.telemetry.reporter import Reporter
 from framelane.telemetry.stats import StatsWindow
 from framelane.telemetry.status import StatusBoard
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from framelane.fleet.share import Share
     from framelane.sinks.homeassistant.announcer import Announcer
     from framelane.sinks.sink import SinkHealth
+    from framelane.telemetry.health import Health
     from framelane.telemetry.meters import Counts
     from framelane.telemetry.states import StreamState
     from framelane.web.server import HttpServer
@@ -61,6 +62,9 @@ class _Nobody:
     """Counts no results: the parent publishes none."""
 
     def result_published(self, stream: str, latency_s: float) -> None:
+        """Never called."""
+
+    def result_left_out(self, stream: str, reason: str) -> None:
         """Never called."""
 
 
@@ -112,7 +116,7 @@ class Fleet:
         self.outlet = Outlet(
             config.node.id,
             self.run,
-            config.publish,
+            lambda _stream: config.publish,
             list(self._sinks.values()),
             meter=_Nobody(),
             clock=self.clock,
@@ -174,6 +178,20 @@ class Fleet:
         """Whether every stream has been played to its end."""
         return all(state.ended for state in self.board.streams())
 
+    def liveness(self) -> Health:
+        """Whether it gets on, or only a new process would help."""
+        return self.vitals().liveness()
+
+    def headline(self) -> str:
+        """How it fares, in a few words."""
+        return headline(self.board.node(), self.window.latest)
+
+    def vitals(self) -> FleetVitals:
+        """How parent and workers fare."""
+        return FleetVitals(
+            self.config.http, self.supervisors, self.ledger, self.reporter, self.board.streams, self._brokers
+        )
+
     def started(self, share: Share, message: Started) -> None:
         """A worker's parts all run."""
         self.models |= {model.name: model for model in message.models}
@@ -227,7 +245,7 @@ class Fleet:
                 place=place_of(config.mqtt.spool, config.node.id, os.environ, workers=workers),
                 watch_spool=self._spool_changed,
             )
-            self._announcer = announce_through(mqtt, config.node.id, config.mqtt, config.publish)
+            self._announcer = announce_through(mqtt, config.node.id, config.mqtt)
             sinks["mqtt"] = SharedSink(mqtt, partial(self._theirs, "mqtt"))
         if config.jsonl is not None:
             jsonl = JsonlSink(config.jsonl, self.clock, shared=True)
@@ -264,12 +282,9 @@ class Fleet:
 
             return [WorkerCollector(self.supervisors, self.ledger)]
 
-        vitals = FleetVitals(
-            self.config.http, self.supervisors, self.ledger, self.reporter, self.board.streams, self._brokers
-        )
         mqtt = self._sinks.get("mqtt")
         detector = ElsewhereDetector()
-        shown = Shown(vitals, self.ledger, self.board, self.window, self._known_models, mqtt, detector)
+        shown = Shown(self.vitals(), self.ledger, self.board, self.window, self._known_models, mqtt, detector)
         return start_http(self.config, shown, self.clock, workers)
 
     def _known_models(self) -> list[ModelInfo]:

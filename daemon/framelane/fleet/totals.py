@@ -9,6 +9,7 @@ from framelane.telemetry.meters import RING, HistogramCounts, ModelCounts
 
 if TYPE_CHECKING:
     from array import array
+    from collections.abc import Mapping
 
     from framelane.telemetry.meters import StreamCounts
 
@@ -19,7 +20,6 @@ def continued(before: StreamCounts, now: StreamCounts) -> StreamCounts:
     It is still the meter of `before`: differences go on where they were, and nothing ever falls. Reconnects are not
     summed: who saw the worker go knows better.
     """
-    reasons = {**before.dropped, **now.dropped}
     return replace(
         before,
         received=before.received + now.received,
@@ -27,7 +27,8 @@ def continued(before: StreamCounts, now: StreamCounts) -> StreamCounts:
         inferred=before.inferred + now.inferred,
         published=before.published + now.published,
         fallbacks=before.fallbacks + now.fallbacks,
-        dropped={reason: before.dropped.get(reason, 0) + now.dropped.get(reason, 0) for reason in reasons},
+        dropped=_by_reason(before.dropped, now.dropped),
+        left_out=_by_reason(before.left_out, now.left_out),
         queued_s=before.queued_s + now.queued_s,
         inferred_s=before.inferred_s + now.inferred_s,
         latency=summed(before.latency, now.latency),
@@ -40,13 +41,18 @@ def continued(before: StreamCounts, now: StreamCounts) -> StreamCounts:
 def together(first: ModelCounts, second: ModelCounts) -> ModelCounts:
     """Two workers' counts of one model, or one's before and after a restart."""
     stages = {stage: summed(first.stages[stage], counts) for stage, counts in second.stages.items()}
-    return ModelCounts(first.model, summed(first.batch_size, second.batch_size), stages)
+    batch_size = summed(first.batch_size, second.batch_size)
+    return ModelCounts(first.model, batch_size, stages, first.slots + second.slots)
 
 
 def summed(first: HistogramCounts, second: HistogramCounts) -> HistogramCounts:
     """Two histograms of the same buckets as one."""
     counts = tuple(a + b for a, b in zip(first.counts, second.counts, strict=True))
     return HistogramCounts(first.bounds, counts, first.total + second.total)
+
+
+def _by_reason(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
+    return {reason: first.get(reason, 0) + second.get(reason, 0) for reason in {**first, **second}}
 
 
 def _ring(before: StreamCounts, now: StreamCounts) -> array[float]:

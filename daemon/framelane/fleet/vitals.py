@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from framelane.telemetry.health import BrokerView, Health, liveness, readiness
+from framelane.telemetry.health import BrokerView, Health, Progress, liveness, readiness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ class FleetVitals:
         ledger: what the workers say of themselves.
         reporter: the parent's.
         states: the streams' states.
-        brokers: every session with the broker, none where none is configured.
+        brokers: every session with the broker, the parent's first; none where none is configured.
     """
 
     def __init__(
@@ -50,7 +50,10 @@ class FleetVitals:
     def liveness(self) -> Health:
         """Whether the daemon should go on, or be restarted. A worker that is away is no reason: it comes back."""
         threads = {each.name: each.alive for each in self._supervisors if not each.idle}
-        own = liveness({"reporter": self._reporter.alive, **threads}, self._reporter.waiting_s, _WEDGED_S)
+        own_session = self._brokers()[:1]
+        overdue_s = {session.name: session.overdue_s for session in own_session}
+        progress = Progress(self._reporter.waiting_s, self._reporter.looked_ago_s, overdue_s)
+        own = liveness({"reporter": self._reporter.alive, **threads}, progress, _WEDGED_S)
         theirs = [
             f"worker {each.share.name}: {reason}"
             for each in self._supervisors

@@ -130,14 +130,14 @@ def main() -> None:
 def _run(order: Order, uplink: Uplink) -> int:
     from framelane.app import App  # noqa: PLC0415 - signals first
     from framelane.core.errors import FramelaneError  # noqa: PLC0415
-    from framelane.service import Service  # noqa: PLC0415
+    from framelane.service import Hooks, Service  # noqa: PLC0415
 
     stopping = threading.Event()
     threading.Thread(target=_obey, args=(uplink, stopping), name="parent", daemon=True).start()
     try:
         app = App(order.config, uplink=uplink.stream_changed, worker=order.name)
         uplink.observe(lambda: _snapshot(app))
-        Service(order.config, app, stopping).work(lambda: uplink.say(_started(app)))
+        Service(order.config, app, stopping).work(Hooks(ready=lambda: uplink.say(_started(app))))
     except FramelaneError as error:
         uplink.say(Failed(error.exit_code, str(error)))
         return error.exit_code
@@ -156,7 +156,7 @@ def _snapshot(app: App) -> Snapshot:
         counts=app.meters.snapshot(),
         last_frames={stream: at_s for stream, at_s in seen.items() if at_s is not None},
         sinks=app.outlet.health(),
-        ailments=app.vitals().liveness().reasons if app.cameras else (),
+        ailments=app.liveness().reasons if app.cameras else (),
         used=sample_process(),
     )
 

@@ -18,7 +18,8 @@ def choose_cache() -> None:
     Then it is `cuda` in systemd's CacheDirectory (CACHE_DIRECTORY), else a folder of this user under the temporary
     one. Without any the driver compiles at each start, which takes seconds.
     """
-    if "CUDA_CACHE_PATH" in os.environ or _writable(Path.home() / ".nv" / "ComputeCache"):
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home() raises for a user that no list knows
+    if "CUDA_CACHE_PATH" in os.environ or (home.is_absolute() and _writable(home / ".nv" / "ComputeCache")):
         return
     given = os.environ.get("CACHE_DIRECTORY", "").split(":")[0]
     folder = Path(given) / "cuda" if given else Path(tempfile.gettempdir()) / f"framelane-cuda-{os.getuid()}"

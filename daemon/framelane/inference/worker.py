@@ -98,6 +98,11 @@ class ModelWorker:
         """Whether every slot's thread runs."""
         return all(slot.alive for slot in self._slots)
 
+    @property
+    def slots(self) -> int:
+        """How many batches may be in flight."""
+        return len(self._slots)
+
     def start(self, slots: int = 0) -> None:
         """Start the model's slots, 0 for as many as suit its backend; returns when all have opened and warmed up.
 

@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from framelane.sinks.link import Link, Settled
     from framelane.sinks.message import Message
     from framelane.sinks.outbox import Outbox
+    from framelane.sinks.rivalry import Rivalry
     from framelane.sinks.waker import Waker
 
 log = structlog.get_logger(__name__)
 
 _IDLE_S = 60.0  # the link itself looks around every second
+_CONNECT_S = 120.0  # name servers that are silent take a minute, and know no limit of ours
+_TURN_S = 10.0  # sending, receiving and coming back from a wait
 _FAREWELL_SHARE = 0.25  # of the time to drain, at most a second, kept for the goodbye
 
 
@@ -33,16 +36,17 @@ class Watch(Protocol):
     """Who wants to know whether the broker is there, such as `StatusBoard.broker_changed`."""
 
     def __call__(self, *, connected: bool, text: str) -> None:
-        """It came, or it went and this is why; called at each change, on the courier's thread."""
+        """It came, perhaps with a doubt, or it went and this is why; at each change, on the courier's thread."""
         ...
 
 
 class Route(NamedTuple):
-    """How a courier gets to the broker: makes a link (not open; may raise LinkError), names topics, waits."""
+    """How a courier gets to the broker: makes a link (not open; may raise LinkError), names topics, waits, yields."""
 
     dial: Callable[[], Link]
     envelopes: Envelopes
     backoff: Backoff
+    rivalry: Rivalry
 
 
 class Ending(NamedTuple):
@@ -80,6 +84,12 @@ class Courier(Worker):
         self._ending: Ending | None = None
         self._hurry = threading.Event()
         self._over = threading.Event()
+        self._expected_s = float("inf")
+
+    @property
+    def overdue_s(self) -> float:
+        """Seconds since the thread was to be back from what it does; 0 unless it hangs. An absent broker is no hang."""
+        return max(self._clock.monotonic() - self._expected_s, 0.0) if self.alive else 0.0
 
     def finish(self, drain_s: float, farewell: Message | None) -> None:
         """Deliver what waits, then the farewell if any, within `drain_s`; an absent broker is tried once more."""
@@ -98,6 +108,7 @@ class Courier(Worker):
 
     def run_once(self) -> None:
         """One connection, from its making to its end."""
+        self._expect(_CONNECT_S)
         link = self._route.dial()
         try:
             link.open()
@@ -114,7 +125,11 @@ class Courier(Worker):
     def failed(self, error: Exception) -> float:
         """Note why there is no connection, wait, and go on; while we end nothing more is tried."""
         reason = error.reason if isinstance(error, LinkError) else "failed"
-        if self.outage.failed(reason, str(error) or type(error).__name__) and reason == "failed":
+        self._route.rivalry.ended(reason)
+        text = str(error) or type(error).__name__
+        if self._route.rivalry.suspected:
+            reason, text = "taken_over", self._route.rivalry.text
+        if self.outage.failed(reason, text) and reason == "failed":
             log.error("worker_failed", worker=self.name, exc_info=error)
         self._tell(connected=False)
         if self._ending is not None:
@@ -122,8 +137,14 @@ class Courier(Worker):
             return 0.0
         if reason == "lost":  # it was connected: what comes next is a first try again
             self._route.backoff.reset()
-        self._hurry.wait(self._route.backoff.next_s())
+        waits = self._route.rivalry.wait_s if self._route.rivalry.suspected else self._route.backoff.next_s
+        wait_s = waits()
+        self._expect(wait_s + _TURN_S)
+        self._hurry.wait(wait_s)
         return 0.0
+
+    def _expect(self, within_s: float) -> None:
+        self._expected_s = self._clock.monotonic() + within_s
 
     def ended(self) -> None:
         """Let `finish` return; the waker goes with the only thread that it wakes."""
@@ -132,8 +153,14 @@ class Courier(Worker):
 
     def _came(self) -> None:
         self.connected = True
-        self.outage.over()
+        self._route.rivalry.began()
         log.info("mqtt_connected")
+        self._well()
+
+    def _well(self) -> None:
+        """All is well, unless a rival is suspected: then only a connection that lasts says so."""
+        if not self._route.rivalry.suspected or self._route.rivalry.outlived():
+            self.outage.over()
         self._tell(connected=True)
 
     def _tell(self, *, connected: bool) -> None:
@@ -144,6 +171,9 @@ class Courier(Worker):
 
     def _deliver(self, link: Link) -> None:
         """Hand over what there is room for, then wait for acknowledgements or for more to send."""
+        self._expect(_TURN_S)  # the link waits a second at most
+        if self.outage.text is not None:
+            self._well()
         while link.room > 0 and (parcel := self._outbox.take()) is not None:
             link.publish(parcel, self._route.envelopes.of(parcel.message, parcel.waited_s))
         self._waker.arm()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from framelane.core.worker import Worker
+from framelane.sinks.message import json_payload
 from framelane.sinks.outage import Outage
 from framelane.sinks.sink import SinkHealth
 
@@ -59,7 +60,7 @@ class JsonlSink:
     def offer(self, message: Message) -> None:
         """Take a message, if its kind is wanted; when `queue` lines wait, the oldest of them goes."""
         if message.kind in self._kinds:
-            self._writer.lines.put(message.payload)
+            self._writer.lines.put(json_payload(message))
 
     def stop(self, drain_s: float, farewell: Message | None) -> None:
         """Write what waits within `drain_s`, and the farewell, if its kind is wanted."""

@@ -1,19 +1,22 @@
 """One connection to the broker over paho, from CONNECT to its end; used once, by one thread.
 
-paho reads, writes and keeps alive; the waiting is done here, for three reasons: `loop_start` waits with
-select(), which fails from descriptor 1024 on (500 cameras); it costs 135 microseconds of CPU a message where
-this costs 50; and its queue has no bound while a broker stalls. A new client for each connection leaves
-nothing of the last one in paho: the outbox knows what was not acknowledged and sends it again.
+paho packs, parses and keeps alive (client.py says what it is spared); the waiting is done here, for three reasons:
+`loop_start` waits with select(), which fails from descriptor 1024 on (500 cameras); it wakes its thread for each
+message; and its queue has no bound while a broker stalls. A new client for each connection leaves nothing of the
+last one in paho: the outbox knows what was not acknowledged and sends it again, which is why no session is resumed
+(docs/mqtt.md).
 """
 
 from __future__ import annotations
 
 import select
+import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import CallbackAPIVersion
 
+from framelane.sinks.client import Client
 from framelane.sinks.faults import LinkError, cut_off, explained, lost, refused, unreachable
 
 if TYPE_CHECKING:
@@ -32,9 +35,11 @@ if TYPE_CHECKING:
 _CONNECT_S = 5.0
 _ACCEPT_S = 5.0
 _HOUSEKEEPING_S = 1.0
+_TURN_S = 0.0
 _MOST_PACKET = 268_435_455  # MQTT's own limit
 # More than a PUBLISH's header, topic and properties take, where the broker limits whole packets.
 _HEADERS = 512
+_MOST_ADDRESSES = 4096  # made again when needed
 _CLOSED = 128  # what paho makes of a socket that was closed; the broker's own reasons are above
 
 
@@ -60,6 +65,13 @@ class Will(NamedTuple):
 
     envelope: Envelope
     payload: bytes
+
+
+class Address(NamedTuple):
+    """A topic and its properties as they go out."""
+
+    topic: bytes
+    properties: Properties | None
 
 
 class Settled(NamedTuple):
@@ -91,12 +103,15 @@ class Link:
         self._most_qos = 2
         self._most_payload = _MOST_PACKET - _HEADERS
         self._may_retain = True
+        self._most_aliases = 0
+        self._aliases: dict[str, int] = {}
+        self._addresses: dict[Envelope, Address] = {}
         self._in_flight: dict[int, Parcel] = {}
         self._settled: list[Settled] = []
         self._accepted = False
         self._ended: LinkError | None = None
         self._socket_said = ""
-        self._tidied_s = self._answered_s = self._accepted_s = clock.monotonic()
+        self._tidied_s = self._turned_s = self._answered_s = self._accepted_s = clock.monotonic()
         self._client = self._made_client(will)
 
     @property
@@ -143,18 +158,15 @@ class Link:
             return
         if not self._in_flight:
             self._answered_s = self._clock.monotonic()
-        while True:
-            info = self._client.publish(
-                envelope.topic,
-                message.payload,
-                min(envelope.qos, self._most_qos),
-                message.retain and self._may_retain,
-                envelope.properties if self._mqtt5 else None,
-            )
-            # After 65,535 messages paho may meet an identifier still in use; its next try takes the next one.
-            if info.rc != MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
-                break
-        self._in_flight[info.mid] = parcel
+        address = self._addresses.get(envelope) or self._first_address(envelope)
+        mid = self._client.post(
+            address.topic,
+            message.payload,
+            min(envelope.qos, self._most_qos),
+            retain=message.retain and self._may_retain,
+            properties=address.properties,
+        )
+        self._in_flight[mid] = parcel
 
     def poll(self, timeout_s: float) -> list[Settled]:
         """Write, read and wait at most this long; what was settled meanwhile.
@@ -179,17 +191,37 @@ class Link:
         if sock is not None:
             sock.close()
 
-    def _made_client(self, will: Will | None) -> mqtt.Client:
+    def _first_address(self, envelope: Envelope) -> Address:
+        """The address of the first message in an envelope; from the second on it may be shorter.
+
+        A topic with many messages gets an alias as long as the broker has any left; the first message
+        to come, on this connection, tells it which number stands for which topic.
+        """
+        topic = envelope.topic.encode()
+        alias = self._aliases.get(envelope.topic)
+        if alias is not None:
+            topic = b""
+        elif envelope.frequent and len(self._aliases) < self._most_aliases:
+            alias = self._aliases[envelope.topic] = len(self._aliases) + 1
+        if alias is None:
+            address = later = Address(topic, envelope.properties if self._mqtt5 else None)
+        else:
+            address = Address(topic, envelope.properties.with_alias(alias))
+            later = address._replace(topic=b"")
+        if len(self._addresses) >= _MOST_ADDRESSES:
+            self._addresses.clear()
+        self._addresses[envelope] = later
+        return address
+
+    def _made_client(self, will: Will | None) -> Client:
         broker = self._broker
-        client = mqtt.Client(
+        client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=broker.client_id,
             protocol=mqtt.MQTTv5 if self._mqtt5 else mqtt.MQTTv311,
             reconnect_on_failure=False,
         )
         client.connect_timeout = _CONNECT_S
-        # No limit: the window is kept here, and paho's own scans all messages at each acknowledgement.
-        client.max_inflight_messages = 0
         if will is not None:
             properties = will.envelope.properties if self._mqtt5 else None
             client.will_set(
@@ -203,7 +235,7 @@ class Link:
             client.tls_insecure_set(not broker.verify)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
-        client.on_publish = self._on_publish
+        client.settle = self._on_settled
         client.on_message = self._on_message
         client.on_subscribe = self._on_subscribe
         client.on_log = self._on_log
@@ -233,6 +265,14 @@ class Link:
         if client.socket() is sock and unread():
             client.loop_read()
         self._tidy()
+        self._pause()
+
+    def _pause(self) -> None:
+        """One turn in 2 ms is enough while there is room: what comes meanwhile goes out together."""
+        since_s = self._clock.monotonic() - self._turned_s
+        if 0 <= since_s < _TURN_S and 2 * len(self._in_flight) < self._window and self._accepted:
+            time.sleep(_TURN_S - since_s)
+        self._turned_s = self._clock.monotonic()
 
     def _tidy(self) -> None:
         """Once a second: pings, and whether the broker acknowledges at all."""
@@ -266,6 +306,7 @@ class Link:
         self._most_qos = getattr(properties, "MaximumQoS", self._most_qos)
         self._may_retain = bool(getattr(properties, "RetainAvailable", 1))
         self._most_payload = getattr(properties, "MaximumPacketSize", _MOST_PACKET) - _HEADERS
+        self._most_aliases = getattr(properties, "TopicAliasMaximum", 0)
 
     def _on_disconnect(
         self, _client: mqtt.Client, _data: object, _flags: object, code: ReasonCode, _properties: object
@@ -280,13 +321,9 @@ class Link:
         else:
             self._ended = cut_off(str(self._broker), self._socket_said, tls=self._broker.tls)
 
-    def _on_publish(
-        self, _client: mqtt.Client, _data: object, mid: int, code: ReasonCode, _properties: object
-    ) -> None:
-        parcel = self._in_flight.pop(mid, None)
+    def _on_settled(self, mid: int, refusal: ReasonCode | None) -> None:
         self._answered_s = self._clock.monotonic()
-        if parcel is not None:
-            self._settled.append(Settled(parcel, explained(code)[1] if code.is_failure else None))
+        self._settled.append(Settled(self._in_flight.pop(mid), explained(refusal)[1] if refusal else None))
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         if self._listener is not None:

@@ -10,18 +10,24 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import orjson
+import ormsgpack
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from framelane.core.frames import Detections, Result
 
 Kind = Literal["status", "state", "detections", "stats", "discovery"]
+Encoding = Literal["json", "msgpack"]
 
 _BOX_STEPS = 10.0  # boxes to 0.1 pixel
 _NORM_STEPS = 1e5  # box_norm to 5 digits
 _CONFIDENCE_STEPS = 1e4  # confidence to 4 digits
-_FIRST_TIME, _AGAIN = b'"replayed":false}', b'"replayed":true}'
+_ENCODE: dict[Encoding, Callable[[object], bytes]] = {"json": orjson.dumps, "msgpack": ormsgpack.packb}
+# How a detections message ends, fresh and replayed; the key and its value in either encoding.
+_ENDINGS = ((b'"replayed":false}', b'"replayed":true}'), (b"\xa8replayed\xc2", b"\xa8replayed\xc3"))
 _STEPS = np.array([_BOX_STEPS] * 4 + [_NORM_STEPS] * 4 + [_CONFIDENCE_STEPS])
 
 
@@ -32,7 +38,7 @@ class Message:
     Attributes:
         kind: what it is; sinks choose by it.
         stream: the stream it speaks of, or None for the node.
-        payload: UTF-8 JSON; empty where a retained message is to be taken back.
+        payload: UTF-8 JSON, or MessagePack; empty where a retained message is to be taken back.
         retain: whether it replaces the one before of the same kind and stream, for those who come later.
     """
 
@@ -40,6 +46,11 @@ class Message:
     stream: str | None
     payload: bytes
     retain: bool
+
+    @property
+    def encoding(self) -> Encoding:
+        """Told by the first byte: a spool keeps bare payloads, and may hold some of an earlier setting."""
+        return "msgpack" if self.payload[:1] > b"\x7f" else "json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +63,42 @@ class Origin:
 
 def timestamp(unix_s: float) -> str:
     """RFC 3339 in UTC, always with microseconds and Z."""
-    return datetime.fromtimestamp(unix_s, timezone.utc).isoformat(timespec="microseconds")[:-6] + "Z"
+    seconds, microseconds = divmod(round(unix_s * 1e6), 1_000_000)
+    return f"{_second(seconds)}.{microseconds:06d}Z"
 
 
-def detections_message(origin: Origin, result: Result, *, seq: int, dropped: int, total_s: float) -> Message:
+@lru_cache(maxsize=64)
+def _second(unix_s: int) -> str:
+    """Date and time to the second: what hundreds of results have in common."""
+    return datetime.fromtimestamp(unix_s, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def as_replayed(message: Message) -> Message:
+    """The same detections with `replayed` true, in either encoding: it is the last key, and nothing is decoded.
+
+    Raises:
+        ValueError: the payload ends otherwise, so it is none of ours or damaged.
+    """
+    payload = message.payload
+    for fresh, late in _ENDINGS:
+        if payload.endswith(fresh):
+            return replace(message, payload=payload[: -len(fresh)] + late)
+        if payload.endswith(late):
+            return message
+    raise ValueError("no detections message")
+
+
+def json_payload(message: Message) -> bytes:
+    """The payload for who reads JSON alone."""
+    return message.payload if message.encoding == "json" else orjson.dumps(ormsgpack.unpackb(message.payload))
+
+
+def detections_message(
+    origin: Origin, result: Result, *, seq: int, dropped: int, total_s: float, encoding: Encoding = "json"
+) -> Message:
     """A result, in the contract's shape; `total_s` is the latency from capture to here.
 
-    `replayed` stays the last key, so that a spool can turn it on without decoding the payload.
+    `replayed` stays the last key: see `as_replayed`.
     """
     frame, model = result.frame, result.model
     body = {
@@ -82,21 +122,7 @@ def detections_message(origin: Origin, result: Result, *, seq: int, dropped: int
         },
         "replayed": False,
     }
-    return Message("detections", frame.stream, orjson.dumps(body), retain=False)
-
-
-def as_replayed(message: Message) -> Message:
-    """The same detections with `replayed` true: it is the payload's last key, and nothing is decoded.
-
-    Raises:
-        ValueError: the payload ends otherwise, so it is none of ours or damaged.
-    """
-    payload = message.payload
-    if payload.endswith(_FIRST_TIME):
-        return replace(message, payload=payload[: -len(_FIRST_TIME)] + _AGAIN)
-    if payload.endswith(_AGAIN):
-        return message
-    raise ValueError("no detections message")
+    return Message("detections", frame.stream, _ENCODE[encoding](body), retain=False)
 
 
 @lru_cache(maxsize=1024)

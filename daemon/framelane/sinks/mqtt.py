@@ -15,6 +15,7 @@ from framelane.sinks.link import Link, Will
 from framelane.sinks.message import Origin
 from framelane.sinks.outbox import Outbox
 from framelane.sinks.reports import status_message
+from framelane.sinks.rivalry import Rivalry
 from framelane.sinks.sink import SinkHealth
 from framelane.sinks.spool import Spool
 from framelane.sinks.waker import Waker
@@ -104,7 +105,8 @@ class MqttSink:
             )
         self._left_behind = 0
         self._listener: Listener | None = None
-        route = Route(self._dial, self._envelopes, backoff or Backoff(_FIRST_S, _MOST_S))
+        rivalry = Rivalry(str(self._broker), self._broker.client_id, clock)
+        route = Route(self._dial, self._envelopes, backoff or Backoff(_FIRST_S, _MOST_S), rivalry)
         self._courier = Courier(route, self._outbox, self._waker, clock, watch)
 
     @property
@@ -170,6 +172,7 @@ class MqttSink:
             full=self._backlog.full or (spool is not None and spool.full),
             dropped_by=dropped,
             spool=spool,
+            overdue_s=self._courier.overdue_s,
         )
 
     def _dial(self) -> Link:

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Protocol
 
 from framelane.sinks.message import Origin, detections_message
 from framelane.sinks.reports import node_stats_message, state_message, stats_message, status_message
+from framelane.sinks.selection import Selection
 from framelane.telemetry.states import NodeState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from framelane.config.schema import PublishConfig
     from framelane.core.clock import Clock
     from framelane.core.frames import FrameInfo, Result
-    from framelane.sinks.message import Message
+    from framelane.sinks.message import Encoding, Message
+    from framelane.sinks.selection import LeftOut
     from framelane.sinks.sink import Sink, SinkHealth
     from framelane.telemetry.states import StreamState
     from framelane.telemetry.stats import NodeStats
@@ -30,6 +32,10 @@ class OutletMeter(Protocol):
         """A result of this stream went to the sinks, that long after its capture."""
         ...
 
+    def result_left_out(self, stream: str, reason: str) -> None:
+        """A result of this stream is not published: `empty` or `rate`."""
+        ...
+
 
 class Outlet:
     """Where results, states and statistics leave the pipeline. Thread-safe; keeps each stream's order.
@@ -37,22 +43,24 @@ class Outlet:
     Args:
         node: this node's id.
         run: the id of this start; `seq` begins anew with it.
-        publish: which results become messages.
+        publish: which results of a stream, by its id, become messages.
         sinks: where messages go.
         meter: counts what is published.
         farewell: whether `stop` says that the node is offline; not where it goes on without this process.
         clock: for latency, heartbeats and time stamps.
+        encoding: of detections.
     """
 
     def __init__(
         self,
         node: str,
         run: str,
-        publish: PublishConfig,
+        publish: Callable[[str], PublishConfig],
         sinks: Sequence[Sink],
         *,
         meter: OutletMeter,
         clock: Clock,
+        encoding: Encoding = "json",
         farewell: bool = True,
     ) -> None:
         self._origin = Origin(node, run)
@@ -60,6 +68,7 @@ class Outlet:
         self._sinks = tuple(sinks)
         self._meter = meter
         self._clock = clock
+        self._encoding = encoding
         self._lanes: dict[str, _Lane] = {}
         self._farewell: Message | None = None
         self._says_farewell = farewell
@@ -82,22 +91,16 @@ class Outlet:
         return tuple(sink.health() for sink in self._sinks)
 
     def publish(self, result: Result) -> None:
-        """Number a result and send it, unless it is empty and such are unwanted; in order for each stream."""
+        """Number a result and send it, unless `publish` leaves it out; in order for each stream."""
         stream = result.frame.stream
-        lane = self._lanes.get(stream) or self._lanes.setdefault(stream, _Lane())
+        lane = self._lanes.get(stream) or self._lanes.setdefault(stream, _Lane(self._publish(stream)))
+        latency_s = self._latency_s(result.frame)
         with lane.lock:
-            track = lane.track(result.model.name)
-            track.saw(result.frame.index)
-            if not len(result.detections) and not self._wants_empty(track):
-                return
-            latency_s = self._latency_s(result.frame)
-            message = detections_message(
-                self._origin, result, seq=lane.seq + 1, dropped=track.dropped, total_s=latency_s
-            )
-            lane.seq += 1
-            track.dropped = 0
-            self._offer(message)  # within the lock, or two models of a stream could overtake each other
-        self._meter.result_published(stream, latency_s)
+            left_out = self._send(result, lane, latency_s)
+        if left_out is None:
+            self._meter.result_published(stream, latency_s)
+        else:
+            self._meter.result_left_out(stream, left_out)
 
     def publish_state(self, state: StreamState) -> None:
         """Send a stream's new state."""
@@ -118,18 +121,29 @@ class Outlet:
             self._offer(stats_message(self._origin, stream, at))
         self._offer(node_stats_message(self._origin, stats, self.health(), at))
 
+    def _send(self, result: Result, lane: _Lane, latency_s: float) -> LeftOut | None:
+        """Offer a result to the sinks, in the lane's lock, or two models of a stream could overtake each other."""
+        selection = lane.selection(result.model.name)
+        selection.saw(result.frame.index)
+        left_out = selection.left_out(empty=not len(result.detections), now_s=self._clock.monotonic())
+        if left_out is not None:
+            return left_out
+        message = detections_message(
+            self._origin,
+            result,
+            seq=lane.seq + 1,
+            dropped=selection.dropped,
+            total_s=latency_s,
+            encoding=self._encoding,
+        )
+        lane.seq += 1
+        selection.dropped = 0
+        self._offer(message)
+        return None
+
     def _offer(self, message: Message) -> None:
         for sink in self._sinks:
             sink.offer(message)
-
-    def _wants_empty(self, track: _Track) -> bool:
-        if self._publish.empty != "heartbeat":
-            return self._publish.empty == "always"
-        now_s = self._clock.monotonic()
-        if track.empty_at_s is not None and now_s - track.empty_at_s < self._publish.heartbeat_s:
-            return False
-        track.empty_at_s = now_s
-        return True
 
     def _latency_s(self, frame: FrameInfo) -> float:
         """Seconds since capture where the clocks allow to tell, else since the frame was in hand."""
@@ -146,28 +160,13 @@ class Outlet:
 class _Lane:
     """One stream's way out: its numbers, and a lock that keeps them in order."""
 
-    __slots__ = ("lock", "seq", "tracks")
+    __slots__ = ("_publish", "_selections", "lock", "seq")
 
-    def __init__(self) -> None:
+    def __init__(self, publish: PublishConfig) -> None:
         self.lock = threading.Lock()
         self.seq = 0
-        self.tracks: dict[str, _Track] = {}
+        self._publish = publish
+        self._selections: dict[str, Selection] = {}
 
-    def track(self, model: str) -> _Track:
-        return self.tracks.get(model) or self.tracks.setdefault(model, _Track())
-
-
-class _Track:
-    """One model's results on one stream: what it skipped since its last message, and its last empty one."""
-
-    __slots__ = ("dropped", "empty_at_s", "last_index")
-
-    def __init__(self) -> None:
-        self.dropped = 0
-        self.empty_at_s: float | None = None
-        self.last_index = -1
-
-    def saw(self, index: int) -> None:
-        # A camera thread that was replaced (a stream changed while running) counts from 0 again.
-        self.dropped += index - self.last_index - 1 if index > self.last_index else index
-        self.last_index = index
+    def selection(self, model: str) -> Selection:
+        return self._selections.get(model) or self._selections.setdefault(model, Selection(self._publish))

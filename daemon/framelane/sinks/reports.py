@@ -96,6 +96,7 @@ def _rates(stats: StreamStats | NodeStats) -> dict[str, Any]:
         "fps_inferred": _rounded(stats.fps_inferred),
         "fps_published": _rounded(stats.fps_published),
         "dropped": dict(stats.dropped),
+        "left_out": dict(stats.left_out),
         "latency_ms": _percentiles(stats.latency_ms),
     }
 

@@ -42,6 +42,7 @@ class SinkHealth:
         delivered: messages acknowledged by the broker, or written, since the start.
         dropped: messages given up since the start.
         last_error: why messages don't get through, for a person and free of credentials; None while they do.
+        overdue_s: seconds that its thread has been away longer than anything it does may take: it hangs.
         full: whether the oldest are dropped for those that come.
         dropped_by: `dropped` by reason.
         spool: how its spool fares; None where it has none.
@@ -54,6 +55,7 @@ class SinkHealth:
     delivered: int
     dropped: int
     last_error: str | None
+    overdue_s: float = 0.0
     full: bool = False
     dropped_by: Mapping[str, int] = field(default_factory=dict)
     spool: SpoolHealth | None = None

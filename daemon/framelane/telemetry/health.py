@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -25,6 +25,21 @@ class Health:
     def ok(self) -> bool:
         """Whether all is well."""
         return not self.reasons
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """For how many seconds what should move has not; 0 where it moves.
+
+    Attributes:
+        waiting_s: frames have waited for inference.
+        looked_ago_s: since the reporter last looked, so the age of `waiting_s` too.
+        overdue_s: the threads of sinks, by name, have not come back from what they do.
+    """
+
+    waiting_s: float
+    looked_ago_s: float = 0.0
+    overdue_s: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +82,19 @@ class ProgressWatch:
         return 0.0 if self._waiting_since_s is None else self._clock.monotonic() - self._waiting_since_s
 
 
-def liveness(threads: Mapping[str, bool], waiting_s: float, limit_s: float) -> Health:
-    """Alive: every one of `threads` (by name) runs, and frames wait no longer than `limit_s` for progress."""
+def liveness(threads: Mapping[str, bool], progress: Progress, limit_s: float) -> Health:
+    """Alive: every one of `threads` (by name) runs, and nothing waits longer than `limit_s` for progress."""
     reasons = [f"thread {name} is not running" for name, alive in threads.items() if not alive]
-    if waiting_s > limit_s:
-        reasons.append(f"frames arrive, and none was inferred for {waiting_s:.0f} s (limit {limit_s:.0f} s)")
+    limit = f"(limit {limit_s:.0f} s)"
+    if progress.waiting_s > limit_s:
+        reasons.append(f"frames arrive, and none was inferred for {progress.waiting_s:.0f} s {limit}")
+    if progress.looked_ago_s > limit_s:
+        reasons.append(f"thread reporter hangs for {progress.looked_ago_s:.0f} s {limit}")
+    reasons += [
+        f"thread {name} hangs for {overdue_s:.0f} s {limit}"
+        for name, overdue_s in progress.overdue_s.items()
+        if overdue_s > limit_s
+    ]
     return Health(tuple(reasons))
 
 

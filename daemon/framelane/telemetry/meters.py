@@ -24,6 +24,9 @@ DROP_REASONS = ("fps", "replaced", "decode", "stopping", "failed")
 """Why a frame was not inferred: over the `fps` limit, replaced by a newer one while it waited, not decodable,
 the daemon or stream was stopping, inference of its batch failed."""
 
+LEFT_OUT_REASONS = ("empty", "rate")
+"""Why a result was not published: without objects (`publish.empty`), over `publish.max_rate`."""
+
 RING = 2048
 """Latencies kept a stream for percentiles: 68 s at 30 frames a second. A power of two."""
 
@@ -87,6 +90,7 @@ class StreamCounts:
         reconnects: times the stream came back after it was lost.
         fallbacks: times NVDEC refused the stream and the CPU decoded it.
         dropped: frames not inferred, by reason.
+        left_out: results that `publish` leaves out, by reason.
         queued_s: sum of seconds between frame in hand and batch start, over inferred frames.
         inferred_s: sum of seconds between batch start and detections, over inferred frames.
         latency: capture to publish, in seconds.
@@ -104,6 +108,7 @@ class StreamCounts:
     reconnects: int
     fallbacks: int
     dropped: Mapping[str, int]
+    left_out: Mapping[str, int]
     queued_s: float
     inferred_s: float
     latency: HistogramCounts
@@ -131,8 +136,8 @@ class StreamMeter:
     """
 
     __slots__ = (
-        "_born", "_decoded", "_dropped", "_fallbacks", "_inferred", "_inferred_s", "_latency", "_lock", "_published",
-        "_queue", "_queued_s", "_received", "_reconnects", "_ring", "_video", "stream",
+        "_born", "_decoded", "_dropped", "_fallbacks", "_inferred", "_inferred_s", "_latency", "_left_out", "_lock",
+        "_published", "_queue", "_queued_s", "_received", "_reconnects", "_ring", "_video", "stream",
     )  # fmt: skip
 
     def __init__(self, stream: str) -> None:
@@ -146,6 +151,7 @@ class StreamMeter:
         self._reconnects = 0
         self._fallbacks = 0
         self._dropped = dict.fromkeys(DROP_REASONS, 0)
+        self._left_out = dict.fromkeys(LEFT_OUT_REASONS, 0)
         self._queued_s = 0.0
         self._inferred_s = 0.0
         self._latency = Histogram(LATENCY_BUCKETS_S)
@@ -183,6 +189,11 @@ class StreamMeter:
             self._published += 1
             self._latency.observe(latency_s)
 
+    def result_left_out(self, reason: str) -> None:
+        """A result is not published, for one of LEFT_OUT_REASONS."""
+        with self._lock:
+            self._left_out[reason] += 1
+
     def reconnected(self) -> None:
         """The stream is live again after it was lost. StatusBoard calls this."""
         with self._lock:
@@ -209,6 +220,7 @@ class StreamMeter:
                 reconnects=self._reconnects,
                 fallbacks=self._fallbacks,
                 dropped=dict(self._dropped),
+                left_out=dict(self._left_out),
                 queued_s=self._queued_s,
                 inferred_s=self._inferred_s,
                 latency=self._latency.counts(),
@@ -220,11 +232,12 @@ class StreamMeter:
 
 @dataclass(frozen=True, slots=True)
 class ModelCounts:
-    """A ModelMeter as it stood: batch sizes, and seconds a batch by stage."""
+    """A ModelMeter as it stood: batch sizes, seconds a batch by stage, and slots that run."""
 
     model: str
     batch_size: HistogramCounts
     stages: Mapping[str, HistogramCounts]
+    slots: int = 0
 
     @property
     def batches(self) -> int:
@@ -236,11 +249,16 @@ class ModelCounts:
         """How many frames were in them."""
         return int(self.batch_size.total)
 
+    @property
+    def spent_s(self) -> float:
+        """Seconds that all stages of all batches took."""
+        return sum(stage.total for stage in self.stages.values())
+
 
 class ModelMeter:
     """Counts one model's batches; any of its slots' threads may call."""
 
-    __slots__ = ("_batch_size", "_infer", "_lock", "_postprocess", "_preprocess", "model")
+    __slots__ = ("_batch_size", "_infer", "_lock", "_postprocess", "_preprocess", "_slots", "model")
 
     def __init__(self, model: str) -> None:
         self.model = model
@@ -249,6 +267,11 @@ class ModelMeter:
         self._preprocess = Histogram(STAGE_BUCKETS_S)
         self._infer = Histogram(STAGE_BUCKETS_S)
         self._postprocess = Histogram(STAGE_BUCKETS_S)
+        self._slots = 0
+
+    def slots_opened(self, count: int) -> None:
+        """So many slots take the model's batches from now on."""
+        self._slots = count
 
     def batch_done(self, size: int, preprocess_s: float, infer_s: float, postprocess_s: float) -> None:
         """A batch of `size` frames went through the model; each stage's seconds are the whole batch's."""
@@ -266,7 +289,7 @@ class ModelMeter:
                 "infer": self._infer.counts(),
                 "postprocess": self._postprocess.counts(),
             }
-            return ModelCounts(self.model, self._batch_size.counts(), stages)
+            return ModelCounts(self.model, self._batch_size.counts(), stages, self._slots)
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,12 @@ class FramelaneCollector(Collector):
         yield from _stream_gauges(self._board.streams(), self._latest())
         yield from _histograms(counts)
         latest = self._latest()
+        if latest is not None and latest.load is not None:
+            yield GaugeMetricFamily(
+                "framelane_load_ratio",
+                "Inference asked for, as a share of what this node can do.",
+                latest.load,
+            )
         if latest is not None and latest.gpus:
             yield from _gpus(latest.gpus)
         if self._sink is not None:
@@ -183,6 +189,7 @@ def _stream_counters(counts: Counts) -> Iterator[Metric]:
     dropped = _counter("frames_dropped", "Frames that were not inferred, by reason.", "reason")
     inferred = _counter("frames_inferred", "Frames that a model ran on; a frame for two models counts twice.")
     published = _counter("results_published", "Results handed to the sinks.")
+    left_out = _counter("results_left_out", "Results that `publish` leaves out, by reason.", "reason")
     reconnects = _counter("reconnects", "Times the stream came back after it was lost.")
     fallbacks = _counter("decoder_fallbacks", "Times NVDEC refused the stream, and the CPU decoded it.")
     for name, stream in counts.streams.items():
@@ -191,9 +198,11 @@ def _stream_counters(counts: Counts) -> Iterator[Metric]:
             dropped.add_metric((name, reason), count)
         inferred.add_metric((name,), stream.inferred)
         published.add_metric((name,), stream.published)
+        for reason, count in stream.left_out.items():
+            left_out.add_metric((name, reason), count)
         reconnects.add_metric((name,), stream.reconnects)
         fallbacks.add_metric((name,), stream.fallbacks)
-    return iter((received, dropped, inferred, published, reconnects, fallbacks))
+    return iter((received, dropped, inferred, published, left_out, reconnects, fallbacks))
 
 
 def _stream_gauges(states: Sequence[StreamState], latest: NodeStats | None) -> Iterator[Metric]:

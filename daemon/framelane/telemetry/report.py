@@ -1,4 +1,4 @@
-"""The statistics as log lines: one a stream, and one for the node."""
+"""The statistics as log lines, one a stream and one for the node; and as a headline."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 if TYPE_CHECKING:
+    from framelane.telemetry.states import NodeState
     from framelane.telemetry.stats import LatencyMs, NodeStats, StreamStats
 
 log = structlog.get_logger(__name__)
@@ -18,6 +19,13 @@ def log_stats(stats: NodeStats) -> None:
         log.info("stream_stats", stream=stream.stream, **_figures(stream))
     rss_mb, cpu_cores = round(stats.rss_bytes / 1e6, 1), round(stats.cpu_cores, 2)
     log.info("node_stats", streams=len(stats.streams), **_figures(stats), rss_mb=rss_mb, cpu_cores=cpu_cores)
+
+
+def headline(node: NodeState, latest: NodeStats | None) -> str:
+    """The node in a few words: streams, the rate of the newest window, and whether the broker is missed."""
+    rate = f", {latest.fps_inferred:.1f} FPS inferred" if latest is not None else ""
+    broker = ", the broker is away" if node.reason == "broker" else ""
+    return f"{node.streams_live} of {node.streams} streams live{rate}{broker}"
 
 
 def _figures(stats: StreamStats | NodeStats) -> dict[str, object]:

@@ -41,10 +41,22 @@ class Reporter(Worker):
         self._stats_s = stats_s
         self._clock = clock
         self._due_s = clock.monotonic() + stats_s
+        self._looked_s = clock.monotonic()
+
+    @property
+    def looked_ago_s(self) -> float:
+        """Seconds since it last looked; many where it hangs, and `waiting_s` is old news."""
+        return self._clock.monotonic() - self._looked_s
+
+    def start(self) -> None:
+        """Start the thread; what was built before it took its time."""
+        self._looked_s = self._clock.monotonic()
+        super().start()
 
     def run_once(self) -> None:
         """Wait for a tick, then look."""
         self.stopping.wait(TICK_S)
+        self._looked_s = self._clock.monotonic()
         self._board.tick()
         self.waiting_s = self._progress.observe(self._meters.snapshot())
         now_s = self._clock.monotonic()

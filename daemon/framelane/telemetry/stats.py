@@ -39,6 +39,7 @@ class StreamStats:
         fps_inferred: frames inferred a second; a frame that goes to two models counts twice.
         fps_published: results published a second.
         dropped: frames not inferred in the window, by reason; every known reason is there.
+        left_out: results that `publish` left out in the window, likewise.
         latency_ms: percentiles over what was published in the window (its last 2048), None if nothing was.
         queue_ms: mean wait of an inferred frame for its batch, None if none was inferred.
         infer_ms: mean time from batch start to detections, None likewise.
@@ -53,6 +54,7 @@ class StreamStats:
     fps_inferred: float
     fps_published: float
     dropped: Mapping[str, int]
+    left_out: Mapping[str, int]
     latency_ms: LatencyMs | None
     queue_ms: float | None
     infer_ms: float | None
@@ -88,11 +90,12 @@ class NodeStats:
         window_s: length of the window in seconds.
         streams: each stream, in the order they were added.
         models: each model.
-        fps_in: sum over streams; so are the other rates and `dropped`.
+        fps_in: sum over streams; so are the other rates, `dropped` and `left_out`.
         latency_ms: percentiles over all streams' results.
         rss_bytes: resident memory of the process.
         cpu_cores: CPU that the process used, in cores: 1.5 is one core and a half.
         gpus: the GPUs in use as they were at the window's end; none on a CPU host.
+        load: what inference had to do, as a share of what it can: see `_load`; None before a model runs.
     """
 
     window_s: float
@@ -103,10 +106,12 @@ class NodeStats:
     fps_inferred: float
     fps_published: float
     dropped: Mapping[str, int]
+    left_out: Mapping[str, int]
     latency_ms: LatencyMs | None
     rss_bytes: int
     cpu_cores: float
     gpus: tuple[GpuSample, ...] = ()
+    load: float | None = None
 
 
 def sample_process() -> ProcessSample:
@@ -159,8 +164,10 @@ def _node(before: Counts, now: Counts, window_s: float, used: ProcessSample, cpu
     deltas = [_Delta(before.streams.get(name), counts) for name, counts in now.streams.items()]
     streams = tuple(delta.stats(window_s) for delta in deltas)
     dropped: Counter[str] = Counter()
+    left_out: Counter[str] = Counter()
     for stream in streams:
         dropped.update(stream.dropped)
+        left_out.update(stream.left_out)
     return NodeStats(
         window_s=window_s,
         streams=streams,
@@ -172,9 +179,11 @@ def _node(before: Counts, now: Counts, window_s: float, used: ProcessSample, cpu
         fps_inferred=sum(stream.fps_inferred for stream in streams),
         fps_published=sum(stream.fps_published for stream in streams),
         dropped=dict(dropped),
+        left_out=dict(left_out),
         latency_ms=_percentiles(delta.latencies_s for delta in deltas),
         rss_bytes=used.rss_bytes,
         cpu_cores=cpu_cores,
+        load=_load(before, now, window_s, streams),
     )
 
 
@@ -190,8 +199,8 @@ class _Delta:
         self._published = now.published - (old.published if old else 0)
         self._queued_s = now.queued_s - (old.queued_s if old else 0.0)
         self._inferred_s = now.inferred_s - (old.inferred_s if old else 0.0)
-        was = old.dropped if old else {}
-        self._dropped = {reason: count - was.get(reason, 0) for reason, count in now.dropped.items()}
+        self._dropped = _risen(old.dropped if old else {}, now.dropped)
+        self._left_out = _risen(old.left_out if old else {}, now.left_out)
         self.latencies_s = now.latencies_since(old.published if old else 0)
 
     def stats(self, window_s: float) -> StreamStats:
@@ -203,6 +212,7 @@ class _Delta:
             fps_inferred=self._inferred / window_s,
             fps_published=self._published / window_s,
             dropped=self._dropped,
+            left_out=self._left_out,
             latency_ms=_percentiles([self.latencies_s]),
             queue_ms=_mean_ms(self._queued_s, self._inferred),
             infer_ms=_mean_ms(self._inferred_s, self._inferred),
@@ -226,6 +236,31 @@ def _model(before: ModelCounts | None, now: ModelCounts, window_s: float) -> Mod
         infer_ms=_mean_ms(spent_s["infer"], batches),
         postprocess_ms=_mean_ms(spent_s["postprocess"], batches),
     )
+
+
+def _risen(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
+    return {reason: count - before.get(reason, 0) for reason, count in now.items()}
+
+
+def _load(before: Counts, now: Counts, window_s: float, streams: Iterable[StreamStats]) -> float | None:
+    """The share of their time for which the fullest model's slots were busy, times due over inferred frames.
+
+    Busy shares end at 1; from there on frames are replaced, and the share of those says how much was missing. So 0.5
+    is half full, and 1.5 is work for one node and a half. Where batches are larger than one it reads high at small
+    loads: half-empty batches take more than half the time of full ones.
+    """
+    busy = [
+        (counts.spent_s - (before.models[name].spent_s if name in before.models else 0.0))
+        / counts.slots
+        / window_s
+        for name, counts in now.models.items()
+        if counts.slots
+    ]
+    if not busy:
+        return None
+    inferred = sum(stream.fps_inferred for stream in streams) * window_s
+    replaced = sum(stream.dropped.get("replaced", 0) for stream in streams)
+    return max(busy) * (inferred + replaced) / inferred if inferred else max(busy)
 
 
 def _mean_ms(total_s: float, count: int) -> float | None:

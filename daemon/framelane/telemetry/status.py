@@ -184,10 +184,14 @@ class StatusBoard:
             self._derive_node()
         self._report()
 
-    def broker_changed(self, *, connected: bool, text: str = "the broker does not answer") -> None:
-        """The broker came or went; where none is configured nobody calls this."""
+    def broker_changed(self, *, connected: bool, text: str = "") -> None:
+        """The broker came or went; `text` says what is wrong, which may be something while it is connected too.
+
+        Where none is configured nobody calls this.
+        """
         with self._lock:
-            self._broker_away = None if connected else redact(text)
+            wrong = text or ("" if connected else "the broker does not answer")
+            self._broker_away = redact(wrong) if wrong else None
             self._derive_node()
         self._report()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import framelane.demo
 from framelane.config.schema import ModelConfig
 from framelane.core.errors import ModelError
 from framelane.inference.artifact import Artifact
+from framelane.inference.engines import cache
 from framelane.inference.engines.cache import BuildOptions, DeviceFacts, EngineFile, ensure_engine
 from framelane.inference.engines.profiles import Profile
 
@@ -126,3 +129,20 @@ def test_int8_is_calibrated_with_pictures(tmp_path: Path, version: str) -> None:
     assert ({"FP16", "INT8"} <= trt.config.flags) == weak
     assert built.sidecar.bindings[0].dtype == ("float32" if weak else "float16")
     assert ensure(tmp_path / "e", trt, precision="int8", engine={"build": "never"}) == built
+
+
+def test_build_asks_systemd_for_more_time_while_it_gets_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Now and then, not at every step; a build that hangs tells no steps, and is not waited for."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        diary = cache._Diary("yolox", _told_s=time.monotonic() - 60)
+        for step in range(100):
+            diary("timing kernels", step, 100)
+        assert systemd.recv(64) == b"EXTEND_TIMEOUT_USEC=600000000"
+        systemd.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            systemd.recv(64)

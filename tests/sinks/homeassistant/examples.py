@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from framelane.config.homeassistant import HomeAssistantConfig
-from framelane.config.schema import MqttConfig, PublishConfig, StreamConfig
+from framelane.config.schema import MqttConfig, StreamConfig
 from framelane.sinks.homeassistant.devices import Site
 from framelane.telemetry.gpus import GpuSample
 
@@ -17,8 +17,8 @@ def mqtt(url: str = "mqtt://127.0.0.1:1", **homeassistant: Any) -> MqttConfig:
     return MqttConfig(url=url, homeassistant=HomeAssistantConfig(enabled=True, **homeassistant))
 
 
-def site(publish: str = "always", **homeassistant: Any) -> Site:
-    return Site.of("gate-01", mqtt(**homeassistant), PublishConfig(empty=publish))  # type: ignore[arg-type]
+def site(**homeassistant: Any) -> Site:
+    return Site.of("gate-01", mqtt(**homeassistant))
 
 
 def stream(name: str = "lobby", **options: Any) -> StreamConfig:

@@ -13,7 +13,7 @@ from tests.sinks.fake_broker import FakeBroker, Manner
 from tests.sinks.homeassistant.examples import LABELS, stream
 
 from framelane.config.homeassistant import HomeAssistantConfig
-from framelane.config.schema import MqttConfig, PublishConfig
+from framelane.config.schema import MqttConfig
 from framelane.core.backoff import Backoff
 from framelane.core.clock import SystemClock
 from framelane.sinks.homeassistant.announcer import announce_through
@@ -40,7 +40,7 @@ class Node:
         self.sink = MqttSink(
             config, "gate-01", "run-1", SystemClock(), watch=self.watch, backoff=Backoff(0.05, 0.1)
         )
-        announcer = announce_through(self.sink, "gate-01", config, PublishConfig())
+        announcer = announce_through(self.sink, "gate-01", config)
         assert announcer is not None
         self.announcer: Announcer = announcer
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import orjson
 import pytest
-from tests.sinks.homeassistant.examples import GPU, LABELS, site, stream
+from tests.sinks.homeassistant.examples import GPU, LABELS, mqtt, site, stream
 from tests.sinks.homeassistant.rules import TOPIC, faults
 
 from framelane import __version__
-from framelane.sinks.homeassistant.devices import classes_of, node_device, stream_device
+from framelane.sinks.homeassistant.devices import Site, classes_of, node_device, stream_device
 
 GOLDEN = Path(__file__).parent
 STATE, STATUS = "framelane/gate-01/streams/lobby/state", "framelane/gate-01/status"
@@ -28,7 +28,7 @@ STATE, STATUS = "framelane/gate-01/streams/lobby/state", "framelane/gate-01/stat
 )
 @pytest.mark.parametrize("publish", ["always", "heartbeat", "never"])
 def test_stream_is_announced_as_home_assistant_wants_it(options: dict[str, Any], publish: str) -> None:
-    here, one = site(publish), stream(**options)
+    here, one = site(), stream(**options, publish={"empty": publish})
     device = stream_device(here, one, LABELS)
     assert faults(device) == []
     assert TOPIC.fullmatch(here.names.topic(one.id))
@@ -95,7 +95,15 @@ def test_classes_get_an_occupancy_sensor_and_a_count() -> None:
 
 
 def test_counts_are_left_out_when_empty_results_are_never_published() -> None:
-    assert keys(stream_device(site("never"), stream(classes=["car"]), LABELS)) == {"occupancy_car"}
+    silent = stream(classes=["car"], publish={"empty": "never"})
+    assert keys(stream_device(site(), silent, LABELS)) == {"occupancy_car"}
+
+
+def test_nothing_is_seen_when_detections_are_message_pack() -> None:
+    packed = Site.of("gate-01", mqtt().model_copy(update={"payload": "msgpack"}))
+    device = stream_device(packed, stream(classes=["car"]), LABELS)
+    assert keys(device) == set()
+    assert "fps_published" in device["cmps"]
 
 
 def test_class_with_odd_letters_gets_a_key_that_home_assistant_takes() -> None:
@@ -106,9 +114,15 @@ def test_class_with_odd_letters_gets_a_key_that_home_assistant_takes() -> None:
     assert device["cmps"]["count_Fu_c3_9fg_c3_a4nger"]["name"] == "Fußgänger count"
 
 
-@pytest.mark.parametrize(("fps", "expected"), [(None, 7), (10, 7), (1, 7), (0.1, 20)])
-def test_off_delay_is_never_shorter_than_two_frames(fps: float | None, expected: int) -> None:
-    device = stream_device(site(off_delay_s=7), stream(fps=fps), LABELS)
+@pytest.mark.parametrize(
+    ("fps", "max_rate", "expected"),
+    [(None, None, 7), (10, None, 7), (1, None, 7), (0.1, None, 20), (10, 0.2, 10), (None, 0.2, 10)],
+)
+def test_off_delay_is_never_shorter_than_two_results(
+    fps: float | None, max_rate: float | None, expected: int
+) -> None:
+    slow = stream(fps=fps, publish={"max_rate": max_rate})
+    device = stream_device(site(off_delay_s=7), slow, LABELS)
     assert device["cmps"]["occupancy"]["off_dly"] == expected
 
 

@@ -33,8 +33,8 @@ def seen(count: int, model: str = "yolox", labels: Sequence[str] | None = None, 
     return orjson.dumps({**orjson.loads(message.payload), **changes})
 
 
-def template(key: str, publish: str = "always", labels: Any = LABELS, **options: Any) -> str:
-    device = stream_device(site(publish), stream(**options), labels)
+def template(key: str, labels: Any = LABELS, **options: Any) -> str:
+    device = stream_device(site(), stream(**options), labels)
     text: str = device["cmps"][key]["val_tpl"]
     return text
 

@@ -12,6 +12,7 @@ import structlog
 
 from framelane import __version__
 from framelane.core.errors import ModelError
+from framelane.core.systemd import extend_start
 from framelane.gpu.trt import build as builder
 from framelane.gpu.trt import inspect, versions
 from framelane.inference.cuda.plan import BATCH
@@ -43,6 +44,7 @@ __all__ = ["BuildOptions", "DeviceFacts", "EngineFile", "ensure_engine"]
 log = structlog.get_logger(__name__)
 
 _TELL_EVERY_S = 30.0
+_LONGEST_STEP_S = 600.0  # of a build, that tells nothing meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +296,7 @@ def _keep_timing(path: Path, content: bytes) -> None:
 
 @dataclass
 class _Diary:
-    """A build's progress in the log, a line now and then."""
+    """A build's progress in the log, a line now and then; each asks systemd for more time as well."""
 
     model: str
     _began_s: float = field(default_factory=time.monotonic)
@@ -305,6 +307,7 @@ class _Diary:
         now_s = time.monotonic()
         if now_s - self._told_s >= _TELL_EVERY_S:
             self._told_s = now_s
+            extend_start(_LONGEST_STEP_S)
             log.info(
                 "engine_building", model=self.model, doing=what, done=done, total=total,
                 seconds=round(now_s - self._began_s),

@@ -14,7 +14,7 @@ from framelane.sinks.message import Message
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from framelane.config.schema import MqttConfig, PublishConfig, StreamConfig
+    from framelane.config.schema import MqttConfig, StreamConfig
     from framelane.sinks.mqtt import MqttSink
     from framelane.telemetry.gpus import GpuSample
 
@@ -122,11 +122,11 @@ class Announcer:
         self._offer(Message("discovery", stream, b"", retain=True))
 
 
-def announce_through(sink: MqttSink, node: str, mqtt: MqttConfig, publish: PublishConfig) -> Announcer | None:
+def announce_through(sink: MqttSink, node: str, mqtt: MqttConfig) -> Announcer | None:
     """An announcer that speaks and hears through a sink not yet started; None where the configuration wants none."""
     if not mqtt.homeassistant.enabled:
         return None
-    announcer = Announcer(Site.of(node, mqtt, publish), sink.offer)
+    announcer = Announcer(Site.of(node, mqtt), sink.offer)
     sink.listen(announcer)
     return announcer
 

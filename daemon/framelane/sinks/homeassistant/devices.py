@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from framelane import __version__
-from framelane.sinks.envelope import topic_of
+from framelane.sinks.channels import topic_of
 from framelane.sinks.homeassistant import templates
 from framelane.sinks.homeassistant.entities import (
     Entity,
@@ -24,7 +24,7 @@ from framelane.sinks.homeassistant.names import Names, escaped
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from framelane.config.schema import MqttConfig, PublishConfig, StreamConfig
+    from framelane.config.schema import MqttConfig, StreamConfig
     from framelane.telemetry.gpus import GpuSample
 
 Device = dict[str, Any]
@@ -68,17 +68,15 @@ class Site:
     Attributes:
         names: of devices.
         mqtt: the `mqtt` section.
-        publish: the `publish` section: with `empty: never` nothing would tell that a count is 0 again.
     """
 
     names: Names
     mqtt: MqttConfig
-    publish: PublishConfig
 
     @staticmethod
-    def of(node: str, mqtt: MqttConfig, publish: PublishConfig) -> Site:
+    def of(node: str, mqtt: MqttConfig) -> Site:
         """The site of a node."""
-        return Site(Names(mqtt.homeassistant.prefix, mqtt.prefix, node), mqtt, publish)
+        return Site(Names(mqtt.homeassistant.prefix, mqtt.prefix, node), mqtt)
 
     def topic(self, kind: str, stream: str | None = None) -> str:
         """The topic of a kind of message."""
@@ -158,10 +156,12 @@ def _device(site: Site, stream: str | None, about: Device, entities: dict[str, E
 def _seen(
     site: Site, stream: StreamConfig, labels: Mapping[str, Sequence[str]]
 ) -> Iterator[tuple[str, Entity]]:
+    if site.mqtt.payload != "json":  # Home Assistant's templates read nothing else
+        return
     topic = site.topic("detections", stream.id)
-    delay_s = _off_delay_s(site.mqtt.homeassistant.off_delay_s, stream.fps)
+    delay_s = _off_delay_s(site.mqtt.homeassistant.off_delay_s, stream.fps, stream.publish.max_rate)
     classes = classes_of(stream, site.mqtt.homeassistant.classes, labels)
-    counts = site.publish.empty != "never"
+    counts = stream.publish.empty != "never"  # else nothing would tell that one is 0 again
     if classes is None:
         yield "occupancy", occupancy(topic, "Occupancy", None, delay_s)
     for label in classes or ():
@@ -202,9 +202,9 @@ def _of_gpu(gpu: GpuSample) -> Iterator[Figure]:
     yield Figure(f"{key}_power", f"{name} power", power, "W", "power", diagnostic=True)
 
 
-def _off_delay_s(wanted_s: int, fps: float | None) -> int:
-    """Not so short that an object that stays would go between two frames."""
-    return wanted_s if fps is None else max(wanted_s, math.ceil(_FRAMES_A_DELAY / fps))
+def _off_delay_s(wanted_s: int, *most_rates: float | None) -> int:
+    """Not so short that an object that stays would go between two results."""
+    return max(wanted_s, *(math.ceil(_FRAMES_A_DELAY / rate) for rate in most_rates if rate is not None), 0)
 
 
 def _capital(label: str) -> str:

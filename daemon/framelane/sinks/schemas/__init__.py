@@ -1,4 +1,8 @@
-"""The JSON Schemas of all messages (draft 2020-12), shipped for consumers and for our own tests."""
+"""The JSON Schemas of all messages (draft 2020-12), and the AsyncAPI document made of them, shipped for consumers.
+
+The schemas are the source: encoders are tested against them, and `asyncapi.json` is what `framelane schema asyncapi`
+prints.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ NAMES = ("detections", "state", "status", "stats", "node-stats")
 
 
 def load(name: str) -> dict[str, Any]:
-    """The schema of one kind of message, by its name in NAMES."""
+    """The schema of one kind of message, by its name in NAMES; or `asyncapi`."""
     text = resources.files(__name__).joinpath(f"{name}.json").read_bytes()
     schema: dict[str, Any] = orjson.loads(text)
     return schema

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Installs the daemon as a systemd service: user, environment in /opt/framelane, units, configuration. Run again to upgrade.
+# What the administrator owns is never overwritten: /etc/framelane and what is below it.
+# With DESTDIR=FOLDER only files are laid out below it, for packages: no user, no environment, nothing is reloaded.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+DESTDIR=${DESTDIR:-}
+PYTHON=${PYTHON:-python3}
+GPU=${GPU:-} # anything: with PyCUDA, for hosts with NVIDIA's driver, CUDA's headers and TensorRT
+readonly DESTDIR GPU
+export PYTHON
+readonly HOME_DIR=/opt/framelane CONFIG_DIR=/etc/framelane UNIT_DIR=/etc/systemd/system
+
+main() {
+  if [ -z "$DESTDIR" ]; then
+    [ "$(id -u)" -eq 0 ] || { echo "install_service: run it as root, or with DESTDIR=FOLDER" >&2; exit 1; }
+    make_user
+    check_python
+    scripts/make_environment.sh "$HOME_DIR" ${GPU:+gpu}
+    [ -z "$GPU" ] || "$HOME_DIR/bin/python" -c 'import tensorrt' ||
+      echo "install_service: no TensorRT: $HOME_DIR/bin/pip install tensorrt==... as docs/engines.md says" >&2
+  fi
+  lay_out_files
+  if [ -z "$DESTDIR" ]; then
+    install -d -m 0750 -o framelane -g framelane /var/lib/framelane
+    chown root:framelane "$CONFIG_DIR" "$CONFIG_DIR"/*.yaml "$CONFIG_DIR"/*.env
+    [ ! -d /run/systemd/system ] || systemctl daemon-reload
+    next_steps
+  fi
+}
+
+make_user() {
+  getent passwd framelane > /dev/null ||
+    useradd --system --user-group --home-dir /var/lib/framelane --no-create-home --shell /usr/sbin/nologin framelane
+}
+
+# One below /root, as pyenv has it, would make an environment that nobody but root can run.
+check_python() {
+  local real
+  real=$("$PYTHON" -c 'import os, sys; print(os.path.realpath(sys.executable))')
+  runuser --user framelane -- "$real" -c "" 2> /dev/null ||
+    { echo "install_service: user framelane may not run $real; say PYTHON=/usr/bin/python3 or another" >&2; exit 1; }
+}
+
+lay_out_files() {
+  install -d -m 0750 "$DESTDIR$CONFIG_DIR"
+  install -d -m 0700 "$DESTDIR$CONFIG_DIR/credentials"
+  install -D -m 0644 -t "$DESTDIR$UNIT_DIR" systemd/framelane.service systemd/framelane@.service
+  install_new 0640 systemd/framelane.yaml.example framelane.yaml
+  install_new 0640 systemd/framelane.env.example framelane.env
+}
+
+install_new() { # MODE FROM NAME
+  [ -e "$DESTDIR$CONFIG_DIR/$3" ] || install -m "$1" "$2" "$DESTDIR$CONFIG_DIR/$3"
+}
+
+next_steps() {
+  cat << END
+Installed. Next:
+  1. put your ONNX file into /var/lib/framelane, passwords into $CONFIG_DIR/credentials (a file each), and edit $CONFIG_DIR/framelane.yaml
+  2. systemctl enable --now framelane
+  3. systemctl status framelane; journalctl -fu framelane
+END
+}
+
+main
