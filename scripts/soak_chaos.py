@@ -20,7 +20,8 @@ What is proven, and how:
   counted apart, and each must have been published within that time before the kill.
 - A stream is live again within 5 s of the moment at which the daemon could try: when its camera serves again, or when
   the wait that was in force then (`backoff`) is over. Both are read from the daemon's own states and log.
-- Memory, threads and descriptors of the daemon end where they began, and /healthz says every second that all goes on.
+- Memory, threads and descriptors of the daemon end where they began.
+- Nothing hangs: the daemon feeds the watchdog of a service manager, which it does while threads and frames get on.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ LIVE_S = 90.0
 START_S = 30.0
 DRAIN_S = 30.0
 LOOK_S = 5.0
+WATCHDOG_S = 30.0
 KIND_NAMES: dict[Kind, str] = {"kill": "killed", "hang": "hung", "stop": "restarted"}
 
 
@@ -161,12 +163,7 @@ def measure(arguments: Namespace) -> ChaosReport:
         recoveries=tuple(judge(cameras, workers, diary, testimony)),
         holdings=holdings.all(),
         life=Life(
-            scene.pulse.beats,
-            scene.pulse.slowest_s,
-            scene.pulse.misses,
-            exit_code,
-            testimony.complaints,
-            cpu_cores,
+            scene.pulse.feeds, scene.pulse.longest_s, WATCHDOG_S, exit_code, testimony.complaints, cpu_cores
         ),
     )
 
@@ -182,21 +179,19 @@ def set_scene(arguments: Namespace, cameras: Sequence[str], stack: ExitStack) ->
     broker.wait()
     consumer = stack.enter_context(Consumer(broker.url, f"framelane/{NODE}/streams/+/detections"))
     victims, urls = start_cameras(cameras, clips, folder, stack)
-    pulse = Pulse(free_port())
-    path = folder / "framelane.yaml"
-    path.write_text(yaml.safe_dump(config(arguments, folder, broker.url, pulse.port, urls)), encoding="utf-8")
-    command = [sys.executable, "-m", "framelane", "run", str(path)]
-    daemon = stack.enter_context(Child("framelane", command, folder))
-    wait_for_streams(consumer, len(cameras), daemon)
-    broker.wait_saved()
+    pulse = Pulse(folder / "notify", WATCHDOG_S)
     pulse.start()
     stack.callback(pulse.stop)
+    path = folder / "framelane.yaml"
+    path.write_text(yaml.safe_dump(config(arguments, folder, broker.url, urls)), encoding="utf-8")
+    command = [sys.executable, "-m", "framelane", "run", str(path)]
+    daemon = stack.enter_context(Child("framelane", command, folder, pulse.environment))
+    wait_for_streams(consumer, len(cameras), daemon)
+    broker.wait_saved()
     return Scene(folder, victims, broker, consumer, daemon, pulse)
 
 
-def config(
-    arguments: Namespace, folder: Path, broker: str, http_port: int, urls: Mapping[str, str]
-) -> dict[str, Any]:
+def config(arguments: Namespace, folder: Path, broker: str, urls: Mapping[str, str]) -> dict[str, Any]:
     """The daemon's configuration."""
     model = arguments.model or Path(str(files("framelane.demo") / "assets" / "framelane-demo.onnx"))
     return {
@@ -205,7 +200,6 @@ def config(
         "workers": arguments.workers,
         "mqtt": {"url": broker, "spool": {"folder": str(folder / "spool"), "sync_ms": SYNC_MS}},
         "jsonl": {"path": str(folder / "results.jsonl"), "kinds": ["detections", "state"]},
-        "http": {"listen": f"127.0.0.1:{http_port}"},
         "models": {"model": {"path": str(model.resolve())}},
         "defaults": {"fps": FPS, "backoff": {"first_s": 1, "most_s": 8}},
         "streams": [{"id": stream, "url": url} for stream, url in urls.items()],

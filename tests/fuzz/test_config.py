@@ -70,7 +70,7 @@ def mutants(draw: st.DrawFn) -> str:
             _change(draw, parent, path[-1])
         elif isinstance(parent, list) and path[-1] < len(parent):
             parent[path[-1]] = draw(VALUES)
-    return yaml.dump(data, allow_unicode=True)
+    return yaml.dump(data, allow_unicode=True, sort_keys=False)
 
 
 def _change(draw: st.DrawFn, section: dict[Any, Any], key: Any) -> None:
@@ -109,7 +109,9 @@ def test_any_bytes_are_a_configuration_or_findings(content: bytes, tmp_path: Pat
 
 @given(
     text=st.one_of(
-        VALUES.map(lambda value: yaml.dump(value, allow_unicode=True)), st.text(max_size=100), mutants()
+        VALUES.map(lambda value: yaml.dump(value, allow_unicode=True, sort_keys=False)),
+        st.text(max_size=100),
+        mutants(),
     )
 )
 @example(text="? [1, 2]\n: 3")

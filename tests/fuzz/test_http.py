@@ -127,7 +127,8 @@ def exchanged(address: tuple[str, int], request: bytes) -> bytes:
         answer = b""
         with suppress(ConnectionError):  # it may close before it has read all
             connection.sendall(request)
-            connection.shutdown(socket.SHUT_WR)
+            with suppress(OSError):  # closed both ways by now
+                connection.shutdown(socket.SHUT_WR)
             while data := connection.recv(1 << 16):
                 answer += data
         return answer

@@ -1,62 +1,60 @@
-"""Whether the daemon lives: its own verdict, asked for every second for as long as it runs."""
+"""The service manager's part (sd_notify(3)): it hears how the daemon feeds its watchdog."""
 
 from __future__ import annotations
 
-import http.client
+import socket
 import time
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from framelane.core.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-_EVERY_S = 1.0
-_PATIENCE_S = 10.0
+_LOOK_S = 0.5
+_MOST_BYTES = 4096
 
 
 class Pulse(Worker):
-    """Asks /healthz, which says no where a thread has ended, or frames wait and none is inferred.
+    """Listens where the daemon tells that it gets on: it stops to where a thread has ended, hangs, or frames wait.
 
     Attributes:
-        beats: answers that all is well.
-        slowest_s: the longest that one took.
-        misses: other answers, and none, with what was said, and how often.
+        feeds: how often it fed its watchdog.
+        longest_s: the longest time between two feeds.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, address: Path, bites_s: float) -> None:
         super().__init__("pulse")
-        self.beats = 0
-        self.slowest_s = 0.0
-        self._misses: dict[str, int] = {}
-        self.port = port
+        self.feeds = 0
+        self.longest_s = 0.0
+        self._bites_s = bites_s
+        self._address = address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(address))
+        self._socket.settimeout(_LOOK_S)
+        self._fed_s: float | None = None
 
     @property
-    def misses(self) -> Mapping[str, int]:
-        """Bad answers, and how often each came."""
-        return dict(self._misses)
+    def environment(self) -> Mapping[str, str]:
+        """What systemd would set."""
+        return {"NOTIFY_SOCKET": str(self._address), "WATCHDOG_USEC": str(round(self._bites_s * 1e6))}
 
     def run_once(self) -> None:
-        """Ask once, and wait."""
-        began_s = time.monotonic()
-        text = self._ask()
-        self.slowest_s = max(self.slowest_s, time.monotonic() - began_s)
-        if text is None:
-            self.beats += 1
-        else:
-            self._misses[text] = self._misses.get(text, 0) + 1
-        self.stopping.wait(_EVERY_S)
-
-    def _ask(self) -> str | None:
-        """None if all is well, else what is not."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_PATIENCE_S)
+        """Hear one message, if one comes."""
         try:
-            connection.request("GET", "/healthz")
-            answer = connection.getresponse()
-            body = answer.read(10_000).decode("utf-8", "replace")
-        except (OSError, http.client.HTTPException) as error:
-            return f"{type(error).__name__}: {error}"
-        finally:
-            connection.close()
-        return None if answer.status == HTTPStatus.OK else f"{answer.status} {body}"
+            lines = self._socket.recv(_MOST_BYTES).split(b"\n")
+        except TimeoutError:
+            return
+        if b"WATCHDOG=1" in lines:
+            now_s = time.monotonic()
+            if self._fed_s is not None:
+                self.longest_s = max(self.longest_s, now_s - self._fed_s)
+            self._fed_s = now_s
+            self.feeds += 1
+
+    def ended(self) -> None:
+        """Count what has passed since the last feed, too."""
+        if self._fed_s is not None:
+            self.longest_s = max(self.longest_s, time.monotonic() - self._fed_s)
+        self._socket.close()
