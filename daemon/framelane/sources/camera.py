@@ -124,6 +124,8 @@ class CameraWorker(Worker):
 
     def failed(self, error: Exception) -> float:
         """Show the fault as the stream's state; return how long to wait before the next try."""
+        if self.stopping.is_set():  # we may have hung up ourselves
+            return 0.0
         reason, text = (
             (error.reason, str(error)) if isinstance(error, SourceError) else ("failed", str(error))
         )
@@ -153,7 +155,8 @@ class CameraWorker(Worker):
     def _hang_up_after(self, silence_s: float) -> None:
         source = self._rtsp
         if source is not None and self._clock.monotonic() - source.heard_s > silence_s:
-            self._hung_up = hang_up(self._thread_id) or self._hung_up
+            self._hung_up = True  # before, for the reader may be quick
+            self._hung_up = hang_up(self._thread_id)
 
     def _open(self) -> ContainerSource | FolderSource:
         if kind_of(self._url) == "folder":

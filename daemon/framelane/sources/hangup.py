@@ -16,8 +16,12 @@ import stat
 import struct
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-_POLLS = {"x86_64": {7, 271}, "aarch64": {73}}
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+_POLLS = {"x86_64": frozenset({7, 271}), "aarch64": frozenset({73})}
 """Numbers of poll and ppoll by machine (asm/unistd.h): both begin with an array of pollfd, and its length."""
 _POLLFD = struct.Struct("@ihh")
 _MOST_FDS = 64
@@ -30,8 +34,9 @@ def hang_up(thread_id: int) -> bool:
     Args:
         thread_id: as `threading.get_native_id` gives it.
     """
-    for _ in range(_LOOKS):
-        if any(map(_shut_down, _awaited(thread_id))):
+    polls = _POLLS.get(platform.machine(), frozenset())
+    for _ in range(_LOOKS if polls else 0):
+        if any(map(_shut_down, _awaited(thread_id, polls))):
             return True
         time.sleep(_LOOK_S)
     return False
@@ -51,11 +56,11 @@ def _shut_down(descriptor: int) -> bool:
     return True
 
 
-def _awaited(thread_id: int) -> list[int]:
+def _awaited(thread_id: int, polls: Container[int]) -> list[int]:
     """The descriptors that the thread polls; none where it does something else, or the kernel doesn't tell."""
     try:
         words = Path(f"/proc/self/task/{thread_id}/syscall").read_text(encoding="ascii").split()
-        if len(words) < 3 or int(words[0]) not in _POLLS.get(platform.machine(), set()):  # noqa: PLR2004 - number, array, length
+        if len(words) < 3 or int(words[0]) not in polls:  # noqa: PLR2004 - number, array, length
             return []
         count = min(int(words[2], 16), _MOST_FDS)
         with Path("/proc/self/mem").open(
