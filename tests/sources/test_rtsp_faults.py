@@ -187,9 +187,12 @@ def test_camera_goes_on_when_the_resolution_changes_in_mid_stream(
     assert times == sorted(set(times))
 
 
-def test_camera_ends_at_once_when_it_is_stopped_in_a_pause(server: RtspServer, watch: Watch) -> None:
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_camera_ends_at_once_when_it_is_stopped_in_a_pause(
+    server: RtspServer, watch: Watch, transport: str
+) -> None:
     steered = server.camera("stall")
-    camera = watch(server.url("stall"), read_timeout_s=60.0)
+    camera = watch(server.url("stall"), read_timeout_s=60.0, transport=transport)
     camera.wait_for_frames(5)
     steered.pause()
     paused_s = time.monotonic()
