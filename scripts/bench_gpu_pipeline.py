@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
     from framelane.bench.soak import Soak
 
+BROKER_SETTINGS = ("max_inflight_messages 1000", "max_queued_messages 100000")
+"""Of a broker for thousands of results a second, as docs/mqtt.md advises: of 20 in flight each waits for the others."""
 SOAK_WARMUP_S = 20.0
 SOAK_LOOK_S = 5.0
 SOAK_LOOKS = 6  # for a window of what arrives
@@ -229,7 +231,7 @@ def measure(arguments: Namespace) -> GpuPipelineReport:
     with ExitStack() as stack:
         if arguments.mps:
             stack.enter_context(mps_daemon())
-        site = stack.enter_context(Site(arguments.broker, arguments.subscribers, most))
+        site = stack.enter_context(Site(arguments.broker, arguments.subscribers, most, BROKER_SETTINGS))
         watch = stack.enter_context(GpuRecorder())
         goal = arguments.streams if arguments.no_search else GOALS.get(feed.codec, arguments.streams)
         broker = "mosquitto" if (site.folder / "mosquitto.conf").exists() else "embedded"

@@ -139,8 +139,8 @@ def test_start_loads_only_models_that_an_enabled_stream_uses(make: Make) -> None
         streams="[{id: clip, url: clip.mp4}, {id: off, url: clip.mp4, model: bad, enabled: false}]",
     )
     app.start()
-    assert list(app.models) == ["tiny"]
-    assert [camera.name for camera in app.cameras] == ["camera-clip"]
+    assert list(app.pool.workers) == ["tiny"]
+    assert [camera.name for camera in app.roster.cameras] == ["camera-clip"]
 
 
 def test_start_refuses_and_leaves_nothing_behind_when_a_model_is_bad(make: Make) -> None:

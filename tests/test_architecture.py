@@ -25,7 +25,9 @@ RANKS = (
     ("fleet",),  # runs apps in processes of their own, and speaks for them
     ("service",),
     ("app",),
-    ("vitals", "listener", "detector", "watchdog"),
+    ("roster",),
+    ("pool",),
+    ("vitals", "listener", "detector", "live", "watchdog"),
     ("sources", "inference", "analytics", "sinks", "web"),
     ("gpu",),
     ("telemetry",),

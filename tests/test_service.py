@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +16,7 @@ from framelane import service as service_module
 from framelane.config.load import parse_config
 from framelane.core.errors import FramelaneError, ModelError
 from framelane.gpu.errors import DeviceLostError
-from framelane.service import Service
+from framelane.service import Service, told_of_reload
 from framelane.telemetry.health import Health
 
 if TYPE_CHECKING:
@@ -58,14 +60,14 @@ def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Make]:
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     (tmp_path / "m.onnx").touch()
 
-    def service(node: str = "{shutdown_s: 7}") -> Service:
+    def service(node: str = "{shutdown_s: 7}", changes: FakeChanges | None = None) -> Service:
         text = f"""
 node: {node}
 jsonl: {{path: "-"}}
 models: {{m: {{path: m.onnx}}}}
 streams: [{{id: cam, url: "rtsp://127.0.0.1/x"}}]
 """
-        return Service(parse_config(text, tmp_path, {}))
+        return Service(parse_config(text, tmp_path, {}), changes=changes)
 
     yield service
     for number, handler in before.items():
@@ -174,3 +176,48 @@ def test_systemd_hears_ready_after_the_start_and_stopping_before_the_stop(
         app.stop = lambda timeout_s: heard.extend([systemd.recv(64), systemd.recv(64)])  # type: ignore[method-assign]
         service.run()
     assert heard == [b"READY=1", b"STOPPING=1"]
+
+
+class FakeChanges:
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def start(self) -> None:
+        self.calls.append("start")
+
+    def stop(self) -> None:
+        self.calls.append("stop")
+
+    def request_reload(self) -> None:
+        self.calls.append("reload")
+
+
+def test_sighup_asks_for_a_reload_and_changes_are_taken_between_start_and_stop(make: Make) -> None:
+    before = signal.getsignal(signal.SIGHUP)
+    changes = FakeChanges()
+    service = make(changes=changes)
+    fake(service).on_start = lambda: os.kill(os.getpid(), signal.SIGHUP)
+    threading.Timer(0.2, service.stopping.set).start()
+    try:
+        service.run()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert changes.calls == ["reload", "start", "stop"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_systemd_hears_when_a_reload_begins_and_that_it_is_over(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fails: object
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        with contextlib.suppress(ModelError), told_of_reload():
+            began = systemd.recv(128).decode()
+            if fails:
+                raise ModelError("no")
+        over = systemd.recv(128)
+    name, _, usec = began.partition("\nMONOTONIC_USEC=")
+    assert (name, over) == ("RELOADING=1", b"READY=1")
+    assert abs(int(usec) / 1e6 - time.clock_gettime(time.CLOCK_MONOTONIC)) < 60

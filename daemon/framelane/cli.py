@@ -1,4 +1,4 @@
-"""The `framelane` command: run, check, schema, probe, engine, demo and bench.
+"""The `framelane` command: run, reload, check, schema, probe, engine, demo and bench.
 
 Exit codes: 0 done; 1 something failed; 2 the configuration or the command line is wrong; 3 a model can't be used;
 70 the GPU can't be used by this process any more; 128 + n a second signal n while stopping.
@@ -52,14 +52,32 @@ def run(config: ConfigPath) -> None:
     from framelane.config.load import check_config
     from framelane.core.log import setup
     from framelane.fleet.daemon import make_service
+    from framelane.live.changes import LiveConfig
 
     report = check_config(config, os.environ)
     if report.config is None:
-        _refuse(config, report.findings, report.lines)
+        _refuse(config, report.findings)
     loaded = report.config
     setup(loaded.log.level, loaded.log.format)
     _log_warnings(report.warnings)
-    make_service(loaded).run()
+    try:
+        make_service(LiveConfig(config, os.environ, report)).run()
+    except ConfigError as error:  # of labels, which only the models' files know
+        _refuse(config, report.located(error.findings))
+
+
+@cli.command()
+def reload(config: ConfigPath) -> None:
+    """Have the daemon that runs CONFIG read it again; exit 0 if it was applied, else nothing has changed."""
+    from framelane.live.control import ask_to_reload
+
+    answer = ask_to_reload(config, os.environ)
+    if answer["exit_code"]:
+        for finding in answer["findings"]:
+            typer.echo(_located(config, Finding(*finding)), err=True)
+        raise typer.Exit(answer["exit_code"])
+    counts = (f"{len(answer[what])} {what}" for what in ("added", "changed", "removed"))
+    typer.echo(f"{config}: applied in {answer['took_s']:.2f} s, streams: {', '.join(counts)}")
 
 
 @cli.command()
@@ -71,12 +89,12 @@ def check(config: ConfigPath) -> None:
     setup("error", "console")
     report = check_config(config, os.environ)
     for warning in report.warnings:
-        typer.echo(f"warning: {_located(config, warning, report.lines)}", err=True)
-    findings = list(report.findings) if report.config is None else _model_findings(report.config)
+        typer.echo(f"warning: {_located(config, warning)}", err=True)
+    findings = report.findings if report.config is None else report.located(_model_findings(report.config))
     if findings:
-        _refuse(config, findings, report.lines)
-    for warning in _gpu_warnings(report.config):
-        typer.echo(f"warning: {_located(config, warning, report.lines)}", err=True)
+        _refuse(config, findings)
+    for warning in report.located(_gpu_warnings(report.config)):
+        typer.echo(f"warning: {_located(config, warning)}", err=True)
     typer.echo(f"{config}: ok")
 
 
@@ -235,15 +253,16 @@ def _log_warnings(warnings: list[Finding]) -> None:
         structlog.get_logger(__name__).warning("config_oddity", key=warning.path, text=warning.message)
 
 
-def _refuse(file: Path, findings: list[Finding], lines: dict[str, int]) -> NoReturn:
+def _refuse(file: Path, findings: list[Finding]) -> NoReturn:
     for finding in findings:
-        typer.echo(_located(file, finding, lines), err=True)
+        typer.echo(_located(file, finding), err=True)
     raise typer.Exit(ConfigError.exit_code)
 
 
-def _located(file: Path, finding: Finding, lines: dict[str, int]) -> str:
-    line = lines.get(finding.path)
-    return f"{file}:{line}: {finding}" if line else f"{file}: {finding}"
+def _located(file: Path, finding: Finding) -> str:
+    if finding.file:
+        return str(finding)
+    return f"{file}:{finding.line}: {finding}" if finding.line else f"{file}: {finding}"
 
 
 def _gpu_warnings(config: Config | None) -> list[Finding]:

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from framelane.web.probes import HealthSource
     from framelane.web.server import HttpServer
     from framelane.web.status import StatusReply
+    from framelane.web.streams import StreamEditor
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the pages show: the sources of metrics, states and verdicts, and who answers `/api/detect`."""
+    """What the pages show: sources of metrics, states and verdicts; who answers `/api/detect` and `/api/streams`."""
 
     health: HealthSource
     meters: CountsSource
@@ -34,6 +35,7 @@ class Shown:
     models: Callable[[], Iterable[ModelInfo]]
     mqtt: SinkInfo | None
     detector: Detector
+    editor: StreamEditor | None = None
 
 
 def start_http(
@@ -73,7 +75,7 @@ def start_http(
         detect = detect_router(shown.detector, config.http.detect, requests, clock)
     page = MetricsPage(collector, RequestCollector(requests.snapshot), *more())
     secret = None if token is None else token.get_secret_value()
-    app = create_app(shown.health, page, status, secret, detect)
+    app = create_app(shown.health, page, status, secret, detect, shown.editor)
     server = HttpServer(app, config.http.listen)
     server.start()
     return server

@@ -6,6 +6,8 @@ import faulthandler
 import os
 import signal
 import threading
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,7 +20,7 @@ from framelane.core.systemd import notify
 from framelane.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from framelane.config.schema import Config
@@ -82,6 +84,22 @@ class Hooks:
     stopping: Callable[[], None] = _nothing
 
 
+class Changes(Protocol):
+    """Who takes changes of the configuration while the node runs."""
+
+    def start(self) -> None:
+        """Take changes from now on."""
+        ...
+
+    def stop(self) -> None:
+        """Take no more; may be called without a start."""
+        ...
+
+    def request_reload(self) -> None:
+        """Read the files again soon; returns at once."""
+        ...
+
+
 class Service:
     """Runs one App until a signal, or until every stream has ended where that is asked for.
 
@@ -91,14 +109,20 @@ class Service:
         config: a checked configuration.
         app: what to run; an App of this configuration by default.
         stopping: set at the first signal, or by whoever wants the service to end.
+        changes: takes changes of the configuration while it runs; SIGHUP asks for a reload. None for none.
     """
 
     def __init__(
-        self, config: Config, app: Node | None = None, stopping: threading.Event | None = None
+        self,
+        config: Config,
+        app: Node | None = None,
+        stopping: threading.Event | None = None,
+        changes: Changes | None = None,
     ) -> None:
         self.app: Node = app or App(config)
         self.stopping = stopping or threading.Event()
         self._node = config.node
+        self._changes = changes
 
     def run(self) -> None:
         """Start, wait for a signal and stop; call it on the main thread.
@@ -108,6 +132,8 @@ class Service:
         """
         for number in _SIGNALS:
             signal.signal(number, self._on_signal)
+        if self._changes is not None:
+            signal.signal(signal.SIGHUP, self._on_reload)
         # A watchdog that bites sends SIGABRT: then the journal has each thread's place, hung ones too.
         faulthandler.enable(_STDERR)
         watchdog = Watchdog(self.app, SystemClock())
@@ -118,6 +144,8 @@ class Service:
         patience_s = self._node.shutdown_s
         try:
             self.app.start()
+            if self._changes is not None:
+                self._changes.start()
             hooks.ready()
             self._wait(hooks.look)
         except FramelaneError as error:
@@ -126,6 +154,8 @@ class Service:
             raise
         finally:
             hooks.stopping()
+            if self._changes is not None:
+                self._changes.stop()
             self.app.stop(patience_s)
 
     def _wait(self, look: Callable[[], None]) -> None:
@@ -137,7 +167,21 @@ class Service:
                 return
             look()
 
+    def _on_reload(self, _number: int, _frame: FrameType | None) -> None:
+        if self._changes is not None:
+            self._changes.request_reload()
+
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.stopping.is_set():
             os._exit(128 + number)
         self.stopping.set()
+
+
+@contextmanager
+def told_of_reload() -> Iterator[None]:
+    """Have the service manager know when a reload begins and when it is over, for `systemctl reload` waits for it."""
+    notify(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+    try:
+        yield
+    finally:
+        notify("READY=1")

@@ -25,7 +25,7 @@ class Vitals:
     def __init__(
         self,
         config: HttpConfig,
-        models: Mapping[str, ModelWorker],
+        models: Callable[[], Mapping[str, ModelWorker]],
         mqtt: Sink | None,
         reporter: Reporter,
         states: Callable[[], list[StreamState]],
@@ -38,7 +38,7 @@ class Vitals:
 
     def liveness(self) -> Health:
         """Whether the process should go on, or be restarted."""
-        workers: dict[str, Worker | ModelWorker] = {"reporter": self._reporter, **self._models}
+        workers: dict[str, Worker | ModelWorker] = {"reporter": self._reporter, **self._models()}
         threads = {name: worker.alive for name, worker in workers.items()}
         overdue_s = {} if self._mqtt is None else {"mqtt": self._mqtt.health().overdue_s}
         progress = Progress(self._reporter.waiting_s, self._reporter.looked_ago_s, overdue_s)
@@ -46,7 +46,7 @@ class Vitals:
 
     def readiness(self) -> Health:
         """Whether it does its work now."""
-        loaded = {name: model.alive for name, model in self._models.items()}
+        loaded = {name: model.alive for name, model in self._models().items()}
         return readiness(loaded, self._broker(), self._states(), self._config.ready)
 
     def _broker(self) -> BrokerView | None:

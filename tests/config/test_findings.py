@@ -307,7 +307,7 @@ mqtt: {url: "mqtt://h", qos: 3}
 def test_check_gives_the_line_of_each_finding(base: Path) -> None:
     text = "mqtt: {url: 'mqtt://h'}\nmodels:\n  yolox:\n    path: m.onnx\n    batch: -1\nstreams:\n- url: x.mp4\n"
     report = check_text(text, base, {})
-    assert report.lines == {"models.yolox.batch": 5, "streams[0].id": 7}
+    assert {each.path: each.line for each in report.findings} == {"models.yolox.batch": 5, "streams[0].id": 7}
 
 
 @pytest.mark.parametrize("field", ["url", "password", "token", "ffmpeg"])

@@ -71,6 +71,12 @@ class Daemon:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start the process; returns at once."""
         command = [sys.executable, "-m", *self._command, str(self.config_file)]

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from framelane.core.frames import ModelInfo
-from framelane.fleet.link import Changed, Failed, Inbox, Order, Snapshot, Started, send
+from framelane.fleet.link import Answered, Change, Changed, Failed, Inbox, Order, Snapshot, Started, send
 from framelane.sinks.sink import SinkHealth
 from framelane.telemetry.meters import Meters
 from framelane.telemetry.states import StreamDetails, StreamState
@@ -22,7 +22,8 @@ def main() -> None:
     with marks.open("a") as file:
         file.write(f"{os.getpid()}\n")
     starts = len(marks.read_text().splitlines())
-    (order,) = Inbox(0).wait(10.0)
+    inbox = Inbox(0)
+    (order,) = inbox.wait(10.0)
     assert isinstance(order, Order)
     worker = Fake(order)
     if mode == "crash":
@@ -42,7 +43,7 @@ def main() -> None:
         sys.exit(9)
     if mode == "deaf":
         worker.report(60.0)
-    worker.until_told()
+    worker.until_told(inbox)
 
 
 class Fake:
@@ -53,18 +54,21 @@ class Fake:
         self.meters = Meters()
         self.streams = [stream.id for stream in order.config.streams if stream.enabled]
 
-    def say(self, message: Started | Changed | Snapshot | Failed) -> None:
+    def say(self, message: Started | Changed | Snapshot | Failed | Answered) -> None:
         send(self.order.answer_to, message)
 
     def begin(self) -> None:
+        self.speak_of_streams()
+        self.say(Started(f"run-{os.getpid()}", (MODEL,)))
+        self.snapshot()
+
+    def speak_of_streams(self) -> None:
         for stream in self.streams:
             self.meters.stream(stream).frame_received()
             details = StreamDetails("h264", 640, 480)
             self.say(
                 Changed(StreamState(stream, "live", "ok", "frames arrive", time.time(), details=details))
             )
-        self.say(Started(f"run-{os.getpid()}", (MODEL,)))
-        self.snapshot()
 
     def snapshot(self) -> None:
         seen = dict.fromkeys(self.streams, time.monotonic())
@@ -78,8 +82,24 @@ class Fake:
             self.snapshot()
             time.sleep(0.05)
 
-    def until_told(self) -> None:
-        while os.read(0, 64):
+    def until_told(self, inbox: Inbox) -> None:
+        while not inbox.ended:
+            for message in inbox.wait(60.0):
+                if isinstance(message, Change):
+                    self.change(message)
+                else:
+                    self.snapshot()
+
+    def change(self, change: Change) -> None:
+        refuses = sys.argv[1] == ("refuses-commit" if change.commit else "refuses-change")
+        if sys.argv[1] == "refuses-strangers":
+            refuses = any(stream.enabled and stream.model == "strange" for stream in change.config.streams)
+        if change.commit and not refuses:
+            self.streams = [stream.id for stream in change.config.streams if stream.enabled]
+            self.speak_of_streams()
+        failure = Failed(3, "says no") if refuses else None
+        self.say(Answered(change.number, (MODEL,), failure))
+        if not refuses:
             self.snapshot()
 
 

@@ -171,3 +171,29 @@ def test_latencies_are_those_of_both_starts_in_order(before: int, now: int) -> N
     if before + now > 4:
         assert both.latencies_since(both.published - 4).tolist() == values[-4:]
     assert both == replace(both, born=old.snapshot().born)
+
+
+def test_stream_that_comes_is_counted_from_nought_and_one_that_goes_is_not_spoken_of(ledger: Ledger) -> None:
+    worker = FakeWorker("b", "new")
+    worker.work(3)
+    ledger.take(1, worker.snapshot())  # a worker may be quicker than we are
+    ledger.open(1, "new")
+    assert ledger.snapshot().streams["new"].received == 0
+    ledger.take(1, worker.snapshot())
+    assert ledger.snapshot().streams["new"].received == 3
+    born = ledger.snapshot().streams["b"].born
+    ledger.drop(1, "b")
+    ledger.take(1, worker.snapshot())
+    assert list(ledger.snapshot().streams) == ["a", "c", "new"]
+    ledger.open(1, "b")
+    assert ledger.snapshot().streams["b"].born != born
+
+
+def test_model_that_was_loaded_later_is_counted_for_all_workers(ledger: Ledger) -> None:
+    worker = FakeWorker("b")
+    worker.meters.model("late").batch_done(2, 0.001, 0.01, 0.001)
+    ledger.take(1, worker.snapshot())
+    assert list(ledger.snapshot().models) == ["m"]
+    ledger.know(["m", "late"])
+    ledger.take(1, worker.snapshot())
+    assert ledger.snapshot().models["late"].frames == 2

@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from framelane.config.load import parse_config
-from framelane.core.errors import FramelaneError
+from framelane.config.load import check_config, parse_config
+from framelane.core.errors import ConfigError, FramelaneError
 from framelane.fleet.daemon import make_service
 from framelane.fleet.node import Fleet
 from framelane.fleet.supervisor import Patience
+from framelane.live.changes import LiveConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from framelane.config.schema import Config
 
     Make = Callable[..., Fleet]
 
@@ -41,9 +44,10 @@ streams: [{id: a, url: "rtsp://127.0.0.1/a"}, {id: b, url: "rtsp://127.0.0.1/b"}
     config = parse_config(text, tmp_path, {})
     made: list[Fleet] = []
 
-    def fleet(mode: str, stopping: threading.Event | None = None) -> Fleet:
+    def fleet(mode: str, stopping: threading.Event | None = None, streams: int = 2) -> Fleet:
         command = (sys.executable, str(FAKE), mode, str(tmp_path / "starts"))
-        made.append(Fleet(config, stopping or threading.Event(), patience=QUICK, command=command))
+        wanted = config.model_copy(update={"streams": config.streams[:streams]})
+        made.append(Fleet(wanted, stopping or threading.Event(), patience=QUICK, command=command))
         return made[-1]
 
     yield fleet
@@ -127,5 +131,97 @@ models: {m: {path: m.onnx}}
 streams: [{id: a, url: "rtsp://127.0.0.1/a"}, {id: b, url: "rtsp://127.0.0.1/b"}]
 """
     for rest, expected in (("", "App"), ("workers: 2", "Fleet")):
-        config = parse_config(text + rest, tmp_path, {})
-        assert type(make_service(config).app).__name__ == expected
+        (tmp_path / "framelane.yaml").write_text(text + rest)
+        path = tmp_path / "framelane.yaml"
+        live = LiveConfig(path, {}, check_config(path, {}))
+        assert type(make_service(live).app).__name__ == expected
+
+
+def with_streams(fleet: Fleet, *names: str) -> Config:
+    """The fleet's configuration with other streams."""
+    template = fleet.config.streams[0]
+    streams = [template.model_copy(update={"id": name}) for name in names]
+    return fleet.config.model_copy(update={"streams": streams})
+
+
+def go_over_to(fleet: Fleet, *names: str) -> None:
+    config = with_streams(fleet, *names)
+    fleet.prepare(config)
+    fleet.commit(config)
+
+
+def streams_of(fleet: Fleet) -> list[tuple[str, ...]]:
+    return [each.share.streams for each in fleet.supervisors]
+
+
+def test_streams_are_dealt_to_running_workers(make: Make) -> None:
+    fleet = make("good")
+    fleet.start()
+    go_over_to(fleet, "a", "b", "c")
+    assert streams_of(fleet) == [("a", "c"), ("b",)]
+    wait_until(lambda: [state.state for state in fleet.board.streams()] == ["live"] * 3)
+    wait_until(lambda: fleet.meters.snapshot().streams["c"].received >= 1)
+    go_over_to(fleet, "b", "c")
+    assert streams_of(fleet) == [("c",), ("b",)]
+    assert [state.stream for state in fleet.board.streams()] == ["b", "c"]
+    assert list(fleet.meters.snapshot().streams) == ["b", "c"]
+    assert [each.restarts for each in fleet.supervisors] == [0, 0]
+
+
+def test_worker_that_refuses_ends_the_change_before_any_has_acted(make: Make) -> None:
+    fleet = make("refuses-change")
+    fleet.start()
+    with pytest.raises(FramelaneError, match="says no") as caught:
+        fleet.prepare(with_streams(fleet, "a", "b", "c"))
+    assert caught.value.exit_code == 3
+    assert streams_of(fleet) == [("a",), ("b",)]
+
+
+def test_worker_that_cant_go_over_is_started_again_with_its_new_streams(make: Make, tmp_path: Path) -> None:
+    fleet = make("refuses-commit")
+    fleet.start()
+    go_over_to(fleet, "a", "b", "c")
+    wait_until(lambda: all(each.restarts == 1 and each.up for each in fleet.supervisors))
+    wait_until(lambda: [state.state for state in fleet.board.streams()] == ["live"] * 3)
+
+
+def test_unknown_label_is_found_before_any_worker_is_asked(make: Make) -> None:
+    fleet = make("good")
+    fleet.start()
+    config = with_streams(fleet, "a", "b")
+    streams = [stream.model_copy(update={"classes": ["tre"]}) for stream in config.streams]
+    with pytest.raises(ConfigError, match="unknown label `tre`"):
+        fleet.prepare(config.model_copy(update={"streams": streams}))
+
+
+def test_worker_without_streams_starts_when_it_gets_one(make: Make, tmp_path: Path) -> None:
+    fleet = make("good", streams=1)
+    fleet.start()
+    assert [each.up for each in fleet.supervisors] == [True, False]
+    assert get(fleet, "/readyz").json() == {"ok": True, "reasons": []}
+    go_over_to(fleet, "a", "b")
+    wait_until(lambda: fleet.supervisors[1].up)
+    wait_until(lambda: [state.state for state in fleet.board.streams()] == ["live", "live"])
+    assert len((tmp_path / "starts").read_text().splitlines()) == 2
+
+
+def test_worker_that_starts_meanwhile_is_told_when_it_is_up(make: Make) -> None:
+    fleet = make("good", streams=1)
+    fleet.start()
+    for names in (("a", "b"), ("a", "b", "c", "d"), ("a", "d")):  # before w1 can be up
+        go_over_to(fleet, *names)
+    wait_until(lambda: fleet.supervisors[1].up)
+    wait_until(lambda: [state.state for state in fleet.board.streams()] == ["live", "live"])
+    assert [state.stream for state in fleet.board.streams()] == ["a", "d"]
+
+
+def test_worker_that_is_up_proves_a_model_for_one_that_is_not(make: Make) -> None:
+    """Or a model that can't be loaded would be found out when the change has been accepted."""
+    fleet = make("refuses-strangers", streams=1)
+    fleet.start()
+    go_over_to(fleet, "a", "b")  # of a model that runs
+    config = with_streams(fleet, "a", "b", "c")
+    strange = config.streams[2].model_copy(update={"model": "strange"})
+    models = {**config.models, "strange": config.models["m"]}
+    with pytest.raises(FramelaneError, match="says no"):
+        fleet.prepare(config.model_copy(update={"streams": [*config.streams[:2], strange], "models": models}))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from framelane.fleet.relay import Relay
-from framelane.telemetry.states import NodeState, StreamDetails, StreamState
+from framelane.telemetry.states import ENDED, NodeState, StreamDetails, StreamState
 from framelane.telemetry.status import StatusBoard
 
 VIDEO = StreamDetails("h264", 640, 480)
@@ -110,3 +110,23 @@ def test_streams_do_not_stall_here_for_their_workers_watch_them(node: Node) -> N
     node.clock.now_s += 1000
     node.board.tick()
     assert node.story("a") == [("live", "ok", 0)]
+
+
+def test_stream_comes_goes_and_what_is_still_said_of_it_is_passed_over(node: Node) -> None:
+    node.relay.add("c")
+    node.tell("c", "live")
+    node.relay.remove("c")
+    node.tell("c", "down", "lost")
+    node.relay.worker_ended(("a", "c"), "it died")
+    assert node.story("c") == [("connecting", "starting", 0), ("live", "ok", 0)]
+    assert [state.stream for state in node.board.streams()] == ["a", "b"]
+    assert (node.relay.reconnects("c"), node.relay.ended(("c",))) == (0, set())
+
+
+def test_ended_stream_begins_anew_when_it_was_changed(node: Node) -> None:
+    node.tell("a", "down", ENDED)
+    node.tell("b", "live")
+    for stream in ("a", "b"):
+        node.relay.renew(stream)
+    assert node.relay.ended(("a", "b")) == set()
+    assert [state.state for state in node.board.streams()] == ["connecting", "live"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from framelane.config.load import parse_config
-from framelane.fleet.share import Share, config_of, divide
+from framelane.fleet.share import Share, config_of, deal, divide
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ streams: [{listed}, {{id: "off", url: "rtsp://127.0.0.1/off", enabled: false}}]
         (5, "", True, [(None, 5, 0)]),
         (5, "workers: 2", False, [(None, 3, 0), (None, 2, 2)]),
         (5, "gpus: [0, 1]", False, [(None, 5, 0)]),
-        (2, "workers: 4", False, [(None, 1, 0), (None, 1, 2)]),
+        (2, "workers: 4", False, [(None, 1, 0), (None, 1, 2), (None, 0, 2), (None, 0, 2)]),
         (9, "gpus: [2, 0]", True, [(2, 5, 0), (0, 4, 1)]),
         (9, "workers: 2\ngpus: [0, 1]", True, [(0, 3, 0), (1, 2, 1), (0, 2, 2), (1, 2, 2)]),
     ],
@@ -72,3 +72,14 @@ def test_worker_runs_its_streams_alone_under_a_name_of_its_own(tmp_path: Path) -
 def test_worker_on_a_gpu_keeps_the_slots_of_the_configuration(tmp_path: Path) -> None:
     whole = config(tmp_path, 4, "workers: 2")
     assert config_of(whole, Share(0, 3, ("s0",), 0)).models["m"].slots == 0
+
+
+def test_streams_stay_where_they_are_when_others_come_and_go(tmp_path: Path) -> None:
+    shares = divide(config(tmp_path, 5, "workers: 3"), lambda: "no GPU")
+    assert [share.streams for share in shares] == [("s0", "s3"), ("s1", "s4"), ("s2",)]
+    fewer = config(tmp_path, 5, "workers: 3")
+    left = [stream for stream in fewer.streams if stream.id in ("s1", "s4", "s3")]
+    shares = deal(shares, fewer.model_copy(update={"streams": left}))
+    assert [share.streams for share in shares] == [("s3",), ("s1", "s4"), ()]
+    shares = deal(shares, config(tmp_path, 7, "workers: 3"))
+    assert [share.streams for share in shares] == [("s3", "s2", "s6"), ("s1", "s4"), ("s0", "s5")]

@@ -16,9 +16,11 @@ from framelane.fleet.share import divide
 from framelane.fleet.supervisor import Patience, Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
+    from framelane.config.schema import Config
     from framelane.core.errors import FramelaneError
+    from framelane.core.frames import ModelInfo
     from framelane.fleet.link import Snapshot, Started
     from framelane.fleet.share import Share
     from framelane.telemetry.states import StreamState
@@ -37,6 +39,7 @@ class Desk:
         self.said: list[Any] = []
         self.ends: list[str | None] = []
         self.through: set[str] = set()
+        self.models: set[str] = set()
         self.fatal: FramelaneError | None = None
 
     def started(self, share: Share, message: Started) -> None:
@@ -50,6 +53,9 @@ class Desk:
 
     def ended_worker(self, share: Share, text: str | None) -> None:
         self.ends.append(text)
+
+    def models_loaded(self, models: Iterable[ModelInfo], config: Config) -> None:
+        self.models |= {model.name for model in models}
 
     def played(self, share: Share) -> Collection[str]:
         return self.through
@@ -71,8 +77,11 @@ streams: [{id: a, url: "rtsp://127.0.0.1/a"}, {id: b, url: "rtsp://127.0.0.1/b"}
     config = parse_config(text, tmp_path, {})
     made: list[Supervisor] = []
 
-    def supervisor(mode: str, patience: Patience = QUICK) -> tuple[Supervisor, Desk]:
+    def supervisor(
+        mode: str, patience: Patience = QUICK, played: Iterable[str] = ()
+    ) -> tuple[Supervisor, Desk]:
         desk = Desk()
+        desk.through = set(played)
         command = (sys.executable, str(FAKE), mode, str(tmp_path / "starts"))
         share = divide(config, lambda: "none here")[0]
         each = Supervisor(share, config, desk, SystemClock(), patience, command)
@@ -167,9 +176,18 @@ def test_deaf_worker_is_killed_when_its_time_is_over(make: Make) -> None:
 def test_worker_is_not_started_again_when_its_streams_have_ended(make: Make, tmp_path: Path) -> None:
     supervisor, desk = make("dies-once")
     desk.through = {"a"}
-    assert supervisor.join(WAIT_S)
-    assert supervisor.idle
+    wait_until(lambda: supervisor.idle)
+    assert supervisor.settled.is_set()
     assert len(starts(tmp_path)) == 1
+
+
+def test_daemon_goes_on_when_a_worker_that_had_nothing_to_do_cant_start(make: Make, tmp_path: Path) -> None:
+    supervisor, desk = make("bad-model", played={"a"})
+    wait_until(lambda: supervisor.idle)
+    desk.through = set()
+    wait_until(lambda: supervisor.restarts >= 2)
+    assert desk.fatal is None
+    assert desk.ends[0] == "its worker process says: says bad-model"
 
 
 def test_snapshot_comes_when_it_is_asked_for(make: Make) -> None:

@@ -234,6 +234,21 @@ def test_close_frees_a_feeder_when_it_waits_for_its_slot(drops: Drops) -> None:
     assert not feeder.is_alive()
 
 
+def test_changed_stream_still_counts_when_its_old_thread_leaves_after_the_new_one_came(drops: Drops) -> None:
+    clock = SteppingClock()
+    batcher = Batcher(8, 0.010, clock, drops)
+    for stream in ("a", "b", "b"):
+        batcher.join(stream)
+    batcher.leave("b")
+    batcher.offer(frame("a"))
+    assert not batcher._full()
+    for _ in range(3):
+        batcher.leave("b")
+    assert batcher._full()
+    batcher.join("b")
+    assert not batcher._full()
+
+
 def test_withdrawn_stream_leaves_nothing_and_takes_no_turn(drops: Drops) -> None:
     batcher = make(drops, batch=2, waiting=2)
     for name in ("a", "b", "a", "c"):

@@ -18,9 +18,10 @@ from framelane.core.errors import RequestError
 from framelane.core.frames import Frame, FrameInfo
 from framelane.inference.batcher import Batcher
 from framelane.inference.cpu_runner import CpuRunner
+from framelane.inference.lanes import Lane, Lanes
 from framelane.inference.model import load_model
 from framelane.inference.stills import Stills
-from framelane.inference.worker import Lane, ModelWorker
+from framelane.inference.worker import ModelWorker
 from framelane.telemetry.meters import Meters
 
 if TYPE_CHECKING:
@@ -52,11 +53,12 @@ class Bench:
         self.clock = SystemClock()
         self.meters = Meters()
         self.workers: dict[str, ModelWorker] = {}
-        self.stills = Stills(self.workers, self.clock)
+        self.stills = Stills(lambda: self.workers, self.clock)
         self.of_streams: list[Result] = []
         self.gate = threading.Event()  # of results
         self.gate.set()
-        self.lane = Lane(model.filter(), self.meters.stream("cam"))
+        self.lanes = Lanes(model.filter(), self.stills.lane)
+        self.lanes.open("cam", Lane(model.filter(), self.meters.stream("cam")))
         self.batcher = Batcher(4, 0.0, self.clock, self.dropped)
         self.worker = ModelWorker(
             model, self.batcher, self.lane_of, self.meters.model("tiny"), self.deliver, self.clock
@@ -67,7 +69,7 @@ class Bench:
         self.workers["tiny"] = self.worker
 
     def lane_of(self, stream: str) -> Lane:
-        return self.lane if stream == "cam" else self.stills.lane(stream)
+        return self.lanes.of(stream)
 
     def dropped(self, stream: str, reason: str) -> None:
         if not self.stills.dropped(stream, reason):

@@ -18,7 +18,8 @@ from framelane.gpu.errors import DeviceLostError
 from framelane.inference.batcher import Batcher
 from framelane.inference.cpu_runner import CpuRunner
 from framelane.inference.inputs import InputSpec
-from framelane.inference.worker import Lane, ModelWorker
+from framelane.inference.lanes import Lane, NullLaneMeter
+from framelane.inference.worker import ModelWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -122,11 +123,11 @@ class Bench:
         self.batcher = Batcher(
             batch, 0.0, clock, lambda stream, reason: self.meters[stream].frame_dropped(reason)
         )
-        lanes = {stream: Lane(None, meter) for stream, meter in self.meters.items()}  # type: ignore[arg-type]
+        self.lanes = {stream: Lane(None, meter) for stream, meter in self.meters.items()}  # type: ignore[arg-type]
         self.worker = ModelWorker(
             model,  # type: ignore[arg-type]
             self.batcher,
-            lanes.__getitem__,
+            lambda stream: self.lanes[stream],
             self.model_meter,
             self.deliver,
             clock,
@@ -357,3 +358,26 @@ def test_a_lost_gpu_ends_the_slot_and_is_reported_once(bench: Callable[..., Benc
     assert [str(error) for error in one.fatal] == ["an illegal memory access was encountered"]
     assert one.meters["a"].counts == {"failed": 1}
     assert not one.worker.alive
+
+
+def test_frame_of_a_stream_that_is_gone_costs_the_others_in_its_batch_nothing(
+    bench: Callable[..., Bench],
+) -> None:
+    held, gone = threading.Event(), threading.Event()
+
+    def wait(_batch: NDArray[Any]) -> None:
+        held.set()
+        assert gone.wait(GENEROUS_S)
+
+    one = bench(FakeModel(wait), slots=1, batch=3)
+    one.offer("a", 0)
+    assert held.wait(GENEROUS_S)
+    for stream in ("a", "b", "c"):
+        one.offer(stream, 1)
+    null = NullLaneMeter()
+    one.lanes["b"] = Lane(None, null, closed=True)  # type: ignore[arg-type]
+    gone.set()
+    one.wait_for(3)
+    assert one.worker.stop(GENEROUS_S)
+    assert one.indexes() == {"a": [0, 1], "c": [1]}
+    assert (one.total("inferred"), one.total("failed")) == (3, 0)

@@ -13,6 +13,7 @@ from tests.sinks.examples import FAREWELL, checked, detections, seqs, state, sta
 from framelane.config.schema import JsonlConfig
 from framelane.core.clock import SystemClock
 from framelane.sinks.jsonl import JsonlSink
+from framelane.sinks.reports import removed_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -233,3 +234,12 @@ def test_jsonl_keeps_lines_whole_when_several_processes_share_the_file(tmp_path:
 
 def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+def test_message_without_content_makes_no_line(tmp_path: Path) -> None:
+    sink = JsonlSink(JsonlConfig(path=str(tmp_path / "out.jsonl"), kinds=["state"]), SystemClock())
+    sink.start()
+    sink.offer(removed_message("lobby"))
+    sink.offer(state())
+    sink.stop(5.0, None)
+    assert len((tmp_path / "out.jsonl").read_bytes().splitlines()) == 1

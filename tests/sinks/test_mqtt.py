@@ -15,6 +15,7 @@ from framelane.config.schema import MqttConfig, TlsConfig
 from framelane.core.clock import SystemClock
 from framelane.sinks.message import Message
 from framelane.sinks.mqtt import MqttSink
+from framelane.sinks.reports import removed_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -303,3 +304,16 @@ def test_sink_never_started_stops_at_once() -> None:
 
 def wait_for_acknowledgements(sink: MqttSink) -> None:
     wait_until(lambda: sink.health().queued == 0)
+
+
+def test_removed_stream_leaves_nothing_retained(broker: Mosquitto, start: Start) -> None:
+    sink = start(broker.url)
+    sink.offer(state())
+    with Subscriber(broker.url, f"{NODE}/#") as subscriber:
+        subscriber.wait_for(lambda message: bool(message.payload))
+        sink.offer(removed_message("lobby"))
+        subscriber.wait_for(lambda message: not message.payload)
+    with Subscriber(broker.url, f"{NODE}/streams/#") as late:
+        sink.offer(detections(1))
+        late.wait_for(is_detections)
+        assert [message.retain for message in late.messages] == [False]

@@ -7,6 +7,7 @@ from framelane.core.clock import SystemClock
 from framelane.sinks.backlog import Backlog
 from framelane.sinks.message import Message
 from framelane.sinks.outbox import Outbox, Parcel
+from framelane.sinks.reports import removed_message
 from framelane.sinks.waker import Waker
 
 
@@ -127,3 +128,26 @@ def test_outbox_counts_what_does_not_fit_when_the_flight_comes_back(outbox: Outb
     outbox.rewind()
     assert (len(backlog), backlog.dropped.total()) == (3, 2)
     assert seqs([parcel.message.payload for parcel in taken(outbox)]) == [3, 4, 5]
+
+
+def test_removal_of_a_retained_message_is_sent_again_until_it_is_done_and_then_forgotten(
+    outbox: Outbox,
+) -> None:
+    removal = removed_message("lobby")
+    outbox.put(state())
+    outbox.put(removal)
+    assert [parcel.message for parcel in taken(outbox)] == [removal]
+    outbox.rewind()
+    (parcel,) = taken(outbox)
+    outbox.settle(parcel)
+    outbox.rewind()
+    assert taken(outbox) == []
+
+
+def test_state_of_a_stream_that_returned_outlives_the_end_of_its_removal(outbox: Outbox) -> None:
+    outbox.put(removed_message("lobby"))
+    (removal,) = taken(outbox)
+    outbox.put(state())
+    outbox.settle(removal)
+    outbox.rewind()
+    assert [parcel.message for parcel in taken(outbox)] == [state()]

@@ -68,11 +68,11 @@ class Rig:
         self.clock = FakeClock()
         self.sinks = [Collected(), Collected()]
         self.meter = Meter()
-        publish = PublishConfig(empty=empty, heartbeat_s=10.0, max_rate=max_rate)
+        self.publish = PublishConfig(empty=empty, heartbeat_s=10.0, max_rate=max_rate)
         self.outlet = Outlet(
             "gate-01",
             "run-1",
-            lambda _stream: publish,
+            lambda _stream: self.publish,
             self.sinks,
             meter=self.meter,
             clock=self.clock,
@@ -171,6 +171,17 @@ def test_outlet_does_not_catch_up_on_the_most_rate_after_a_pause() -> None:
         rig.clock.monotonic_s = 100.0 + second
         rig.outlet.publish(result(index))
     assert rig.meter.left_out == ["rate"] * 3
+
+
+def test_outlet_goes_by_the_new_rate_when_a_stream_changes_and_goes_on_numbering() -> None:
+    rig = Rig(max_rate=1.0)
+    for index in range(3):
+        rig.outlet.publish(result(index))
+    rig.publish = PublishConfig(empty="always")
+    for index in range(3, 5):
+        rig.outlet.publish(result(index))
+    assert rig.meter.left_out == ["rate"] * 2
+    assert [body["seq"] for body in rig.bodies] == [1, 2, 3]
 
 
 def test_outlet_limits_the_rate_of_each_stream_and_model() -> None:
@@ -319,3 +330,31 @@ def test_outlet_says_no_farewell_where_another_process_speaks_for_the_node() -> 
     )
     outlet.stop(5.0)
     assert sink.stopped == [(5.0, None)]
+
+
+def test_sequence_goes_on_when_a_forgotten_stream_returns() -> None:
+    rig = Rig()
+    for index in range(3):
+        rig.outlet.publish(result(index=index))
+    rig.outlet.forget("lobby")
+    rig.outlet.forget("never there")
+    rig.outlet.publish(result(index=0))
+    assert [body["seq"] for body in rig.bodies] == [1, 2, 3, 4]
+    assert rig.bodies[-1]["dropped"] == 0
+
+
+def test_only_the_latest_of_forgotten_streams_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("framelane.sinks.outlet._MOST_REMEMBERED", 2)
+    rig = Rig()
+    for stream in ("a", "b", "c"):
+        rig.outlet.publish(result(stream=stream))
+        rig.outlet.forget(stream)
+    assert rig.outlet._left == {"b": 1, "c": 1}
+    assert rig.outlet._lanes == {}
+
+
+def test_removed_stream_takes_its_retained_state_back() -> None:
+    rig = Rig()
+    rig.outlet.publish_removed("lobby")
+    (message,) = rig.sinks[0].messages
+    assert (message.kind, message.stream, message.payload, message.retain) == ("state", "lobby", b"", True)

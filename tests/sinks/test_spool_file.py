@@ -9,11 +9,12 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+import ormsgpack
 import pytest
-from tests.sinks.examples import WALL_S, detections, seqs
+from tests.sinks.examples import ORIGIN, WALL_S, detections, result, seqs
 
 from framelane.sinks.backlog import Entry
-from framelane.sinks.message import Message
+from framelane.sinks.message import Message, detections_message
 from framelane.sinks.spool_file import SpoolDamagedError, SpoolFile
 
 if TYPE_CHECKING:
@@ -52,6 +53,18 @@ def test_file_gives_back_what_was_written_as_replayed(path: Path) -> None:
     assert [(entry.row, entry.at - WALL_S) for entry in found.entries] == [(1, 1.0), (2, 2.0), (3, 3.0)]
     assert {entry.message.stream for entry in found.entries} == {"lobby"}
     assert all(entry.message.payload.endswith(b'"replayed":true}') for entry in found.entries)
+
+
+def test_file_gives_back_messagepack_as_replayed(path: Path) -> None:
+    message = detections_message(ORIGIN, result(), seq=1, dropped=0, total_s=0.03, encoding="msgpack")
+    with open_file(path) as file:
+        file.write([Entry(message, WALL_S)])
+        (entry,) = file.read(0, 10).entries
+    assert entry.message.encoding == "msgpack"
+    assert ormsgpack.unpackb(entry.message.payload) == {
+        **ormsgpack.unpackb(message.payload),
+        "replayed": True,
+    }
 
 
 def test_file_deletes_and_never_uses_a_row_twice(path: Path) -> None:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from framelane.telemetry.status import ENDED, NodeState, StatusBoard, StreamDetails, StreamState
+from framelane.telemetry.status import (
+    ENDED,
+    NodeState,
+    NullReconnectMeter,
+    StatusBoard,
+    StreamDetails,
+    StreamState,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -345,3 +352,44 @@ def test_last_report_is_the_final_state_when_threads_race(clock: FakeClock) -> N
         name: state.state for name, state in last.items()
     }
     assert nodes[-1] == board.node()
+
+
+def test_removal_is_reported_after_the_last_state_and_once(clock: FakeClock) -> None:
+    heard: list[str] = []
+    board = StatusBoard(
+        clock,
+        lambda state: heard.append(f"{state.stream} {state.state}"),
+        lambda _node: None,
+        lambda stream: heard.append(f"{stream} removed"),
+    )
+    lobby = board.stream("lobby")
+    lobby.frame_seen(clock.monotonic())
+    board.remove("lobby")
+    board.remove("lobby")
+    lobby.down("lost", "gone")
+    board.stream("lobby")
+    assert heard == ["lobby connecting", "lobby live", "lobby removed", "lobby connecting"]
+
+
+def test_renewed_stream_begins_anew_with_its_count_of_reconnects(
+    board: StatusBoard, seen: Seen, clock: FakeClock
+) -> None:
+    old = board.stream("lobby")
+    old.frame_seen(clock.monotonic())
+    old.down("lost", "gone")
+    old.frame_seen(clock.monotonic())
+    new = board.renew("lobby", 5.0, NullReconnectMeter())
+    old.down("lost", "the old thread ends")
+    assert board.streams() == [new.current]
+    assert (new.current.state, new.current.reconnects) == ("connecting", 1)
+    new.frame_seen(clock.monotonic())
+    assert seen.words()[-2:] == ["connecting starting", "live ok"]
+    assert board.streams()[0].reconnects == 1
+
+
+def test_what_another_process_says_of_an_unknown_stream_is_passed_over(
+    board: StatusBoard, seen: Seen, clock: FakeClock
+) -> None:
+    board.adopt(StreamState("gone", "live", "ok", "frames arrive", clock.wall()))
+    board.frames_seen({"gone": 1.0})
+    assert (board.streams(), seen.streams) == ([], [])

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from framelane.web.status import StatusReply
+    from framelane.web.streams import StreamEditor
 
 
 class FakeClock:
@@ -56,9 +57,9 @@ class Daemon:
             "gate-01", self.board.node(), self.board.streams(), self.window.latest, self.clock.monotonic()
         )
 
-    def app(self, token: str | None = None) -> ASGIApp:
+    def app(self, token: str | None = None, editor: StreamEditor | None = None) -> ASGIApp:
         collector = FramelaneCollector(self.meters, self.board, lambda: self.window.latest, list, None)
-        return create_app(self, MetricsPage(collector), self.status, token)
+        return create_app(self, MetricsPage(collector), self.status, token, editor=editor)
 
 
 @pytest.fixture

@@ -364,7 +364,7 @@ def test_nothing_of_a_picture_is_published(app: App, tmp_path: Path) -> None:
 
 
 def test_stopped_daemon_answers_503() -> None:
-    stills = Stills({}, SystemClock())
+    stills = Stills(dict, SystemClock())
     detector = StillDetector(stills, 1.0)
     with pytest.raises(RequestError) as caught:
         detector.check()

@@ -80,17 +80,25 @@ class Site:
         broker: "mosquitto", "embedded", or "auto".
         subscribers: processes that the subscriber is, each for its share of the streams.
         streams: how many there may be where the subscriber is several processes.
+        settings: more lines of mosquitto's configuration.
     """
 
-    def __init__(self, broker: str = "auto", subscribers: int = 1, streams: int = 0) -> None:
+    def __init__(
+        self,
+        broker: str = "auto",
+        subscribers: int = 1,
+        streams: int = 0,
+        settings: Sequence[str] = (),
+    ) -> None:
         self._broker_kind = broker
+        self._settings = settings
         self._shares = topics_of(subscribers, streams)
         self._stack = ExitStack()
 
     def __enter__(self) -> Site:
         with self._stack as stack:
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="framelane-bench-")))
-            self.broker, self.url = start_broker(self.folder, self._broker_kind, stack)
+            self.broker, self.url = start_broker(self.folder, self._broker_kind, stack, self._settings)
             self.subscriber = Subscriber(
                 [self._subscribe(number, topics, stack) for number, topics in enumerate(self._shares)]
             )
@@ -147,7 +155,7 @@ class Site:
         config = {
             "node": {"id": NODE, "stats_s": 5},
             "log": {"level": "warning"},
-            "mqtt": {"url": self.url, "spool": {"enabled": False}},  # it would outlive us
+            "mqtt": {"url": self.url, "spool": {"folder": str(self.folder / "spool")}},
             "models": {"model": dict(model)},
             "defaults": defaults,
             "streams": [{"id": stream_id(number), "url": url} for number, url in enumerate(urls)],

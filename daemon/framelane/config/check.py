@@ -16,11 +16,11 @@ from framelane.config.address import (
     source_kind,
 )
 from framelane.config.complete import BUILT_IN_LABELS
-from framelane.config.keypath import KeyPath, Problem, dotted
+from framelane.config.keypath import KeyPath, Problem
 from framelane.config.suggest import unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from framelane.config.homeassistant import HomeAssistantConfig
     from framelane.config.schema import (
@@ -42,17 +42,19 @@ class Checked:
         config: as the daemon would use it.
         written: as the file says it, nothing inherited.
         models: every model that the file names, faulty ones too.
+        places: what to call the place of each stream.
     """
 
     config: Config
     written: Config
     models: frozenset[str]
+    places: Sequence[str]
 
 
 def find_faults(checked: Checked) -> list[Problem]:
     """Everything that keeps the configuration from being used."""
     config, written = checked.config, checked.written
-    faults = [_sinks(config), _http(config), _stream_ids(written)]
+    faults = [_sinks(config), _http(config), _stream_ids(checked)]
     if written.mqtt is not None:
         faults += [_broker(written.mqtt), _tls_files(config.mqtt.tls if config.mqtt else written.mqtt.tls)]
         faults.append(_homeassistant(checked, written.mqtt.homeassistant))
@@ -145,13 +147,13 @@ def _file(path: KeyPath, file: str | None) -> Iterator[Problem]:
     yield Problem(path, f"{what}: {file}")
 
 
-def _stream_ids(config: Config) -> Iterator[Problem]:
+def _stream_ids(checked: Checked) -> Iterator[Problem]:
     first: dict[str, int] = {}
-    for index, stream in enumerate(config.streams):
+    for index, stream in enumerate(checked.written.streams):
         earlier = first.setdefault(stream.id, index)
         if earlier != index:
             yield Problem(
-                ("streams", index, "id"), f"`{stream.id}` is the id of {dotted(('streams', earlier))} already"
+                ("streams", index, "id"), f"`{stream.id}` is the id of {checked.places[earlier]} already"
             )
 
 

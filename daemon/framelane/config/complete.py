@@ -33,6 +33,7 @@ def complete(written: Config, base_dir: Path) -> Config:
             "mqtt": written.mqtt and _complete_mqtt(written.mqtt, base_dir),
             "jsonl": written.jsonl and _complete_jsonl(written.jsonl, base_dir),
             "http": written.http.model_copy(update=_absolute(base_dir, token_file=written.http.token_file)),
+            **_absolute(base_dir, streams_dir=written.streams_dir),
             "models": {key: _complete_model(model, base_dir) for key, model in written.models.items()},
             "streams": [_complete_stream(stream, written, base_dir) for stream in written.streams],
         }

@@ -54,6 +54,12 @@ _Loader.add_implicit_resolver(_TAG + "null", re.compile(r"^(?:~|null|Null|NULL|)
 _Loader.add_implicit_resolver(_TAG + "merge", re.compile(r"^<<$"), ["<"])
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes what the loader reads: text stays plain where it can't be taken for a null or a merge key."""
+
+    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+
 @dataclass(slots=True)
 class Document:
     """What a YAML file says, where (1-based line and column), and what is wrong with it as YAML."""
@@ -89,6 +95,12 @@ def parse_document(text: str) -> Document:
     if root is not None:
         builder.document.data = builder.build(root, ())
     return builder.document
+
+
+def written_as_yaml(data: Node) -> str:
+    """A text that reads as this data."""
+    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return text
 
 
 def _compose(text: str) -> yaml.Node | None:

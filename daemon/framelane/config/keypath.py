@@ -9,6 +9,8 @@ from typing import TypeAlias
 KeyPath: TypeAlias = tuple[str | int, ...]
 Node: TypeAlias = "dict[str, Node] | list[Node] | str | None"
 
+_PART = re.compile(r'([\w-]+)|\[(\d+)\]|\["(.*?)"\]')
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -29,6 +31,11 @@ def dotted(path: KeyPath) -> str:
         else:
             text += f'["{part}"]'
     return text
+
+
+def parsed(text: str) -> KeyPath:
+    """The path that `dotted` wrote."""
+    return tuple(int(index) if index else quoted or name for name, index, quoted in _PART.findall(text))
 
 
 def at(data: Node, path: KeyPath) -> Node:

@@ -9,24 +9,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framelane.config.address import source_kind
-from framelane.config.keypath import KeyPath, Node, Problem, dotted
+from framelane.config.keypath import KeyPath, Node, Problem
 from framelane.config.secrets import clear_text_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from framelane.config.schema import Config, MqttConfig, StreamConfig
 
 
-def find_oddities(config: Config, written: Node, file: Path | None) -> list[Problem]:
+def find_oddities(config: Config, written: Node, file: Path | None, places: Sequence[str]) -> list[Problem]:
     """Warnings on a faultless configuration.
 
     Args:
         config: as the daemon would use it.
         written: the file's content before variables are filled in.
         file: where it lies, if in a file.
+        places: what to call the place of each stream.
     """
-    found = [_secrets(written, file), _models(config), _same_urls(config)]
+    found = [_secrets(written, file, places), _models(config), _same_urls(config, places)]
     if config.mqtt is not None:
         found += [_mqtt(config.mqtt), _homeassistant(config.mqtt, config.streams)]
     found += [_stream(("streams", index), stream) for index, stream in enumerate(config.streams)]
@@ -38,7 +39,7 @@ def find_oddities(config: Config, written: Node, file: Path | None) -> list[Prob
     return list(chain.from_iterable(found))
 
 
-def _secrets(written: Node, file: Path | None) -> Iterator[Problem]:
+def _secrets(written: Node, file: Path | None, places: Sequence[str]) -> Iterator[Problem]:
     clear = clear_text_secrets(written)
     urls = [path for path in clear if path[0] == "streams"]
     for path in clear:
@@ -47,7 +48,8 @@ def _secrets(written: Node, file: Path | None) -> Iterator[Problem]:
     if urls:
         more = f" (and in {len(urls) - 1} more streams)" if len(urls) > 1 else ""
         yield Problem(urls[0], f"a password in clear text{more}; use ${{NAME}}")
-    if clear and file is not None and file.stat().st_mode & stat.S_IROTH:
+    in_main = [path for path in clear if path not in urls or places[int(path[1])].startswith("streams[")]
+    if in_main and file is not None and file.stat().st_mode & stat.S_IROTH:
         yield Problem((), f"holds secrets and every user may read it; chmod o-r {file}")
 
 
@@ -61,14 +63,14 @@ def _models(config: Config) -> Iterator[Problem]:
             yield Problem(("models", key, "precision"), message)
 
 
-def _same_urls(config: Config) -> Iterator[Problem]:
+def _same_urls(config: Config, places: Sequence[str]) -> Iterator[Problem]:
     streams: dict[str, list[int]] = defaultdict(list)
     for index, stream in enumerate(config.streams):
         if stream.enabled:
             streams[stream.url.get_secret_value()].append(index)
     for first, *others in streams.values():
         for index in others:
-            message = f"the same URL as {dotted(('streams', first))}: the camera is opened and decoded twice"
+            message = f"the same URL as {places[first]}: the camera is opened and decoded twice"
             yield Problem(("streams", index, "url"), message)
 
 

@@ -364,4 +364,10 @@ class Config(Section):
     defaults: StreamOptions = Field(
         default_factory=StreamOptions, description="Options of all streams that don't say otherwise."
     )
-    streams: Annotated[list[StreamConfig], Field(min_length=1)] = Field(description="What to watch.")
+    streams_dir: Text | None = Field(
+        default=None,
+        description="Folder of more streams, `*.yaml`, one or a list in each; watched while running; null for none.",
+    )
+    streams: Annotated[list[StreamConfig], Field(min_length=1)] = Field(
+        default_factory=list, description="What to watch; may be left out where `streams_dir` is set."
+    )

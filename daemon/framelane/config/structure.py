@@ -16,7 +16,7 @@ from framelane.config.suggest import nearest, unknown
 from framelane.config.wording import allowed, given, keys_at, schema_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 # Mending may bring new faults to light, such as a map that is empty once its only key is gone.
 _MOST_PASSES = 4
@@ -53,16 +53,17 @@ class Outcome:
     replaced: set[KeyPath]
 
 
-def validate(data: Node, written: Node, broken: Iterable[KeyPath]) -> Outcome:
+def validate(data: Node, written: Node, broken: Iterable[KeyPath], *, needs_streams: bool = True) -> Outcome:
     """The configuration that `data` describes, and everything wrong with its shape and types.
 
     Args:
         data: the file's content, variables filled in.
         written: the same with its variables, to show.
         broken: paths already reported, whose values are missing from `data`.
+        needs_streams: whether having no stream is a fault.
     """
     reported = {field_of(path) for path in broken}
-    problems: list[Problem] = []
+    problems = list(_no_streams(data)) if needs_streams else []
     for _ in range(_MOST_PASSES):
         data = _mended(data, reported)
         try:
@@ -73,6 +74,14 @@ def validate(data: Node, written: Node, broken: Iterable[KeyPath]) -> Outcome:
         problems += [problem for problem in fresh if problem.message]
         reported |= {field_of(problem.path) for problem in found}
     return Outcome(None, problems, reported)
+
+
+def _no_streams(data: Node) -> Iterator[Problem]:
+    """Without a folder to look for more, a file names its streams itself."""
+    path: KeyPath = ("streams",)
+    none = isinstance(data, dict) and "streams" not in data and not data.get("streams_dir")
+    if none and not _is_misspelt(path, data):
+        yield Problem(path, f"is missing; expected {allowed(schema_at(path))}")
 
 
 def _around(path: KeyPath, reported: Iterable[KeyPath]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class FramelaneError(Exception):
@@ -15,13 +15,24 @@ class FramelaneError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing wrong with a configuration: where (a key path such as `streams[2].url`) and what."""
+    """One thing wrong with a configuration: where and what.
+
+    Attributes:
+        path: key path within its file, such as `streams[2].url`; empty for the whole file.
+        message: for the operator; holds no credential.
+        file: the file, where it is not the main one.
+        line: its line there, from 1; 0 where there is none to name.
+    """
 
     path: str
     message: str
+    file: str = ""
+    line: int = field(default=0, compare=False)
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
+        what = f"{self.path}: {self.message}" if self.path else self.message
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {what}" if self.file else what
 
 
 class ConfigError(FramelaneError):
@@ -32,6 +43,18 @@ class ConfigError(FramelaneError):
     def __init__(self, findings: list[Finding]) -> None:
         self.findings = findings
         super().__init__("\n".join(str(finding) for finding in findings))
+
+
+class RestartNeededError(ConfigError):
+    """The configuration is good, and differs in keys that only a restart can change; `findings` names them."""
+
+
+class UnknownStreamError(FramelaneError):
+    """No stream has this id."""
+
+
+class ConflictError(FramelaneError):
+    """What is asked for can't be done as things stand: an id that is taken, a file that others keep."""
 
 
 class RequestError(FramelaneError):

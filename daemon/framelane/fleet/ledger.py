@@ -35,11 +35,32 @@ class Ledger:
         models: Iterable[str],
         reconnects: Callable[[str], int],
     ) -> None:
-        self._streams = tuple(streams)
-        self._models = tuple(models)
+        self._streams = list(streams)
+        self._models = list(models)
         self._accounts = [_Account(own, self._models) for own in accounts]
         self._reconnects = reconnects
         self._lock = threading.Condition()
+
+    def open(self, worker: int, stream: str) -> None:
+        """A stream comes, to be counted by this worker."""
+        with self._lock:
+            self._accounts[worker].open(stream)
+            self._streams.append(stream)
+
+    def drop(self, worker: int, stream: str) -> None:
+        """A stream has left this worker: it leaves all statistics."""
+        with self._lock:
+            self._accounts[worker].drop(stream)
+            self._streams.remove(stream)
+
+    def know(self, models: Iterable[str]) -> None:
+        """Models that workers have loaded since."""
+        with self._lock:
+            for model in models:
+                if model not in self._models:
+                    self._models.append(model)
+                    for account in self._accounts:
+                        account.know(model)
 
     def take(self, worker: int, snapshot: Snapshot) -> None:
         """How a worker stands now."""
@@ -56,8 +77,9 @@ class Ledger:
         """All counts, each as of its worker's newest snapshot."""
         with self._lock:
             found = {name: counts for account in self._accounts for name, counts in account.streams.items()}
+            names = list(self._streams)
             per_model = {name: [account.models[name] for account in self._accounts] for name in self._models}
-        streams = {name: replace(found[name], reconnects=self._reconnects(name)) for name in self._streams}
+        streams = {name: replace(found[name], reconnects=self._reconnects(name)) for name in names}
         models = {}
         for name, (first, *others) in per_model.items():
             models[name] = first
@@ -118,12 +140,24 @@ class _Account:
         self._models_before = dict(self.models)
         self._sinks_before: dict[str, SinkHealth] = {}
 
+    def open(self, stream: str) -> None:
+        self.streams[stream] = self._streams_before[stream] = StreamMeter(stream).snapshot()
+
+    def drop(self, stream: str) -> None:
+        del self.streams[stream], self._streams_before[stream]
+
+    def know(self, model: str) -> None:
+        self.models[model] = self._models_before[model] = ModelMeter(model).snapshot()
+
     def take(self, snapshot: Snapshot) -> None:
+        """A worker may know of a stream or a model a moment before or after we do."""
         self.taken += 1
         for name, counts in snapshot.counts.streams.items():
-            self.streams[name] = continued(self._streams_before[name], counts)
+            if name in self.streams:
+                self.streams[name] = continued(self._streams_before[name], counts)
         for name, model in snapshot.counts.models.items():
-            self.models[name] = together(self._models_before[name], model)
+            if name in self.models:
+                self.models[name] = together(self._models_before[name], model)
         for sink in snapshot.sinks:
             self.sinks[sink.name] = _counted_on(self._sinks_before.get(sink.name), sink)
         self.ailments = snapshot.ailments

@@ -12,10 +12,13 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from framelane.core.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from framelane.config.schema import Config
+    from framelane.core.errors import Finding, FramelaneError
     from framelane.core.frames import ModelInfo
     from framelane.sinks.sink import SinkHealth
     from framelane.telemetry.meters import Counts
@@ -39,6 +42,26 @@ class Order:
     name: str
     parent: int
     answer_to: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """From the parent: send a snapshot now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """From the parent, once the worker has started: other streams, to be made ready for or to be gone over to.
+
+    Attributes:
+        number: the answer's.
+        config: what to run.
+        commit: whether to go over to it.
+    """
+
+    number: int
+    config: Config
+    commit: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +100,33 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """It can't start or go on; the exit code and message of one process alone."""
+    """It can't start or go on, or change; the exit code and message of one process alone, and findings if any."""
 
     exit_code: int
     text: str
+    findings: tuple[Finding, ...] = ()
+
+    @staticmethod
+    def of(error: FramelaneError) -> Failed:
+        """An error, to be told."""
+        findings = tuple(error.findings) if isinstance(error, ConfigError) else ()
+        return Failed(error.exit_code, str(error), findings)
 
 
-News = Started | Changed | Snapshot | Failed
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A change was done, or why not."""
+
+    number: int
+    models: tuple[ModelInfo, ...]
+    failure: Failed | None
 
 
-def send(descriptor: int, message: Order | News) -> None:
+Orders = Order | Ask | Change
+News = Started | Changed | Snapshot | Failed | Answered
+
+
+def send(descriptor: int, message: Orders | News) -> None:
     """Write a message whole; waits while the pipe is full, raises OSError where nobody reads any more."""
     body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
     rest = memoryview(_LENGTH.pack(len(body)) + body)
@@ -105,7 +145,7 @@ class Inbox:
         self._poll = select.poll()  # not select(), which fails from descriptor 1024 on
         self._poll.register(descriptor, select.POLLIN)
 
-    def wait(self, timeout_s: float) -> list[Order | News]:
+    def wait(self, timeout_s: float) -> list[Orders | News]:
         """What has come; nothing after `timeout_s`, or where the other side has closed the pipe.
 
         Raises:
@@ -118,7 +158,7 @@ class Inbox:
         self._bytes += some
         return self._whole()
 
-    def _whole(self) -> list[Order | News]:
+    def _whole(self) -> list[Orders | News]:
         messages = []
         at = 0
         while len(self._bytes) >= at + _LENGTH.size:
@@ -134,7 +174,7 @@ class Inbox:
         return messages
 
 
-def _decoded(body: bytes) -> Order | News:
+def _decoded(body: bytes) -> Orders | News:
     try:
         message = pickle.loads(body)  # noqa: S301 - our own process at the other end
     except (
@@ -147,6 +187,6 @@ def _decoded(body: bytes) -> Order | News:
         ImportError,
     ) as error:
         raise LinkBrokenError(f"no message: {type(error).__name__}") from error
-    if not isinstance(message, Order | Started | Changed | Snapshot | Failed):
+    if not isinstance(message, Orders | News):
         raise LinkBrokenError(f"an unknown message: {type(message).__name__}")
     return message

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import os
 import secrets
+from concurrent.futures import wait
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
+from framelane.config.differences import stream_changes
 from framelane.core.clock import SystemClock
+from framelane.core.errors import ConfigError, ConflictError
 from framelane.detector import ElsewhereDetector
 from framelane.fleet.ledger import Ledger
 from framelane.fleet.process import COMMAND
 from framelane.fleet.relay import Relay
-from framelane.fleet.share import divide
+from framelane.fleet.share import deal, divide
 from framelane.fleet.sinks import SharedSink
 from framelane.fleet.supervisor import Patience, Supervisor
 from framelane.fleet.vitals import FleetVitals
 from framelane.gpu.watch import watch_gpus
 from framelane.listener import Shown, start_http
+from framelane.pool import unknown_labels
 from framelane.sinks.homeassistant.announcer import announce_through
 from framelane.sinks.jsonl import JsonlSink
 from framelane.sinks.mqtt import MqttSink
@@ -33,11 +38,12 @@ from framelane.telemetry.status import StatusBoard
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from concurrent.futures import Future
 
     from prometheus_client.registry import Collector
 
-    from framelane.config.schema import Config
+    from framelane.config.schema import Config, ModelConfig
     from framelane.core.clock import Clock
     from framelane.core.errors import FramelaneError
     from framelane.core.frames import ModelInfo
@@ -49,6 +55,7 @@ if TYPE_CHECKING:
     from framelane.telemetry.meters import Counts
     from framelane.telemetry.states import StreamState
     from framelane.web.server import HttpServer
+    from framelane.web.streams import StreamEditor
 
 log = structlog.get_logger(__name__)
 
@@ -90,6 +97,7 @@ class Fleet:
         clock: where every part reads the time.
         patience: how supervisors wait.
         command: what a worker process is started with.
+        editor: what answers `/api/streams`; None for no such routes.
     """
 
     def __init__(
@@ -99,8 +107,12 @@ class Fleet:
         clock: Clock | None = None,
         patience: Patience | None = None,
         command: Sequence[str] = COMMAND,
+        editor: StreamEditor | None = None,
     ) -> None:
         self.config = config
+        self._editor = editor
+        self._change = 0
+        self._sections: dict[str, ModelConfig] = {}
         self.clock = clock or SystemClock()
         self.run = secrets.token_hex(4)
         self.fatal: FramelaneError | None = None
@@ -109,7 +121,8 @@ class Fleet:
         self.supervisors: list[Supervisor] = []
         self._stopping = stopping
         self._announcer: Announcer | None = None
-        self._streams = streams = [stream for stream in config.streams if stream.enabled]
+        self._announced = False
+        streams = [stream for stream in config.streams if stream.enabled]
         names = [stream.id for stream in streams]
         shares = divide(config)
         self._sinks = self._make_sinks(config, frozenset(share.name for share in shares))
@@ -121,7 +134,9 @@ class Fleet:
             meter=_Nobody(),
             clock=self.clock,
         )
-        self.board = StatusBoard(self.clock, self.outlet.publish_state, self.outlet.publish_status)
+        self.board = StatusBoard(
+            self.clock, self.outlet.publish_state, self.outlet.publish_status, self.outlet.publish_removed
+        )
         self.relay = Relay(self.board, names, self.clock)
         used = {key for stream in streams for key in stream.model_keys}
         models = [key for key in config.models if key in used]
@@ -175,8 +190,70 @@ class Fleet:
 
     @property
     def ended(self) -> bool:
-        """Whether every stream has been played to its end."""
-        return all(state.ended for state in self.board.streams())
+        """Whether there were streams, and every one has been played to its end."""
+        states = self.board.streams()
+        return bool(states) and all(state.ended for state in states)
+
+    @property
+    def loaded(self) -> Mapping[str, ModelConfig]:
+        """What each model that a worker has loaded, by key, was loaded as."""
+        return dict(self._sections)
+
+    def prepare(self, config: Config) -> None:
+        """Have every worker that is up make ready for its part of other streams.
+
+        Raises:
+            ConfigError: a stream asks for labels that its models don't know.
+            FramelaneError: a worker can't, or the daemon stops meanwhile.
+        """
+        findings = unknown_labels(config, self._labels())
+        if findings:
+            raise ConfigError(findings)
+        self._change += 1
+        shares = self._proving(deal(self._shares(), config), config)
+        pairs = zip(self.supervisors, shares, strict=True)
+        self._wait([each.prepare(self._change, share, config) for each, share in pairs])
+
+    def commit(self, config: Config) -> None:
+        """Deal other streams out; a worker that is away or just starts gets its part when it is up."""
+        self._change += 1
+        before, after = self._shares(), deal(self._shares(), config)
+        for share in after:
+            for stream in set(share.streams) - set(before[share.number].streams):
+                self.relay.add(stream)
+                self.ledger.open(share.number, stream)
+        for changed in stream_changes(self.config, config).changed:
+            self.relay.renew(changed.id)
+        self.config = config
+        pairs = zip(self.supervisors, after, strict=True)
+        self._wait([each.assign(self._change, share, config) for each, share in pairs])
+        self._announce()
+        for share in before:
+            for stream in set(share.streams) - set(after[share.number].streams):
+                self.relay.remove(stream)
+                self.ledger.drop(share.number, stream)
+
+    def _proving(self, shares: list[Share], config: Config) -> list[Share]:
+        """Have a worker that is up try the models that none has yet: one that is not up can't say that it can't."""
+        strangers = [
+            stream.id for stream in config.streams if not set(stream.model_keys) <= self.models.keys()
+        ]
+        for number, supervisor in enumerate(self.supervisors):
+            if supervisor.up:
+                shares[number] = replace(shares[number], streams=(*shares[number].streams, *strangers))
+                break
+        return shares
+
+    def _shares(self) -> list[Share]:
+        return [each.share for each in self.supervisors]
+
+    def _wait(self, answers: Sequence[Future[None]]) -> None:
+        """Wait for workers' answers; raises the first error, or ConflictError where the daemon stops meanwhile."""
+        while wait(answers, _LOOK_S).not_done:
+            if self._stopping.is_set():
+                raise ConflictError("the daemon stops")
+        for answer in answers:
+            answer.result()
 
     def liveness(self) -> Health:
         """Whether it gets on, or only a new process would help."""
@@ -194,8 +271,16 @@ class Fleet:
 
     def started(self, share: Share, message: Started) -> None:
         """A worker's parts all run."""
-        self.models |= {model.name: model for model in message.models}
         log.info("worker_up", worker=share.name, run=message.run, streams=len(share.streams), gpu=share.gpu)
+
+    def models_loaded(self, models: Iterable[ModelInfo], config: Config) -> None:
+        """A worker has these models, loaded as a configuration says."""
+        fresh = {model.name: model for model in models if model.name not in self.models}
+        self._sections |= {name: config.models[name] for name in fresh}
+        self.models |= fresh
+        self.ledger.know(self.models)
+        if fresh and self._announced:
+            self._announce()
 
     def changed(self, state: StreamState) -> None:
         """A stream has a new state."""
@@ -252,10 +337,18 @@ class Fleet:
             sinks["jsonl"] = SharedSink(jsonl, partial(self._theirs, "jsonl"))
         return sinks
 
+    def _labels(self) -> dict[str, tuple[str, ...]]:
+        """Of a copy: supervisors' threads add models."""
+        return {name: model.labels for name, model in dict(self.models).items()}
+
     def _announce(self) -> None:
+        """Announce streams whose models are known; of others what they find is not."""
         if self._announcer is not None and not self._stopping.is_set():  # else some models are not known
-            labels = {key: model.labels for key, model in self.models.items()}
-            self._announcer.announce(self._streams, labels, self._gpus.sample())
+            labels = self._labels()
+            streams = [stream for stream in self.config.streams if stream.enabled]
+            known = [stream for stream in streams if set(stream.model_keys) <= labels.keys()]
+            self._announced = True
+            self._announcer.announce(known, labels, self._gpus.sample())
 
     def _theirs(self, name: str) -> list[SinkHealth]:
         return self.ledger.sinks(name)
@@ -284,7 +377,16 @@ class Fleet:
 
         mqtt = self._sinks.get("mqtt")
         detector = ElsewhereDetector()
-        shown = Shown(self.vitals(), self.ledger, self.board, self.window, self._known_models, mqtt, detector)
+        shown = Shown(
+            self.vitals(),
+            self.ledger,
+            self.board,
+            self.window,
+            self._known_models,
+            mqtt,
+            detector,
+            self._editor,
+        )
         return start_http(self.config, shown, self.clock, workers)
 
     def _known_models(self) -> list[ModelInfo]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import framelane
-from framelane.fleet.link import Inbox, Order, send
+from framelane.fleet.link import Ask, Change, Inbox, Order, Orders, send
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,7 +90,7 @@ class WorkerProcess:
 
     def listen(self, timeout_s: float) -> list[News]:
         """What it has said, nothing after `timeout_s`; raises LinkBrokenError where that is no message."""
-        return [message for message in self._inbox.wait(timeout_s) if not isinstance(message, Order)]
+        return [message for message in self._inbox.wait(timeout_s) if not isinstance(message, Orders)]
 
     def stop(self) -> None:
         """Tell it to drain and end; may be called again."""
@@ -98,11 +98,11 @@ class WorkerProcess:
             if self._process.stdin is not None:
                 self._process.stdin.close()
 
-    def ask(self) -> None:
-        """Have it send a snapshot now; from any thread."""
+    def tell(self, message: Ask | Change) -> None:
+        """Pass an order on; from any thread. One that has ended hears nothing."""
         with self._lock, contextlib.suppress(OSError):
             if self._process.stdin is not None and not self._process.stdin.closed:
-                os.write(self._stdin, b"?")
+                send(self._stdin, message)
 
     def kill(self) -> None:
         """End it at once."""

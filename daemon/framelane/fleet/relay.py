@@ -26,13 +26,35 @@ class Relay:
     def __init__(self, board: StatusBoard, streams: Iterable[str], clock: Clock) -> None:
         self._board = board
         self._clock = clock
-        self._states = {stream: board.stream(stream).current for stream in streams}
-        self._before = dict.fromkeys(self._states, 0)
+        self._states: dict[str, StreamState] = {}
+        self._before: dict[str, int] = {}
         self._lost: set[str] = set()
+        for stream in streams:
+            self.add(stream)
+
+    def add(self, stream: str) -> None:
+        """A stream comes; its worker will speak of it."""
+        self._states[stream] = self._board.stream(stream).current
+        self._before[stream] = 0
+
+    def renew(self, stream: str) -> None:
+        """A stream was changed: if it had ended, it begins anew."""
+        if self._states[stream].ended:
+            state = self._states[stream]
+            self._put(replace(state, state="connecting", reason="starting", text="it was changed"))
+
+    def remove(self, stream: str) -> None:
+        """A stream has left; what its worker may still say of it is passed over."""
+        self._states.pop(stream, None)
+        self._before.pop(stream, None)
+        self._lost.discard(stream)
+        self._board.remove(stream)
 
     def changed(self, state: StreamState) -> None:
         """A worker tells a stream's new state."""
         stream = state.stream
+        if stream not in self._states:
+            return
         if state.live and stream in self._lost:
             self._lost.discard(stream)
             self._before[stream] += 1
@@ -45,7 +67,9 @@ class Relay:
     def worker_ended(self, streams: Collection[str], text: str) -> None:
         """The worker of these streams is gone: they are down, but for those that are through."""
         for stream in streams:
-            state = self._states[stream]
+            state = self._states.get(stream)
+            if state is None:
+                continue
             self._before[stream] = state.reconnects
             if state.ended:
                 continue
@@ -55,11 +79,12 @@ class Relay:
 
     def ended(self, streams: Iterable[str]) -> set[str]:
         """Those of the streams that have been played to their end."""
-        return {stream for stream in streams if self._states[stream].ended}
+        return {stream for stream in streams if stream in self._states and self._states[stream].ended}
 
     def reconnects(self, stream: str) -> int:
         """Times the stream came back, over all starts of its worker."""
-        return self._states[stream].reconnects
+        state = self._states.get(stream)
+        return 0 if state is None else state.reconnects
 
     def _put(self, state: StreamState) -> None:
         before = self._states[state.stream]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from framelane.gpu.present import why_no_driver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from framelane.config.schema import Config, ModelConfig, MqttConfig
 
@@ -40,7 +40,7 @@ class Share:
 
 
 def divide(config: Config, why_no_gpu: Callable[[], str | None] = why_no_driver) -> list[Share]:
-    """The workers that a configuration asks for, none without a stream; one alone needs no process of its own.
+    """The workers that a configuration asks for; one alone needs no process of its own, and one without a stream none.
 
     Streams are dealt out in the file's order, one to each worker in turn: no worker has two more than another, and
     neighbours in the file, often of one kind, are spread. Workers are dealt over the GPUs likewise.
@@ -48,15 +48,26 @@ def divide(config: Config, why_no_gpu: Callable[[], str | None] = why_no_driver)
     The first worker starts alone, then the first one on each other GPU, then the rest: what takes long and is left
     behind in files, such as an engine, is made once for each kind of GPU.
     """
-    streams = [stream.id for stream in config.streams if stream.enabled]
     gpus: list[int | None] = [None]
     if config.workers * len(config.gpus) > 1 and why_no_gpu() is None:
         gpus = list(config.gpus)
-    count = max(min(config.workers * len(gpus), len(streams)), 1)
-    return [
-        Share(number, gpus[number % len(gpus)], tuple(streams[number::count]), _wave(number, len(gpus)))
-        for number in range(count)
-    ]
+    count = config.workers * len(gpus)
+    return deal(
+        [Share(number, gpus[number % len(gpus)], (), _wave(number, len(gpus))) for number in range(count)],
+        config,
+    )
+
+
+def deal(shares: Sequence[Share], config: Config) -> list[Share]:
+    """The shares for other streams: each stays with its worker, and a new one goes to the worker with the fewest."""
+    enabled = [stream.id for stream in config.streams if stream.enabled]
+    left = set(enabled)
+    hands = [[name for name in share.streams if name in left] for share in shares]
+    dealt = {name for hand in hands for name in hand}
+    for name in enabled:
+        if name not in dealt:
+            min(hands, key=len).append(name)
+    return [replace(share, streams=tuple(hand)) for share, hand in zip(shares, hands, strict=True)]
 
 
 def config_of(config: Config, share: Share, left_out: Collection[str] = ()) -> Config:
@@ -79,7 +90,7 @@ def config_of(config: Config, share: Share, left_out: Collection[str] = ()) -> C
         "streams": streams,
     }
     if share.gpu is None:
-        cores = max(len(os.sched_getaffinity(0)) // len(divide(config, lambda: "none")), 1)
+        cores = max(len(os.sched_getaffinity(0)) // config.workers, 1)
         changes["models"] = {name: _with_slots(model, cores) for name, model in config.models.items()}
     return config.model_copy(update=changes)
 

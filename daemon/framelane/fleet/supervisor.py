@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from framelane.core.backoff import Backoff
-from framelane.core.errors import FramelaneError
+from framelane.core.errors import ConfigError, FramelaneError
 from framelane.core.worker import Worker
-from framelane.fleet.link import Changed, Failed, LinkBrokenError, Snapshot, Started
+from framelane.fleet.link import Answered, Ask, Change, Changed, Failed, LinkBrokenError, Snapshot, Started
 from framelane.fleet.process import COMMAND, WorkerProcess, described
 from framelane.fleet.share import config_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from framelane.config.schema import Config
     from framelane.core.clock import Clock
+    from framelane.core.frames import ModelInfo
     from framelane.fleet.link import News
     from framelane.fleet.share import Share
     from framelane.telemetry.states import StreamState
 
 log = structlog.get_logger(__name__)
 
+_UNAWAITED = -1
 DEVICE_LOST = 70
 """Exit code of a process whose GPU can't be used any more; the next one may have it back."""
 
@@ -83,6 +86,10 @@ class Desk(Protocol):
         """A worker is gone; `text` says why, None where it was told to."""
         ...
 
+    def models_loaded(self, models: Iterable[ModelInfo], config: Config) -> None:
+        """A worker has these models, loaded as a configuration says."""
+        ...
+
     def played(self, share: Share) -> Collection[str]:
         """Its streams that have been played to their end."""
         ...
@@ -90,6 +97,23 @@ class Desk(Protocol):
     def gave_up(self, error: FramelaneError) -> None:
         """A worker can't be had; the daemon must end."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Duty:
+    """What a worker is to run."""
+
+    share: Share
+    config: Config
+
+
+@dataclass(frozen=True, slots=True)
+class _Awaited:
+    """An answer of the worker: to what, and whether it is to go over to that."""
+
+    answer: Future[None]
+    duty: _Duty
+    commit: bool
 
 
 class Supervisor(Worker):
@@ -105,16 +129,15 @@ class Supervisor(Worker):
         command: Sequence[str] = COMMAND,
     ) -> None:
         super().__init__(f"worker-{share.name}")
-        self.share = share
         self.restarts = 0
         self.up = False
         """Whether the worker runs, models loaded."""
         self.idle = False
-        """Whether there is nothing left for it to do."""
+        """Whether there is nothing for it to do; it has no process then."""
         self.settled = threading.Event()
         """Set when it has started for the first time, or never will."""
         self.pid: int | None = None
-        self._config = config
+        self._duty = _Duty(share, config)
         self._desk = desk
         self._clock = clock
         self._patience = patience
@@ -126,12 +149,33 @@ class Supervisor(Worker):
         self._kill_s = float("inf")
         self._failure: Failed | None = None
         self._process: WorkerProcess | None = None
+        self._told = self._duty  # what the process was started with
+        self._left_out: set[str] = set()
+        self._awaited: dict[int, _Awaited] = {}
+        self._lock = threading.Lock()  # of what is awaited, and of whether the worker is up
+
+    @property
+    def share(self) -> Share:
+        """The worker's part, as of now."""
+        return self._duty.share
 
     def ask(self) -> None:
         """Have the worker send a snapshot now; from any thread."""
         process = self._process
         if process is not None:
-            process.ask()
+            process.tell(Ask())
+
+    def prepare(self, number: int, share: Share, config: Config) -> Future[None]:
+        """Have the worker make ready for other streams.
+
+        Done when it has answered, with its error if it can't; at once where it is not up.
+        """
+        return self._tell(number, _Duty(share, config), commit=False)
+
+    def assign(self, number: int, share: Share, config: Config) -> Future[None]:
+        """Have the worker go over to other streams, now or when it is up; done when it has answered, likewise."""
+        self._duty = _Duty(share, config)
+        return self._tell(number, self._duty, commit=True)
 
     def finish(self, timeout_s: float) -> None:
         """Tell the worker to drain; it is killed after `timeout_s`. Returns at once; `join` waits."""
@@ -139,14 +183,20 @@ class Supervisor(Worker):
         self.stopping.set()
 
     def run_once(self) -> None:
-        """One worker, from its start to its end."""
-        played = self._desk.played(self.share)
-        if set(self.share.streams) <= set(played):
-            self.idle = True
-            self.stopping.set()
+        """One worker, from its start to its end; or a moment without one, while there is nothing to do."""
+        duty = self._duty
+        played = self._desk.played(duty.share)
+        self.idle = set(duty.share.streams) <= set(played)
+        if self.idle:
+            # The daemon runs without it: what fails later is a matter of its streams.
+            self._ever_started = True
+            self.settled.set()
+            self.stopping.wait(self._patience.look_s)
             return
-        self._began_s, self._failure = self._clock.monotonic(), None
-        with WorkerProcess(self.share, config_of(self._config, self.share, played), self._command) as process:
+        self._began_s, self._failure, self._told = self._clock.monotonic(), None, duty
+        self._left_out = set(played)
+        config = config_of(duty.config, duty.share, self._left_out)
+        with WorkerProcess(duty.share, config, self._command) as process:
             self.pid, self._process = process.pid, process
             self._listen(process)
             code = process.wait()
@@ -207,13 +257,61 @@ class Supervisor(Worker):
             self._desk.reported(self.share, message)
         elif isinstance(message, Failed):
             self._failure = message
+        elif isinstance(message, Answered):
+            self._take_answer(message)
         else:
-            self.up = self._ever_started = True
+            with self._lock:
+                self.up = self._ever_started = True
+            self._desk.models_loaded(message.models, self._told.config)
             self._desk.started(self.share, message)
+            self._catch_up()
             self.settled.set()
 
+    def _tell(self, number: int, duty: _Duty, *, commit: bool) -> Future[None]:
+        answer: Future[None] = Future()
+        with self._lock:
+            process = self._process if self.up else None
+            if process is not None:
+                self._awaited[number] = _Awaited(answer, duty, commit)
+        if process is None:
+            answer.set_result(None)
+        else:
+            process.tell(self._order(number, duty, commit=commit))
+        return answer
+
+    def _catch_up(self) -> None:
+        """Its duty may have changed while it started."""
+        duty = self._duty
+        if duty is not self._told and self._process is not None:
+            self._process.tell(self._order(_UNAWAITED, duty, commit=True))
+
+    def _order(self, number: int, duty: _Duty, *, commit: bool) -> Change:
+        """What was played before the worker started stays out, unless it was changed and is to be played again."""
+        self._left_out &= set(self._desk.played(duty.share))
+        return Change(number, config_of(duty.config, duty.share, self._left_out), commit)
+
+    def _take_answer(self, message: Answered) -> None:
+        """Who can't go over to what others went over to starts again, to run that or to say why not."""
+        failure = message.failure
+        with self._lock:
+            awaited = self._awaited.get(message.number)
+            duty = self._duty if awaited is None else awaited.duty
+            self._desk.models_loaded(message.models, duty.config)
+            if failure is not None and (awaited is None or awaited.commit):
+                name = self.share.name
+                raise WorkerLostError(f"its worker process {name} says: {failure.text}", failure.exit_code)
+            self._awaited.pop(message.number, None)
+        if awaited is not None and failure is not None:
+            awaited.answer.set_exception(_error_of(failure))
+        elif awaited is not None:
+            awaited.answer.set_result(None)
+
     def _mark_down(self) -> None:
-        self.up, self.pid, self._process = False, None, None
+        with self._lock:
+            self.up, self.pid, self._process = False, None, None
+            awaited, self._awaited = self._awaited, {}
+        for each in awaited.values():
+            each.answer.set_result(None)
 
     def _last_straw(self, error: Exception) -> FramelaneError | None:
         """The error that the daemon ends with, None where another try is due."""
@@ -222,7 +320,7 @@ class Supervisor(Worker):
         if self._failure is not None:
             code, text = self._failure.exit_code, self._failure.text
             if not self._ever_started and code != DEVICE_LOST:
-                return WorkerLostError(text, code)
+                return _error_of(self._failure)
         if self._ever_started and code != DEVICE_LOST:
             return None
         now_s = self._clock.monotonic()
@@ -230,3 +328,10 @@ class Supervisor(Worker):
         if len(self._deaths) == self._patience.deaths and now_s - self._deaths[0] <= self._patience.deaths_s:
             return WorkerLostError(text, DEVICE_LOST if code == DEVICE_LOST else 1)
         return None
+
+
+def _error_of(failure: Failed) -> FramelaneError:
+    """What a worker's own process would have ended with."""
+    if failure.findings:
+        return ConfigError(list(failure.findings))
+    return WorkerLostError(failure.text, failure.exit_code)

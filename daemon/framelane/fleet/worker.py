@@ -10,18 +10,21 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from framelane.core.errors import FramelaneError
 from framelane.core.worker import Worker
-from framelane.fleet.link import Changed, Failed, Inbox, Order, Snapshot, Started, send
+from framelane.fleet.link import Answered, Change, Changed, Failed, Inbox, Order, Snapshot, Started, send
 from framelane.gpu.errors import DeviceLostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from framelane.app import App
+    from framelane.core.frames import ModelInfo
     from framelane.fleet.link import News
     from framelane.telemetry.states import StreamState
 
 _SNAPSHOT_S = 1.0
+_PATIENCE_S = 60.0
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _STDIN = 0
 
@@ -54,7 +57,7 @@ class Uplink(Worker):
             self._changed[state.stream] = state
         self._news.set()
 
-    def say(self, message: Started | Failed) -> None:
+    def say(self, message: Started | Failed | Answered) -> None:
         """Pass a message on, after the states that came before."""
         with self._lock:
             self._said.append(message)
@@ -106,11 +109,50 @@ class Uplink(Worker):
             send(self._descriptor, self._snapshot())
 
 
+class Obedience(Worker):
+    """Does what the parent says through our standard input, which it closes to stop us, or by its own end."""
+
+    def __init__(self, inbox: Inbox, uplink: Uplink) -> None:
+        super().__init__("parent")
+        self.app: App | None = None
+        """Whose streams change, once there is one."""
+        self.told_to_stop = threading.Event()
+        self._inbox = inbox
+        self._uplink = uplink
+
+    def run_once(self) -> None:
+        """Hear what comes next, and do it."""
+        for message in self._inbox.wait(_PATIENCE_S):
+            if isinstance(message, Change):
+                self._change(message)
+            else:
+                self._uplink.hurry()
+        if self._inbox.ended:
+            self.told_to_stop.set()
+            self.stopping.set()
+
+    def _change(self, change: Change) -> None:
+        failure: Failed | None = Failed(1, "the change failed; its log says why")
+        app = self.app
+        try:
+            if app is not None:
+                app.prepare(change.config)
+                if change.commit:
+                    app.commit(change.config)
+                failure = None
+        except FramelaneError as error:
+            failure = Failed.of(error)
+        finally:  # nobody may wait for ever
+            self._uplink.say(Answered(change.number, () if app is None else _models(app), failure))
+
+
 def main() -> None:
     """Take the order from standard input, and run until that is closed; ends with the codes of `framelane run`."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # Ctrl-C and systemd send them to all: the parent decides
-    order = _take_order()
+    # Ctrl-C, systemd and a terminal that closes send them to all: the parent decides.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    inbox = Inbox(_STDIN)
+    order = _take_order(inbox)
     _die_with(order.parent)
     from framelane.config.secrets import register_secrets  # noqa: PLC0415 - signals first
     from framelane.core.log import setup  # noqa: PLC0415
@@ -119,7 +161,7 @@ def main() -> None:
     setup(order.config.log.level, order.config.log.format, tags={"process": order.name})
     uplink = Uplink(order.answer_to)
     uplink.start()
-    code = _run(order, uplink)
+    code = _run(order, inbox, uplink)
     uplink.stop(order.config.node.shutdown_s)
     os.close(order.answer_to)  # what holds the end of this process up need not hold up its parent
     if code == DeviceLostError.exit_code:
@@ -127,25 +169,30 @@ def main() -> None:
     sys.exit(code)
 
 
-def _run(order: Order, uplink: Uplink) -> int:
+def _run(order: Order, inbox: Inbox, uplink: Uplink) -> int:
     from framelane.app import App  # noqa: PLC0415 - signals first
-    from framelane.core.errors import FramelaneError  # noqa: PLC0415
     from framelane.service import Hooks, Service  # noqa: PLC0415
 
-    stopping = threading.Event()
-    threading.Thread(target=_obey, args=(uplink, stopping), name="parent", daemon=True).start()
+    obedience = Obedience(inbox, uplink)
+    obedience.start()
     try:
         app = App(order.config, uplink=uplink.stream_changed, worker=order.name)
         uplink.observe(lambda: _snapshot(app))
-        Service(order.config, app, stopping).work(Hooks(ready=lambda: uplink.say(_started(app))))
+        obedience.app = app
+        hooks = Hooks(ready=lambda: uplink.say(_started(app)))
+        Service(order.config, app, obedience.told_to_stop).work(hooks)
     except FramelaneError as error:
-        uplink.say(Failed(error.exit_code, str(error)))
+        uplink.say(Failed.of(error))
         return error.exit_code
     return 0
 
 
 def _started(app: App) -> Started:
-    return Started(app.run, tuple(worker.model.info for worker in app.models.values()))
+    return Started(app.run, _models(app))
+
+
+def _models(app: App) -> tuple[ModelInfo, ...]:
+    return tuple(worker.model.info for worker in app.pool.workers.values())
 
 
 def _snapshot(app: App) -> Snapshot:
@@ -156,25 +203,17 @@ def _snapshot(app: App) -> Snapshot:
         counts=app.meters.snapshot(),
         last_frames={stream: at_s for stream, at_s in seen.items() if at_s is not None},
         sinks=app.outlet.health(),
-        ailments=app.liveness().reasons if app.cameras else (),
+        ailments=app.liveness().reasons if app.started else (),
         used=sample_process(),
     )
 
 
-def _take_order() -> Order:
-    inbox = Inbox(_STDIN)
+def _take_order(inbox: Inbox) -> Order:
     while not inbox.ended:
-        for message in inbox.wait(60.0):
+        for message in inbox.wait(_PATIENCE_S):
             if isinstance(message, Order):
                 return message
     sys.exit("framelane.fleet: this is a worker process, which `framelane run` starts")
-
-
-def _obey(uplink: Uplink, stopping: threading.Event) -> None:
-    """The parent writes to our standard input for a snapshot, and closes it to stop us, or by its own end."""
-    while os.read(_STDIN, 64):
-        uplink.hurry()
-    stopping.set()
 
 
 def _die_with(parent: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,7 +67,9 @@ class Batcher:
         self._room = waiting
         self._waiting: dict[str, deque[Frame]] = {}
         self._turns: deque[str] = deque()
-        self._members: set[str] = set()
+        self._members: Counter[str] = (
+            Counter()
+        )  # of a changed stream the old thread may leave after the new came
         self._oldest_s = 0.0
         self._batches = 0
         self._closed = False
@@ -75,12 +77,13 @@ class Batcher:
     def join(self, stream: str) -> None:
         """Count a live stream: a batch stops lingering once every one of them has a frame in it."""
         with self._changed:
-            self._members.add(stream)
+            self._members[stream] += 1
 
     def leave(self, stream: str) -> None:
         """Stop counting a stream; frames of it that wait are still collected."""
         with self._changed:
-            self._members.discard(stream)
+            self._members[stream] -= 1
+            self._members += Counter()  # keeps what is above 0
             self._changed.notify_all()
 
     def offer(self, frame: Frame, *, wait: bool = False) -> None:

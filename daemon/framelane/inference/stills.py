@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from framelane.config.suggest import unknown
 from framelane.core.errors import RequestError
 from framelane.core.frames import Frame, FrameInfo
+from framelane.inference.lanes import Lane
 from framelane.inference.layouts import GBR, LAYOUTS, YUV
-from framelane.inference.worker import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,11 +37,11 @@ class Stills:
     Whoever calls bounds how many wait: each takes a turn, as a stream does.
 
     Args:
-        workers: the models that run, by name; may be filled later.
+        workers: the models that run now, by name.
         clock: where the time is read.
     """
 
-    def __init__(self, workers: Mapping[str, ModelWorker], clock: Clock) -> None:
+    def __init__(self, workers: Callable[[], Mapping[str, ModelWorker]], clock: Clock) -> None:
         self._workers = workers
         self._clock = clock
         self._numbers = itertools.count()
@@ -52,7 +52,7 @@ class Stills:
         """Raise RequestError where no model runs, yet or any more."""
         if self._closed:
             raise RequestError("stopping", _WHY["stopping"])
-        if not self._workers:
+        if not self._workers():
             raise RequestError("starting", "no model is loaded yet")
 
     def infer(
@@ -89,10 +89,10 @@ class Stills:
             if worker.batcher.withdraw(name):
                 self._stills.pop(name, None)
 
-    def lane(self, stream: str) -> Lane:
-        """What a model must know of a picture on its way, by the stream that it is."""
-        still = self._stills[stream]
-        return Lane(still.wanted, still)
+    def lane(self, stream: str) -> Lane | None:
+        """What a model must know of a picture on its way, by the stream that it is; None if it is none."""
+        still = self._stills.get(stream)
+        return None if still is None else Lane(still.wanted, still)
 
     def deliver(self, result: Result) -> bool:
         """Take a result; False if it is that of a stream."""
@@ -115,7 +115,7 @@ class Stills:
             still.fail("stopping")
 
     def _worker(self, model: str | None) -> ModelWorker:
-        workers = dict(self._workers)
+        workers = self._workers()
         name = next(iter(workers)) if model is None else model
         if name not in workers:
             raise RequestError("unknown", unknown("model", name, workers))

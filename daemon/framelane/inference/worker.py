@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 import cv2
@@ -22,26 +21,13 @@ if TYPE_CHECKING:
     from framelane.core.clock import Clock
     from framelane.core.errors import FramelaneError
     from framelane.inference.batcher import Batch, Batcher
-    from framelane.inference.class_filter import ClassFilter
-    from framelane.inference.letterbox import Crop
+    from framelane.inference.lanes import Lane
     from framelane.inference.model import Model
     from framelane.inference.runner import Detected
 
 log = structlog.get_logger(__name__)
 
 _IDLE_S = 0.5
-
-
-class LaneMeter(Protocol):
-    """Told what became of each of a stream's frames."""
-
-    def frame_inferred(self, queued_s: float, inferred_s: float) -> None:
-        """The model ran on a frame."""
-        ...
-
-    def frame_dropped(self, reason: str, count: int = 1) -> None:
-        """A frame was given up."""
-        ...
 
 
 class BatchMeter(Protocol):
@@ -52,22 +38,13 @@ class BatchMeter(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """What a model must know of a stream: the objects it wants, where in the picture, and who counts."""
-
-    wanted: ClassFilter
-    meter: LaneMeter
-    crop: Crop | None = None
-
-
 class ModelWorker:
     """A model, its batcher and its slots, each a thread that takes a batch through all stages.
 
     Args:
         model: what to run.
         batcher: where frames wait.
-        lane_of: looks a stream's lane up by id.
+        lane_of: looks a stream's lane up by id; a closed one where the stream is gone.
         meter: the model's own meter.
         deliver: called with every result, one at a time, in the order of frames.
         clock: where `received_s` of frames was read.
@@ -198,6 +175,8 @@ class _Slot(Worker):
         inferred_s = found.preprocess_s + found.infer_s + found.postprocess_s
         results = []
         for info, detections, lane in zip(batch.infos, found.detections, lanes, strict=True):
+            if lane.closed:
+                continue
             queued_s = batch.collected_s - info.received_s
             lane.meter.frame_inferred(queued_s, inferred_s)
             results.append(Result(info, self._owner.model.info, detections, queued_s, inferred_s))

@@ -19,6 +19,7 @@ _QOS: dict[Kind, int | None] = {"discovery": 1, **{channel.kind: channel.qos for
 _SCHEMAS = {(channel.kind, channel.of_stream): channel.schema for channel in CHANNELS}
 _TOPIC_ALIAS = b"\x23"  # MQTT 5, section 3.3.2.3.4
 _MOST_EXPIRING = 1024  # streams times seconds left that are replayed at about the same time
+_MOST = 10_000
 
 
 class Envelope(NamedTuple):
@@ -48,6 +49,8 @@ class Envelopes:
         if self._expiry_s and waited_s >= 1.0 and message.kind == "detections":
             left_s = max(self._expiry_s - int(waited_s), 1)
             return self._expiring(message.stream, message.encoding, left_s)
+        if len(self._made) >= _MOST:  # streams that were removed are in it too
+            self._made.clear()
         return self._made.get(key) or self._made.setdefault(key, self._make(*key))
 
     def of_will(self, message: Message) -> Envelope:

@@ -58,8 +58,8 @@ class JsonlSink:
         self._writer.start()
 
     def offer(self, message: Message) -> None:
-        """Take a message, if its kind is wanted; when `queue` lines wait, the oldest of them goes."""
-        if message.kind in self._kinds:
+        """Take a message, if its kind is wanted and it says anything; when `queue` lines wait, the oldest goes."""
+        if message.kind in self._kinds and message.payload:
             self._writer.lines.put(json_payload(message))
 
     def stop(self, drain_s: float, farewell: Message | None) -> None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _CONNECT_S = 5.0
 _ACCEPT_S = 5.0
 _HOUSEKEEPING_S = 1.0
-_TURN_S = 0.0
+_TURN_S = 0.002
 _MOST_PACKET = 268_435_455  # MQTT's own limit
 # More than a PUBLISH's header, topic and properties take, where the broker limits whole packets.
 _HEADERS = 512

@@ -6,7 +6,13 @@ import threading
 from typing import TYPE_CHECKING, Protocol
 
 from framelane.sinks.message import Origin, detections_message
-from framelane.sinks.reports import node_stats_message, state_message, stats_message, status_message
+from framelane.sinks.reports import (
+    node_stats_message,
+    removed_message,
+    state_message,
+    stats_message,
+    status_message,
+)
 from framelane.sinks.selection import Selection
 from framelane.telemetry.states import NodeState
 
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
     from framelane.telemetry.states import StreamState
     from framelane.telemetry.stats import NodeStats
 
+_MOST_REMEMBERED = 10_000
 _LATEST_LATENCY_S = 60.0  # beyond it a camera's clock is wrong rather than the path slow
 
 
@@ -70,6 +77,8 @@ class Outlet:
         self._clock = clock
         self._encoding = encoding
         self._lanes: dict[str, _Lane] = {}
+        self._left: dict[str, int] = {}
+        """The last `seq` of removed streams: it never begins anew within a run."""
         self._farewell: Message | None = None
         self._says_farewell = farewell
 
@@ -93,7 +102,7 @@ class Outlet:
     def publish(self, result: Result) -> None:
         """Number a result and send it, unless `publish` leaves it out; in order for each stream."""
         stream = result.frame.stream
-        lane = self._lanes.get(stream) or self._lanes.setdefault(stream, _Lane(self._publish(stream)))
+        lane = self._lanes.get(stream) or self._lanes.setdefault(stream, _Lane(self._left.get(stream, 0)))
         latency_s = self._latency_s(result.frame)
         with lane.lock:
             left_out = self._send(result, lane, latency_s)
@@ -105,6 +114,19 @@ class Outlet:
     def publish_state(self, state: StreamState) -> None:
         """Send a stream's new state."""
         self._offer(state_message(self._origin, state))
+
+    def publish_removed(self, stream: str) -> None:
+        """Take a removed stream's retained state back."""
+        self._offer(removed_message(stream))
+
+    def forget(self, stream: str) -> None:
+        """Let go of what is kept of a removed stream but its last number: if it returns, `seq` goes on from there."""
+        lane = self._lanes.pop(stream, None)
+        if lane is not None:
+            self._left.pop(stream, None)
+            self._left[stream] = lane.seq
+            if len(self._left) > _MOST_REMEMBERED:
+                del self._left[next(iter(self._left))]
 
     def publish_status(self, state: NodeState) -> None:
         """Send the node's new status; `offline` is kept until `stop`, to come after the last results."""
@@ -123,7 +145,7 @@ class Outlet:
 
     def _send(self, result: Result, lane: _Lane, latency_s: float) -> LeftOut | None:
         """Offer a result to the sinks, in the lane's lock, or two models of a stream could overtake each other."""
-        selection = lane.selection(result.model.name)
+        selection = lane.selection(result.model.name, self._publish(result.frame.stream))
         selection.saw(result.frame.index)
         left_out = selection.left_out(empty=not len(result.detections), now_s=self._clock.monotonic())
         if left_out is not None:
@@ -160,13 +182,15 @@ class Outlet:
 class _Lane:
     """One stream's way out: its numbers, and a lock that keeps them in order."""
 
-    __slots__ = ("_publish", "_selections", "lock", "seq")
+    __slots__ = ("_selections", "lock", "seq")
 
-    def __init__(self, publish: PublishConfig) -> None:
+    def __init__(self, seq: int) -> None:
         self.lock = threading.Lock()
-        self.seq = 0
-        self._publish = publish
+        self.seq = seq
         self._selections: dict[str, Selection] = {}
 
-    def selection(self, model: str) -> Selection:
-        return self._selections.get(model) or self._selections.setdefault(model, Selection(self._publish))
+    def selection(self, model: str, publish: PublishConfig) -> Selection:
+        selection = self._selections.get(model) or self._selections.setdefault(model, Selection(publish))
+        if selection.publish is not publish:
+            selection.follow(publish)
+        return selection

@@ -37,6 +37,11 @@ def state_message(origin: Origin, state: StreamState) -> Message:
     return Message("state", state.stream, orjson.dumps(body), retain=True)
 
 
+def removed_message(stream: str) -> Message:
+    """Takes back a removed stream's retained state: an empty retained message deletes it (MQTT 5, 3.3.1.3)."""
+    return Message("state", stream, b"", retain=True)
+
+
 def status_message(origin: Origin, state: NodeState) -> Message:
     """The node's status; retained."""
     body = {

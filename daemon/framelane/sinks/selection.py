@@ -25,19 +25,23 @@ class Selection:
         "_due_s",
         "_interval_s",
         "_last_index",
-        "_publish",
         "_told_objects",
         "dropped",
+        "publish",
     )
 
     def __init__(self, publish: PublishConfig) -> None:
         self.dropped = 0
         """Frames due for this model that were not inferred since its message before."""
-        self._publish = publish
-        self._interval_s = 1 / publish.max_rate if publish.max_rate else 0.0
-        self._due_s = self._beat_due_s = -math.inf
         self._told_objects = False
         self._last_index = -1
+        self.follow(publish)
+
+    def follow(self, publish: PublishConfig) -> None:
+        """Go by this from now on: a stream may be changed while it runs."""
+        self.publish = publish
+        self._interval_s = 1 / publish.max_rate if publish.max_rate else 0.0
+        self._due_s = self._beat_due_s = -math.inf
 
     def saw(self, index: int) -> None:
         """The frame of this index was inferred."""
@@ -47,16 +51,16 @@ class Selection:
 
     def left_out(self, *, empty: bool, now_s: float) -> LeftOut | None:
         """Why a result of now (monotonic) is not to be published; None if it is, which counts as done."""
-        if empty and self._publish.empty == "never":
+        if empty and self.publish.empty == "never":
             return "empty"
         if not (empty and self._told_objects):
-            if empty and self._publish.empty == "heartbeat" and now_s < self._beat_due_s:
+            if empty and self.publish.empty == "heartbeat" and now_s < self._beat_due_s:
                 return "empty"
             if not self._is_due(now_s):
                 return "rate"
         self._told_objects = not empty
         if empty:
-            self._beat_due_s = now_s + self._publish.heartbeat_s
+            self._beat_due_s = now_s + self.publish.heartbeat_s
         return None
 
     def _is_due(self, now_s: float) -> bool:

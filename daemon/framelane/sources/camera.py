@@ -37,8 +37,7 @@ _PATIENCE = 2.0
 """In read timeouts, of a camera that sends, but no video. FFmpeg gives up one that is silent after the first."""
 _LEAVING_S = 1.0
 """Without video, after which a stop does not wait for more."""
-
-
+_LOOK_S = 0.1
 _NO_VIDEO = "the connection is alive, but no video comes; if it stays so, restart the camera"
 
 
@@ -75,7 +74,17 @@ class CameraMeter(SourceMeter, Protocol):
 
 
 class CameraWorker(Worker):
-    """Reads one stream until stopped; a fault costs this stream alone, and a wait before the next try."""
+    """Reads one stream until stopped; a fault costs this stream alone, and a wait before the next try.
+
+    Args:
+        config: the stream.
+        consumers: where frames go.
+        meter: counts its steps.
+        status: its state machine.
+        clock: where the time is read.
+        choice: which decoder.
+        before: who read the stream before it was changed, and may still be at it; many a camera allows one session.
+    """
 
     def __init__(
         self,
@@ -85,8 +94,11 @@ class CameraWorker(Worker):
         status: StreamStatus,
         clock: Clock,
         choice: DecoderChoice = ON_CPU,
+        before: Sequence[Worker] = (),
     ) -> None:
         super().__init__(f"camera-{config.id}")
+        self.stream = config.id
+        self._before = before
         self._choice = choice
         self._refusal = ""  # the last one that the log has
         self._config = config
@@ -107,6 +119,8 @@ class CameraWorker(Worker):
 
     def run_once(self) -> None:
         """Open the source and read it to its end."""
+        if not self._is_free():
+            return
         self._status.connecting()
         self._status.noted("")
         with self._open() as source:
@@ -157,6 +171,15 @@ class CameraWorker(Worker):
         if source is not None and self._clock.monotonic() - source.heard_s > silence_s:
             self._hung_up = True  # before, for the reader may be quick
             self._hung_up = hang_up(self._thread_id)
+
+    def _is_free(self) -> bool:
+        """Whether nobody else reads the stream any more; waits a moment if somebody does."""
+        self._before = [each for each in self._before if each.alive]
+        for each in self._before:
+            each.wake()
+        if self._before:
+            self.stopping.wait(_LOOK_S)
+        return not self._before
 
     def _open(self) -> ContainerSource | FolderSource:
         if kind_of(self._url) == "folder":

@@ -145,14 +145,20 @@ class StatusBoard:
         on_change: called with each new state of a stream, on the thread that caused it or one that caused
             another.
         on_node: called with each new state of the node, likewise.
+        on_removed: called with the id of a stream that was removed, after its last state, likewise.
     """
 
     def __init__(
-        self, clock: Clock, on_change: Callable[[StreamState], None], on_node: Callable[[NodeState], None]
+        self,
+        clock: Clock,
+        on_change: Callable[[StreamState], None],
+        on_node: Callable[[NodeState], None],
+        on_removed: Callable[[str], None] = lambda _stream: None,
     ) -> None:
         self.clock = clock
         self._on_change = on_change
         self._on_node = on_node
+        self._on_removed = on_removed
         self._lock = threading.Lock()
         self._streams: dict[str, StreamStatus] = {}
         self._broker_away: str | None = None
@@ -160,7 +166,7 @@ class StatusBoard:
         self._stopping: str | None = None
         self._node = NodeState("degraded", "starting", "no stream yet", clock.wall())
         self._node_text_new = False
-        self._reports: deque[StreamState | NodeState] = deque()
+        self._reports: deque[StreamState | NodeState | str] = deque()  # a text: the stream that was removed
         self._reporting = threading.Lock()
 
     def stream(
@@ -170,18 +176,27 @@ class StatusBoard:
         with self._lock:
             status = self._streams.get(stream)
             if status is None:
-                status = StreamStatus(stream, self, read_timeout_s, meter or NullReconnectMeter())
-                self._streams[stream] = status
-                self._reports.append(status.current)
-                self._derive_node()
+                status = self._add(StreamStatus(stream, self, read_timeout_s, meter or NullReconnectMeter()))
+        self._report()
+        return status
+
+    def renew(self, stream: str, read_timeout_s: float, meter: ReconnectMeter) -> StreamStatus:
+        """A changed stream's new state machine, which begins anew but for its count of reconnects."""
+        with self._lock:
+            status = StreamStatus(stream, self, read_timeout_s, meter)
+            old = self._streams.get(stream)
+            if old is not None:
+                status.current = replace(status.current, reconnects=old.current.reconnects)
+            self._add(status)
         self._report()
         return status
 
     def remove(self, stream: str) -> None:
         """Forget a stream; its StreamStatus may still be driven, and nobody hears of it."""
         with self._lock:
-            self._streams.pop(stream, None)
-            self._derive_node()
+            if self._streams.pop(stream, None) is not None:
+                self._reports.append(stream)
+                self._derive_node()
         self._report()
 
     def broker_changed(self, *, connected: bool, text: str = "") -> None:
@@ -243,9 +258,11 @@ class StatusBoard:
         self._report()
 
     def adopt(self, state: StreamState) -> None:
-        """Take a stream's state as another process tells it; the stream must have been added here."""
+        """Take a stream's state as another process tells it; of one that is not, or no longer, here, nothing."""
         with self._lock:
-            status = self._streams[state.stream]
+            status = self._streams.get(state.stream)
+            if status is None:
+                return
             known = replace(status.current, last_frame_s=state.last_frame_s)
             status.current = replace(state, text=redact(state.text))
             if known != status.current:
@@ -257,8 +274,9 @@ class StatusBoard:
         """Take the times (monotonic) of streams' newest frames, as another process tells them."""
         with self._lock:
             for stream, last_s in at_s.items():
-                status = self._streams[stream]
-                status.current = replace(status.current, last_frame_s=last_s)
+                status = self._streams.get(stream)
+                if status is not None:
+                    status.current = replace(status.current, last_frame_s=last_s)
 
     def streams(self) -> list[StreamState]:
         """All streams' states, in the order they were added."""
@@ -269,6 +287,12 @@ class StatusBoard:
         """The node's state."""
         with self._lock:
             return self._node
+
+    def _add(self, status: StreamStatus) -> StreamStatus:
+        self._streams[status.current.stream] = status
+        self._reports.append(status.current)
+        self._derive_node()
+        return status
 
     def _knows(self, status: StreamStatus) -> bool:
         return self._streams.get(status.current.stream) is status
@@ -324,8 +348,10 @@ class StatusBoard:
             finally:
                 self._reporting.release()
 
-    def _deliver(self, report: StreamState | NodeState) -> None:
+    def _deliver(self, report: StreamState | NodeState | str) -> None:
         if isinstance(report, StreamState):
             self._on_change(report)
+        elif isinstance(report, str):
+            self._on_removed(report)
         else:
             self._on_node(report)

@@ -11,6 +11,7 @@ from framelane import __version__
 from framelane.web import metrics as metrics_routes
 from framelane.web import probes as probe_routes
 from framelane.web import status as status_routes
+from framelane.web import streams as stream_routes
 from framelane.web.guard import Guard
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from framelane.web.probes import HealthSource
     from framelane.web.status import StatusReply
+    from framelane.web.streams import StreamEditor
 
 
 def create_app(
@@ -29,6 +31,7 @@ def create_app(
     status: Callable[[], StatusReply],
     token: str | None,
     detect: APIRouter | None = None,
+    editor: StreamEditor | None = None,
 ) -> ASGIApp:
     """The HTTP application.
 
@@ -38,6 +41,7 @@ def create_app(
         status: the reply to /api/status.
         token: bearer token that all but the probes ask for; None for none.
         detect: the route of `/api/detect`; None for none.
+        editor: who lists and changes streams; None for no such routes.
 
     A new topic is a new file with a `router` of its own, and one line here.
     """
@@ -51,4 +55,7 @@ def create_app(
     app.include_router(status_routes.router(status), dependencies=locked)
     if detect is not None:
         app.include_router(detect, dependencies=locked)
+    if editor is not None:
+        writers = [] if token is not None else [Depends(stream_routes.only_from_here)]
+        app.include_router(stream_routes.router(editor, writers), dependencies=locked)
     return Guard(app, token)
