@@ -128,7 +128,6 @@ def measure(arguments: Namespace) -> ChaosReport:
         storm = stack.enter_context(Storm(plan, scene.victims, scene.daemon.pid, scene.consumer))
         holdings = weather_it(storm, scene, weather)
         seconds = time.monotonic() - began_s
-        cpu_cores = scene.daemon.usage().cpu_s / seconds
         scene.pulse.stop()
         exit_code = scene.daemon.stop(DRAIN_S)
         if not scene.consumer.in_step(DRAIN_S):
@@ -162,9 +161,7 @@ def measure(arguments: Namespace) -> ChaosReport:
         delivery=Delivery(account(testimony.published, seen, kills), told, forgotten, SYNC_MS / 1e3),
         recoveries=tuple(judge(cameras, workers, diary, testimony)),
         holdings=holdings.all(),
-        life=Life(
-            scene.pulse.feeds, scene.pulse.longest_s, WATCHDOG_S, exit_code, testimony.complaints, cpu_cores
-        ),
+        life=Life(scene.pulse.feeds, scene.pulse.longest_s, WATCHDOG_S, exit_code, testimony.complaints),
     )
 
 

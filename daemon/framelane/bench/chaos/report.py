@@ -74,7 +74,6 @@ class Life:
         watchdog_s: after which a service manager would have ended it.
         exit_code: of the daemon, told to stop at the end.
         complaints: events of its log at level error other than streams and workers that went down.
-        cpu_cores: CPU of the daemon and its workers alive at the end, in cores.
     """
 
     feeds: int
@@ -82,7 +81,6 @@ class Life:
     watchdog_s: float
     exit_code: int
     complaints: Mapping[str, int]
-    cpu_cores: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +167,6 @@ class ChaosReport:
             "late, ms, p50 / p90 / p95 / p99": latency_text(Percentiles.of_seconds(late)),
             "watchdog": f"fed {life.feeds} times, {life.longest_s:.1f} s apart at most",
             "errors in the log": _counts(life.complaints) or "none",
-            "CPU": f"{life.cpu_cores:.2f} cores",
         }
 
 

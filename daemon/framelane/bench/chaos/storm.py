@@ -76,6 +76,7 @@ class Storm:
         self._consumer = consumer
         self._revivals: list[tuple[float, Strike, float]] = []
         self._pending: list[Future[None]] = []
+        self._away: set[str] = set()
         self._pool = ThreadPoolExecutor(_MOST_REVIVALS, "revive")
         self._began_s = time.monotonic()
 
@@ -119,10 +120,14 @@ class Storm:
         if strike.target not in self._victims:
             self._kill_worker(strike)
             return
+        if strike.target in self._away:
+            self.diary.spared["it had not come back yet"] += 1
+            return
         if strike.target == BROKER and strike.kind == "kill" and not self._consumer.in_step(_IN_STEP_S):
             self.diary.spared["broker: its subscriber was not in step"] += 1
             return
         began = time.time()
+        self._away.add(strike.target)
         self._victims[strike.target].strike(strike.kind)
         self._revivals.append((now_s + strike.outage_s, strike, began))
 
@@ -139,3 +144,4 @@ class Storm:
     def _revive(self, strike: Strike, began: float) -> None:
         self._victims[strike.target].revive()
         self.diary.outages.append(Outage(strike.target, strike.kind, began, time.time()))
+        self._away.discard(strike.target)
