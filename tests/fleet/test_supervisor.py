@@ -116,6 +116,16 @@ def wait_until(happened: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def test_worker_runs_where_the_quota_of_pipes_is_used_up(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr("framelane.fleet.process.fcntl.fcntl", refuse)
+    supervisor, _ = make("good")
+    assert supervisor.settled.wait(WAIT_S)
+    assert supervisor.up
+
+
 def test_worker_runs_its_share_and_ends_when_it_is_told(make: Make, tmp_path: Path) -> None:
     supervisor, desk = make("good")
     assert supervisor.settled.wait(WAIT_S)

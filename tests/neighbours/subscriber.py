@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
     from tests.neighbours.mosquitto import Certificates
 
@@ -53,7 +54,8 @@ class Login:
 class Subscriber:
     """`with Subscriber(url, "framelane/#") as subscriber: subscriber.wait_for(lambda m: ...)`.
 
-    Messages are kept, newest last, at most 100,000. Raises `AssertionError` where it cannot connect.
+    Messages are kept, newest last, at most 100,000. Raises `AssertionError` where it cannot connect. With `session_s`
+    the broker keeps its session for so long while either of them is away (MQTT 5).
     """
 
     def __init__(
@@ -64,7 +66,9 @@ class Subscriber:
         login: Login | None = None,
         protocol: MQTTProtocolVersion = mqtt.MQTTv5,
         client_id: str | None = None,
+        session_s: int = 0,
     ) -> None:
+        self._session_s = session_s
         self._topics = [(topic, qos) for topic in topics or ("#",)]
         self._changed = threading.Condition()
         self._messages: deque[Received] = deque(maxlen=MAX_MESSAGES)
@@ -94,7 +98,14 @@ class Subscriber:
 
     def open(self) -> None:
         """Connect and wait until the broker has granted the subscriptions."""
-        self.client.connect(self._address.hostname or "127.0.0.1", self._address.port or 1883)
+        address = self._address.hostname or "127.0.0.1", self._address.port or 1883
+        if self._session_s:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties.SessionExpiryInterval = self._session_s
+            self.client.reconnect_delay_set(1, 1)
+            self.client.connect(*address, clean_start=False, properties=properties)
+        else:
+            self.client.connect(*address)
         self.client.loop_start()
         with self._changed:
             self._changed.wait_for(lambda: self._subscribed or self._refusal, CONNECT_TIMEOUT_S)

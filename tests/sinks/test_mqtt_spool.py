@@ -186,6 +186,38 @@ def test_connection_that_breaks_again_and_again_costs_no_result(
     assert sink.health().dropped == 0
 
 
+@pytest.mark.usefixtures("at_once")
+def test_broker_that_restarts_every_two_seconds_gets_every_result(
+    tmp_path: Path, place: SpoolPlace, start: Start
+) -> None:
+    options = MosquittoOptions(lossless=True, persistence=True)
+    with (
+        Mosquitto(tmp_path / "broker", options) as broker,
+        Subscriber(broker.url, "framelane/+/streams/#", client_id="consumer", session_s=600) as subscriber,
+    ):
+        sink = start(broker.url, spool=QUICK, place=place)
+        seq = 0
+        for _ in range(4):
+            for turn in (broker.stop, broker.start):
+                turned_s = time.monotonic() + 1.0
+                while time.monotonic() < turned_s:
+                    seq += 1
+                    for stream in STREAMS:
+                        sink.offer(detections(seq, stream))
+                    time.sleep(0.02)
+                turn()
+        wait_until(lambda: sink.health().queued == 0, 60)
+        wanted = {(stream, number) for stream in STREAMS for number in range(1, seq + 1)}
+        subscriber.wait_for_count(len(wanted), 60)
+        wait_until(
+            lambda: wanted == {(each.json["stream"], each.json["seq"]) for each in subscriber.messages}, 30
+        )
+        replayed = [message for message in subscriber.messages if message.json["replayed"]]
+    assert sum(connected for connected, _ in sink.watch.seen) >= 4
+    assert sink.health().dropped == 0
+    assert replayed
+
+
 def take_over(broker: Mosquitto, client_id: str) -> None:
     """Have the broker end a client's connection, by coming with its name."""
     with Subscriber(broker.url, "none", client_id=client_id):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -45,7 +46,6 @@ class WorkerProcess:
             self._process = subprocess.Popen(  # noqa: S603 - ourselves
                 [*command, share.name],
                 stdin=subprocess.PIPE,
-                pipesize=_ORDER_BYTES,
                 pass_fds=[sender],
                 env=_environment(share),
             )
@@ -54,6 +54,8 @@ class WorkerProcess:
             raise
         finally:
             os.close(sender)
+        with contextlib.suppress(OSError):  # past the user's quota of pipes (pipe(7)) the usual room must do
+            fcntl.fcntl(self._stdin, fcntl.F_SETPIPE_SZ, _ORDER_BYTES)
         self._inbox = Inbox(receiver)
         self._lock = threading.Lock()  # of standard input: a closed one's number is soon another file's
         self._order = Order(config, share.name, os.getpid(), sender)
