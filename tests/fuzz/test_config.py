@@ -11,6 +11,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from framelane.config.keypath import at
 from framelane.config.load import CheckReport, check_config, check_text
 from framelane.core.errors import ConfigError
 
@@ -61,14 +62,10 @@ def mutants(draw: st.DrawFn) -> str:
     """The example with some values replaced, left out or put where they don't belong."""
     data = copy.deepcopy(DATA)
     for path in draw(st.lists(st.sampled_from(PATHS), min_size=1, max_size=4)):
-        parent: Any = data
-        for part in path[:-1]:
-            parent = parent[part] if part in parent or isinstance(parent, list) else None
-            if not isinstance(parent, (dict, list)):
-                break
+        parent: Any = at(data, path[:-1])
         if isinstance(parent, dict):
             _change(draw, parent, path[-1])
-        elif isinstance(parent, list) and path[-1] < len(parent):
+        elif isinstance(parent, list) and isinstance(path[-1], int) and path[-1] < len(parent):
             parent[path[-1]] = draw(VALUES)
     return yaml.dump(data, allow_unicode=True, sort_keys=False)
 
