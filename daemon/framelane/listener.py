@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterable
 
     from prometheus_client.registry import Collector
 
-    from framelane.config.schema import Config
+    from framelane.config.schema import Config, HttpConfig
     from framelane.core.clock import Clock
     from framelane.core.frames import ModelInfo
     from framelane.telemetry.meters import CountsSource
@@ -50,7 +51,7 @@ def start_http(
         more: makes further collectors of metrics.
 
     Raises:
-        FramelaneError: the address can't be had.
+        FramelaneError: the address can't be had, or the certificate can't be used.
     """
     if config.http.listen is None:
         return None
@@ -76,6 +77,14 @@ def start_http(
     page = MetricsPage(collector, RequestCollector(requests.snapshot), *more())
     secret = None if token is None else token.get_secret_value()
     app = create_app(shown.health, page, status, secret, detect, shown.editor)
-    server = HttpServer(app, config.http.listen)
+    server = HttpServer(app, config.http.listen, _tls(config.http))
     server.start()
     return server
+
+
+def _tls(http: HttpConfig) -> ssl.SSLContext | None:
+    if http.cert_file is None or http.key_file is None:
+        return None
+    from framelane.web.tls import Certificate  # noqa: PLC0415
+
+    return Certificate(http.cert_file, http.key_file).context

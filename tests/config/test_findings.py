@@ -225,6 +225,11 @@ def source(url: str) -> str:
             "mqtt.tls.cert_file: is missing; `key_file` needs its certificate"]),
         ({"mqtt": '{url: "mqtts://h", tls: {ca_file: ca.pem, cert_file: cert.pem, key_file: key.pem}}'}, []),
         # HTTP
+        ({"http": '{listen: "127.0.0.1:8080", cert_file: cert.pem}'}, [
+            "http.key_file: is missing; `cert_file` needs its key"]),
+        ({"http": '{listen: "127.0.0.1:8080", key_file: key.pem}'}, [
+            "http.cert_file: is missing; `key_file` needs its certificate"]),
+        ({"http": '{listen: "127.0.0.1:8080", cert_file: cert.pem, key_file: key.pem}'}, []),
         ({"http": '{listen: "127.0.0.1:8080"}'}, []),
         ({"http": '{listen: "[::1]:8080"}'}, []),
         ({"http": '{listen: "localhost:0"}'}, []),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from framelane.config.schema import (
         BackoffConfig,
         Config,
+        HttpConfig,
         ModelConfig,
         MqttConfig,
         StreamConfig,
@@ -80,6 +81,9 @@ def _http(config: Config) -> Iterator[Problem]:
     except AddressError as error:
         yield Problem(path, f"{error}; got `{config.http.listen}`")
         return
+    for key in ("cert_file", "key_file"):
+        yield from _file(("http", key), getattr(config.http, key))
+    yield from _pair(("http",), config.http)
     if not is_loopback(host) and config.http.token is None and config.http.token_file is None:
         yield Problem(path, f"`{host}` is open to others; set `http.token_file`, or listen on 127.0.0.1")
 
@@ -113,9 +117,14 @@ def _tls_files(tls: TlsConfig) -> Iterator[Problem]:
     path: KeyPath = ("mqtt", "tls")
     for key in ("ca_file", "cert_file", "key_file"):
         yield from _file((*path, key), getattr(tls, key))
-    if tls.cert_file is not None and tls.key_file is None:
+    yield from _pair(path, tls)
+
+
+def _pair(path: KeyPath, section: TlsConfig | HttpConfig) -> Iterator[Problem]:
+    """A certificate and its key come together."""
+    if section.cert_file is not None and section.key_file is None:
         yield Problem((*path, "key_file"), "is missing; `cert_file` needs its key")
-    if tls.key_file is not None and tls.cert_file is None:
+    if section.key_file is not None and section.cert_file is None:
         yield Problem((*path, "cert_file"), "is missing; `key_file` needs its certificate")
 
 

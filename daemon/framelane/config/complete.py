@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from framelane.config.schema import (
         BackoffConfig,
         Config,
+        HttpConfig,
         JsonlConfig,
         ModelConfig,
         MqttConfig,
@@ -32,7 +33,7 @@ def complete(written: Config, base_dir: Path) -> Config:
         update={
             "mqtt": written.mqtt and _complete_mqtt(written.mqtt, base_dir),
             "jsonl": written.jsonl and _complete_jsonl(written.jsonl, base_dir),
-            "http": written.http.model_copy(update=_absolute(base_dir, token_file=written.http.token_file)),
+            "http": _complete_http(written.http, base_dir),
             **_absolute(base_dir, streams_dir=written.streams_dir),
             "models": {key: _complete_model(model, base_dir) for key, model in written.models.items()},
             "streams": [_complete_stream(stream, written, base_dir) for stream in written.streams],
@@ -80,6 +81,11 @@ def _complete_model(model: ModelConfig, base_dir: Path) -> ModelConfig:
     if isinstance(model.labels, str) and model.labels not in BUILT_IN_LABELS:
         update |= _absolute(base_dir, labels=model.labels)
     return model.model_copy(update=update)
+
+
+def _complete_http(http: HttpConfig, base_dir: Path) -> HttpConfig:
+    files = {name: getattr(http, name) for name in ("token_file", "cert_file", "key_file")}
+    return http.model_copy(update=_absolute(base_dir, **files))
 
 
 def _complete_jsonl(jsonl: JsonlConfig, base_dir: Path) -> JsonlConfig:

@@ -157,6 +157,10 @@ class HttpConfig(Section):
         default=None, description="Bearer token that all but /healthz and /readyz ask for; none by default."
     )
     token_file: Text | None = Field(default=None, description="File that holds the bearer token.")
+    cert_file: Text | None = Field(
+        default=None, description="PEM file of the listener's certificate: then it speaks HTTPS alone."
+    )
+    key_file: Text | None = Field(default=None, description="PEM file of that certificate's key.")
     ready: Literal["any", "all"] = Field(
         default="any", description="/readyz wants one live stream (`any`), or every one of them (`all`)."
     )

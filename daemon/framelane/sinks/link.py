@@ -10,7 +10,6 @@ last one in paho: the outbox knows what was not acknowledged and sends it again,
 from __future__ import annotations
 
 import select
-import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import paho.mqtt.client as mqtt
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 _CONNECT_S = 5.0
 _ACCEPT_S = 5.0
 _HOUSEKEEPING_S = 1.0
-_TURN_S = 0.002
 _MOST_PACKET = 268_435_455  # MQTT's own limit
 # More than a PUBLISH's header, topic and properties take, where the broker limits whole packets.
 _HEADERS = 512
@@ -111,7 +109,7 @@ class Link:
         self._accepted = False
         self._ended: LinkError | None = None
         self._socket_said = ""
-        self._tidied_s = self._turned_s = self._answered_s = self._accepted_s = clock.monotonic()
+        self._tidied_s = self._answered_s = self._accepted_s = clock.monotonic()
         self._client = self._made_client(will)
 
     @property
@@ -265,14 +263,6 @@ class Link:
         if client.socket() is sock and unread():
             client.loop_read()
         self._tidy()
-        self._pause()
-
-    def _pause(self) -> None:
-        """One turn in 2 ms is enough while there is room: what comes meanwhile goes out together."""
-        since_s = self._clock.monotonic() - self._turned_s
-        if 0 <= since_s < _TURN_S and 2 * len(self._in_flight) < self._window and self._accepted:
-            time.sleep(_TURN_S - since_s)
-        self._turned_s = self._clock.monotonic()
 
     def _tidy(self) -> None:
         """Once a second: pings, and whether the broker acknowledges at all."""

@@ -14,6 +14,8 @@ from framelane.core.errors import FramelaneError
 from framelane.core.worker import Worker
 
 if TYPE_CHECKING:
+    import ssl
+
     from starlette.types import ASGIApp
 
 _REMEDIES = {
@@ -28,8 +30,9 @@ _POLITE_SHARE = 0.6
 class HttpServer(Worker):
     """uvicorn on the thread `http`: takes no signals, binds before its thread starts, stops within 1 s."""
 
-    def __init__(self, app: ASGIApp, listen: str) -> None:
+    def __init__(self, app: ASGIApp, listen: str, tls: ssl.SSLContext | None = None) -> None:
         super().__init__("http")
+        self._tls = tls
         self._app = app
         self._listen = listen
         self._socket: socket.socket | None = None
@@ -57,22 +60,23 @@ class HttpServer(Worker):
         """Serve until stopped; after a fault, on a new socket at the same address."""
         if self._socket is None:
             self._socket = bind(*self.address)
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                self._app,
-                loop="asyncio",
-                http="h11",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=1,
-                timeout_keep_alive=5,
-                limit_concurrency=64,
-            )
+        config = uvicorn.Config(
+            self._app,
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=1,
+            timeout_keep_alive=5,
+            limit_concurrency=64,
         )
+        config.load()
+        config.ssl = self._tls  # uvicorn would read certificates only once
+        self._server = uvicorn.Server(config)
         self.wake_if_stopping()
         try:
             asyncio.run(self._server.serve(sockets=[self._socket]))

@@ -49,7 +49,7 @@ def test_announcement_is_the_golden_one(what: str) -> None:
     """A changed key or unique_id loses what users have built on it: let the diff of the file be seen."""
     one = stream(classes=["person"], fps=10)
     device = node_device(site(), [GPU]) if what == "node" else stream_device(site(), one, LABELS)
-    golden = (GOLDEN / f"{what}.json").read_text().replace("VERSION", __version__)
+    golden = (GOLDEN / f"{what}.json").read_text(encoding="utf-8").replace("VERSION", __version__)
     assert orjson.loads(golden) == device
 
 
