@@ -43,6 +43,7 @@ bench: install
 soak: install
 	$(BIN)/python scripts/soak_memory.py --minutes $(MINUTES)
 	$(BIN)/python scripts/soak_reconnects.py --reconnects 200
+	$(BIN)/python scripts/soak_chaos.py --minutes $(MINUTES)
 
 $(VENV)/.release: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[release]'

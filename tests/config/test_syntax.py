@@ -46,6 +46,24 @@ def test_check_names_the_place_when_yaml_is_malformed(text: str, expected: str) 
     assert findings(text) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("? [1, 2]\n: 3", "line 1: a key must be text, not a list or a map"),
+        ("<<: 1", "`<<` takes an alias of a map, or a list of such aliases"),
+        ('"\\ud800": 1', "line 1: half a character (a surrogate, `\\ud800` to `\\udfff`); write it whole"),
+        (
+            'a: ["\\udfff"]',
+            "a[0]: line 1: half a character (a surrogate, `\\ud800` to `\\udfff`); write it whole",
+        ),
+    ],
+)
+def test_check_goes_on_when_the_outermost_map_is_odd(text: str, expected: str) -> None:
+    found = findings(text)
+    assert expected in found
+    assert "results go nowhere; set `mqtt` or `jsonl`" in found
+
+
 def test_check_ends_soon_when_aliases_multiply() -> None:
     levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import socket
+import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -184,6 +185,20 @@ def test_camera_goes_on_when_the_resolution_changes_in_mid_stream(
     ]
     times = [seen.info.pts_s for seen in camera.seen]
     assert times == sorted(set(times))
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_camera_ends_at_once_when_it_is_stopped_in_a_pause(
+    server: RtspServer, watch: Watch, transport: str
+) -> None:
+    steered = server.camera("stall")
+    camera = watch(server.url("stall"), read_timeout_s=60.0, transport=transport)
+    camera.wait_for_frames(5)
+    steered.pause()
+    paused_s = time.monotonic()
+    camera.wait_for(lambda: time.monotonic() - paused_s > 1.5, "pause")
+    assert camera.worker.stop(10)
+    steered.resume()
 
 
 def test_camera_finds_the_parameter_sets_when_the_description_lacks_them(

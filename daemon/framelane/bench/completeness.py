@@ -63,6 +63,11 @@ class Roll:
             self._last[lane] = max(seq, self._last.get(lane, 0))
             seen.add(seq)
 
+    def seen(self) -> dict[tuple[str, str], set[int]]:
+        """The numbers that came, by run and stream."""
+        with self._lock:
+            return {key: set(numbers) for key, numbers in self._seen.items()}
+
     def told(self) -> Completeness:
         """All so far."""
         with self._lock:

@@ -196,29 +196,42 @@ def start_broker(
     Raises:
         BenchError: it doesn't start.
     """
-    if kind == "mosquitto" and _MOSQUITTO is None:
-        raise BenchError("mosquitto is not installed: apt-get install mosquitto, or use --broker embedded")
-    if kind == "embedded" or _MOSQUITTO is None:
+    if kind == "embedded" or (kind == "auto" and _MOSQUITTO is None):
         child = Child("broker", [sys.executable, "-m", "framelane.bench.embedded_broker"], folder)
         stack.enter_context(child)
         return child, child.read_line(_START_TIMEOUT_S)
-    port = port or _free_port()
-    config = folder / "mosquitto.conf"
-    # Dropping to the user mosquitto would lose the private folder.
-    lines = [
-        "user root",
-        f"listener {port} 127.0.0.1",
-        "allow_anonymous true",
-        "set_tcp_nodelay true",
-        *settings,
-    ]
-    config.write_text("\n".join(lines) + "\n")
-    child = stack.enter_context(Child("broker", [_MOSQUITTO, "-c", str(config)], folder))
-    _wait_for_port(child, port)
+    port = port or free_port()
+    child = stack.enter_context(mosquitto(folder, port, settings))
+    wait_for_port(child, port)
     return child, f"mqtt://127.0.0.1:{port}"
 
 
-def _wait_for_port(child: Child, port: int) -> None:
+def mosquitto(folder: Path, port: int, settings: Sequence[str]) -> Child:
+    """Mosquitto on loopback; the caller starts and stops it.
+
+    Args:
+        folder: for its configuration and log.
+        port: where it listens.
+        settings: further lines of its configuration.
+
+    Raises:
+        BenchError: it is not installed.
+    """
+    if _MOSQUITTO is None:
+        raise BenchError("mosquitto is not installed: apt-get install mosquitto")
+    config = folder / "mosquitto.conf"
+    # Dropping to the user mosquitto would lose the private folder.
+    lines = ["user root", f"listener {port} 127.0.0.1", "allow_anonymous true", "set_tcp_nodelay true"]
+    config.write_text("\n".join([*lines, *settings, ""]), encoding="utf-8")
+    return Child("broker", [_MOSQUITTO, "-c", str(config)], folder)
+
+
+def wait_for_port(child: Child, port: int) -> None:
+    """Return when it listens.
+
+    Raises:
+        BenchError: it does not, or has ended.
+    """
     deadline_s = time.monotonic() + _START_TIMEOUT_S
     while time.monotonic() < deadline_s:
         child.usage()
@@ -228,7 +241,8 @@ def _wait_for_port(child: Child, port: int) -> None:
     raise BenchError(f"{child.name} doesn't listen after {_START_TIMEOUT_S:g} s")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nothing listens on."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]

@@ -61,6 +61,18 @@ def usage_of(pid: int) -> Usage:
     return own
 
 
+def usage_alone(pid: int) -> Usage:
+    """The same without its children.
+
+    Raises:
+        BenchError: it is gone.
+    """
+    try:
+        return _usage(psutil.Process(pid))
+    except psutil.NoSuchProcess as error:
+        raise BenchError(f"process {pid} has ended while it was measured") from error
+
+
 def peak_rss_mb(pid: int) -> float:
     """The most memory that a process and its children ever held, each for itself (VmHWM of proc(5)).
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from framelane.bench.clip import benchmark_clip
 from framelane.bench.process import end_on_sigterm
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from framelane.bench.neighbours import Site
     from framelane.bench.process import Child
     from framelane.bench.report import Report
+
+_R = TypeVar("_R", bound="Report")
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 SHARED = CHECKOUT.parent / "shared"
@@ -49,8 +51,14 @@ def start_cameras(arguments: Namespace, site: Site) -> tuple[Child, list[str]]:
     return site.cameras(FAKE_CAMERAS, make_clip(arguments, site), arguments.streams)
 
 
-def run_script(measure: Callable[[Namespace], Report], arguments: Namespace) -> int:
-    """Measure, print tables, write JSON; returns the exit code."""
+def _any_will_do(_report: Report) -> bool:
+    return True
+
+
+def run_script(
+    measure: Callable[[Namespace], _R], arguments: Namespace, passed: Callable[[_R], bool] = _any_will_do
+) -> int:
+    """Measure, print tables, write JSON; returns the exit code: 1 where the report has not `passed`."""
     end_on_sigterm()
     setup("warning", "console")
     try:
@@ -61,7 +69,7 @@ def run_script(measure: Callable[[Namespace], Report], arguments: Namespace) -> 
     show(report)
     if arguments.json is not None:
         arguments.json.write_text(f"{to_json(report)}\n", encoding="utf-8")
-    return 0
+    return 0 if passed(report) else 1
 
 
 def command_line() -> str:

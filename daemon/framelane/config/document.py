@@ -144,7 +144,7 @@ class _Builder:
             return self._map(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
-        return None if node.tag == _TAG + "null" else str(node.value)
+        return None if node.tag == _TAG + "null" else self._text(node, path)
 
     def _map(self, node: yaml.MappingNode, path: KeyPath) -> Node:
         lines: dict[str, int] = {}
@@ -156,7 +156,7 @@ class _Builder:
             if not isinstance(key_node, yaml.ScalarNode):
                 self._problem(path, f"line {line}: a key must be text, not a list or a map")
                 continue
-            key = str(key_node.value)
+            key = self._text(key_node, path)
             if key in lines:
                 self._problem((*path, key), f"the key stands twice, on lines {lines[key]} and {line}")
                 continue
@@ -186,6 +186,17 @@ class _Builder:
                     if key.tag != _TAG + "merge" and isinstance(key, yaml.ScalarNode)
                 )
                 yield from self._merged(source, path, depth + 1)
+
+    def _text(self, node: yaml.Node, path: KeyPath) -> str:
+        """Text that can be written somewhere: YAML's escapes can make half a character, which no file takes."""
+        text = str(node.value)
+        whole = text.encode("utf-8", "replace").decode()
+        if whole != text:
+            line = node.start_mark.line + 1
+            self._problem(
+                path, f"line {line}: half a character (a surrogate, `\\ud800` to `\\udfff`); write it whole"
+            )
+        return whole
 
     def _problem(self, path: KeyPath, message: str) -> None:
         self.document.problems.append(Problem(path, message))

@@ -140,7 +140,8 @@ def _mended(data: Node, reported: Iterable[KeyPath]) -> Node:
     """A copy without the reported options; required ones become placeholders."""
     data = copy.deepcopy(data)
     # Deepest first: a section is replaced after its keys, and never grows again.
-    for path in sorted({field_of(path) for path in reported}, key=len, reverse=True):
+    # What is wrong with the file's outermost map has the empty path, and leaves nothing out.
+    for path in sorted({field_of(path) for path in reported if path}, key=len, reverse=True):
         parent, placeholder = at(data, path[:-1]), _placeholder(path)
         if isinstance(parent, list) and isinstance(path[-1], int):
             parent[path[-1]] = placeholder

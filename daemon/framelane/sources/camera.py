@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +15,7 @@ from framelane.core.worker import Worker
 from framelane.sources.container import ContainerSource
 from framelane.sources.decoder import ON_CPU
 from framelane.sources.folder import FolderSource
+from framelane.sources.hangup import hang_up
 from framelane.sources.pacing import FrameRateLimit, RealtimePacer
 from framelane.sources.source import LIVE_KINDS, Decoded, Source, SourceMeter, kind_of
 from framelane.sources.timeline import Timeline, capture_time
@@ -31,7 +33,12 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _PROVEN_S = 5.0
+_PATIENCE = 2.0
+"""In read timeouts, of a camera that sends, but no video. FFmpeg gives up one that is silent after the first."""
+_LEAVING_S = 1.0
+"""Without video, after which a stop does not wait for more."""
 _LOOK_S = 0.1
+_NO_VIDEO = "the connection is alive, but no video comes; if it stays so, restart the camera"
 
 
 class FrameConsumer(Protocol):
@@ -105,6 +112,10 @@ class CameraWorker(Worker):
         self._backoff = Backoff(config.backoff.first_s, config.backoff.most_s)
         self._details = StreamDetails()
         self._index = 0
+        self._thread_id = 0
+        self._rtsp: ContainerSource | None = None  # while it is read
+        self._hung_up = False
+        status.on_tick = self._look
 
     def run_once(self) -> None:
         """Open the source and read it to its end."""
@@ -114,9 +125,12 @@ class CameraWorker(Worker):
         self._status.noted("")
         with self._open() as source:
             self._opened(source)
+            self._thread_id, self._hung_up = threading.get_native_id(), False
+            self._rtsp = source if isinstance(source, ContainerSource) and source.kind == "rtsp" else None
             try:
                 self._read(source)
             finally:
+                self._rtsp = None
                 self._each_consumer(lambda consumer: consumer.leave(self._config.id))
         if not self.stopping.is_set():
             self._status.down(ENDED, "played to its end")
@@ -124,9 +138,13 @@ class CameraWorker(Worker):
 
     def failed(self, error: Exception) -> float:
         """Show the fault as the stream's state; return how long to wait before the next try."""
+        if self.stopping.is_set():  # we may have hung up ourselves
+            return 0.0
         reason, text = (
             (error.reason, str(error)) if isinstance(error, SourceError) else ("failed", str(error))
         )
+        if self._hung_up:
+            self._hung_up, reason, text = False, "timeout", _NO_VIDEO
         wait_s = self._backoff.next_s()
         self._status.down(reason, text)
         unforeseen = None if isinstance(error, SourceError) else error
@@ -140,9 +158,25 @@ class CameraWorker(Worker):
         )
         return wait_s
 
+    def wake(self) -> None:
+        """Let go of a camera that sends no video, which would keep this thread in its read."""
+        self._hang_up_after(_LEAVING_S)
+
+    def _look(self) -> None:
+        """Called twice a second, on another thread."""
+        self._hang_up_after(_PATIENCE * self._config.read_timeout_s)
+
+    def _hang_up_after(self, silence_s: float) -> None:
+        source = self._rtsp
+        if source is not None and self._clock.monotonic() - source.heard_s > silence_s:
+            self._hung_up = True  # before, for the reader may be quick
+            self._hung_up = hang_up(self._thread_id)
+
     def _is_free(self) -> bool:
         """Whether nobody else reads the stream any more; waits a moment if somebody does."""
         self._before = [each for each in self._before if each.alive]
+        for each in self._before:
+            each.wake()
         if self._before:
             self.stopping.wait(_LOOK_S)
         return not self._before

@@ -53,22 +53,24 @@ class ContainerSource:
         choice: DecoderChoice = ON_CPU,
         fell_back: Callable[[str], None] = lambda _why: None,
     ) -> None:
-        self._kind = kind_of(url)
+        self.kind: Kind = kind_of(url)
         self._clock = clock
         self._meter = meter
         self._container: InputContainer | None = None
         self._decoded_any = False
         self._failed = 0
+        self.heard_s = clock.monotonic()
+        """When the last picture came whole (monotonic), decodable or not, or this was made."""
         self._arrivals: OrderedDict[int | None, tuple[float | None, float]] = OrderedDict()
         began_s = clock.monotonic()
         try:
-            self._container, self._units = _open(url, self._kind, options)
+            self._container, self._units = _open(url, self.kind, options)
             self._stream = _video_stream(self._container)
             self._decoder = StreamDecoder(self._stream, choice, options, fell_back)
         except (av_error.FFmpegError, OSError, ValueError) as error:
             self.close()
             waited_s = clock.monotonic() - began_s
-            silent = self._kind in LIVE_KINDS and waited_s >= options.open_timeout_s
+            silent = self.kind in LIVE_KINDS and waited_s >= options.open_timeout_s
             # FFmpeg's own text holds the URL with its password.
             raise source_error(error, silent=silent) from None
         except SourceError:
@@ -86,7 +88,7 @@ class ContainerSource:
     @property
     def live(self) -> bool:
         """Whether pictures come at their own pace, now."""
-        return self._kind in LIVE_KINDS
+        return self.kind in LIVE_KINDS
 
     @property
     def info(self) -> SourceInfo:
@@ -104,10 +106,11 @@ class ContainerSource:
         """
         try:
             for unit in self._access_units():
+                self.heard_s = self._clock.monotonic()
                 yield from self._decode(unit)
         except (av_error.FFmpegError, OSError) as error:
             raise source_error(error) from None
-        if self._kind == "rtsp" or (self._kind in LIVE_KINDS and not self._opened.duration):
+        if self.kind == "rtsp" or (self.kind in LIVE_KINDS and not self._opened.duration):
             raise SourceError("lost", "the other side ended the stream")
 
     def rewind(self) -> None:
@@ -153,7 +156,7 @@ class ContainerSource:
         if packet.pts in self._arrivals and packet.pts is not None:
             return
         self._meter.frame_received()
-        camera_s = _camera_time(packet) if self._kind == "rtsp" else None
+        camera_s = _camera_time(packet) if self.kind == "rtsp" else None
         self._arrivals[packet.pts] = (camera_s, self._clock.wall())
         if len(self._arrivals) > _MOST_ARRIVALS:
             self._arrivals.popitem(last=False)

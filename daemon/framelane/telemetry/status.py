@@ -32,6 +32,10 @@ _UNKNOWN_INTERVAL_S = 1.0
 _NAMES_SHOWN = 5
 
 
+def _nothing() -> None:
+    """Nobody looks."""
+
+
 class ReconnectMeter(Protocol):
     """Where reconnects are counted; a StreamMeter."""
 
@@ -59,6 +63,8 @@ class StreamStatus:
         self._last_s: float | None = None
         self._lost = False
         self._note = ""
+        self.on_tick: Callable[[], None] = _nothing
+        """Called at each tick of the board, on its thread: by who must look after the stream from outside."""
 
     def connecting(self, reason: str = "opening", text: str = "the stream is being opened") -> None:
         """A try to open the stream begins."""
@@ -229,7 +235,10 @@ class StatusBoard:
             self._derive_node()
             if self._node_text_new:
                 self._post_node()
+            looks = [status.on_tick for status in self._streams.values()]
         self._report()
+        for look in looks:
+            look()
 
     def change(self, status: StreamStatus, state: StateName, reason: str, text: str) -> None:
         """Move one stream to a state; its StreamStatus calls this."""

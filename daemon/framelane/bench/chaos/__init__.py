@@ -1,0 +1,1 @@
+"""Faults on purpose: what is struck when, who watches, and what it cost."""
