@@ -89,6 +89,7 @@ def test_configuration_is_one(made: Path, tmp_path: Path) -> None:
     """Under the environment of the project, but for the model's file, which is the user's."""
     given = SERVICES["framelane"]["environment"]
     environ = {name: str(made / Path(value).name) for name, value in given.items()}
+    shutil.copytree(FOLDER / "streams.d", tmp_path / "streams.d")
     report = check_text(
         (FOLDER / "framelane.yaml").read_text(), tmp_path, environ | {"STATE_DIRECTORY": "/var/lib/framelane"}
     )

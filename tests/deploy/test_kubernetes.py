@@ -25,6 +25,7 @@ OVERLAYS = ("cpu", "gpu")
 VERSIONS = ("1.29.0", "1.33.0")
 # Their schemas belong to kustomize and to the Prometheus operator, not to Kubernetes.
 FOREIGN = {"Kustomization", "Component", "ServiceMonitor"}
+STREAMS = "framelane-streams"
 EVERYTHING = """
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
@@ -37,7 +38,7 @@ needs_kustomize = pytest.mark.skipif(
 )
 
 
-def documents(text: str) -> list[dict[str, Any]]:
+def documents(text: str) -> list[Any]:
     return [document for document in yaml.safe_load_all(text) if document]
 
 
@@ -49,9 +50,12 @@ def kustomized(folder: Path) -> str:
 
 
 def built(overlay: str) -> dict[str, dict[str, Any]]:
-    """The overlay's resources by kind; no kind is there twice."""
-    found = {each["kind"]: each for each in documents(kustomized(FOLDER / "overlays" / overlay))}
-    assert len(found) == 5
+    """The overlay's resources by kind; the ConfigMap of streams, whose name has no hash, by its name."""
+    found = {}
+    for each in documents(kustomized(FOLDER / "overlays" / overlay)):
+        name = each["metadata"]["name"]
+        found[name if name == STREAMS else each["kind"]] = each
+    assert len(found) == 6
     return found
 
 
@@ -65,7 +69,7 @@ def pod_of(resources: dict[str, dict[str, Any]]) -> dict[str, Any]:
 )
 def test_manifest_is_valid(path: Path) -> None:
     for document in documents(path.read_text()):
-        if document.get("kind") in FOREIGN or path.name == "framelane.yaml":
+        if not isinstance(document, dict) or document.get("kind") in FOREIGN or path.name == "framelane.yaml":
             continue
         for version in VERSIONS:
             kubernetes_validate.validate(document, version, strict=True)
@@ -174,7 +178,10 @@ def test_configuration_is_one_and_every_stream_has_a_pod(
         (tmp_path / name).write_text(value)
     environ = {env["name"]: env["value"] for env in container["env"]}
     environ |= {"CREDENTIALS_DIRECTORY": str(tmp_path), "STATE_DIRECTORY": "/var/lib/framelane"}
-    text = resources["ConfigMap"]["data"]["framelane.yaml"]
+    text = resources["ConfigMap"]["data"]["framelane.yaml"].replace("/etc/framelane-streams", "streams")
+    (tmp_path / "streams").mkdir()
+    for name, content in resources[STREAMS]["data"].items():
+        (tmp_path / "streams" / name).write_text(content)
     (tmp_path / "m.onnx").touch()
     shares = []
     for number in range(resources["StatefulSet"]["spec"]["replicas"]):

@@ -20,6 +20,7 @@ MOST_EXPOSURE = 3.0
 # What a node among several has for itself.
 OWN = {
     "Description",
+    "ExecReload",
     "ExecStart",
     "Environment",
     "EnvironmentFile",
