@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
@@ -258,3 +259,53 @@ def test_withdrawing_the_last_frame_drains_a_closed_batcher(drops: Drops) -> Non
     assert not batcher.drained
     batcher.withdraw("a")
     assert batcher.drained
+
+
+def test_lingering_slot_is_not_woken_before_the_batch_is_full(drops: Drops) -> None:
+    class Counted(SystemClock):
+        looks = 0
+
+        def monotonic(self) -> float:
+            if threading.current_thread() is collector:
+                self.looks += 1
+            return super().monotonic()
+
+    clock, taken = Counted(), []
+    batcher = Batcher(8, 30.0, clock, drops)
+    collector = threading.Thread(target=lambda: taken.append(batcher.collect(30.0)))
+    for stream in "abcdefgh":
+        batcher.join(stream)
+    collector.start()
+    for stream in "abcdefgh":
+        time.sleep(0.02)
+        batcher.offer(frame(stream))
+    collector.join(5)
+    assert len(taken) == 1
+    assert len(names(taken[0])) == 8
+    assert clock.looks <= 3
+
+
+def test_no_frame_is_left_behind_whatever_slots_and_cameras_do_at_the_same_time(drops: Drops) -> None:
+    batcher, seen = make(drops, batch=4, linger_s=0.002), Counter[str]()
+
+    def infer() -> None:
+        while not batcher.drained:
+            batch = batcher.collect(20.0)  # far beyond the test's patience: a wake-up that lacks shows
+            if batch is not None:
+                seen.update(info.stream for info in batch.infos)
+
+    def play(stream: str) -> None:
+        for index in range(300):
+            batcher.offer(frame(stream, index), wait=True)
+
+    slots = [threading.Thread(target=infer, daemon=True) for _ in range(3)]
+    cameras = [threading.Thread(target=play, args=(stream,), daemon=True) for stream in "abcdefg"]
+    for thread in [*slots, *cameras]:
+        thread.start()
+    for thread in cameras:
+        thread.join(15)
+    batcher.close()
+    for thread in slots:
+        thread.join(15)
+    assert not any(thread.is_alive() for thread in [*slots, *cameras])
+    assert seen == dict.fromkeys("abcdefg", 300)

@@ -133,16 +133,14 @@ class FakeBroker:
 
     def _note(self, number: int, head: int, body: bytes, sock: socket.socket, ack: int | None) -> None:
         end = 2 + int.from_bytes(body[:2], "big")
-        at = end
-        if head & 0x06:
-            if ack is not None:
-                sock.sendall(b"\x40\x03" + body[at : at + 2] + bytes([ack]))
-            at += 2
+        at = end + 2 if head & 0x06 else end
         properties, payload = body[at + 1 : at + 1 + body[at]], body[at + 1 + body[at] :]
         with self._changed:
             dup = bool(head & 0x08)
             self.publishes.append(Publish(number, body[2:end].decode(), payload, dup, properties, len(body)))
             self._changed.notify_all()
+        if at > end and ack is not None:  # not before it is noted, for a sink may end with the last one
+            sock.sendall(b"\x40\x03" + body[end:at] + bytes([ack]))
 
 
 def _read_packet(sock: socket.socket) -> tuple[int, bytes]:

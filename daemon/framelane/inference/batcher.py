@@ -63,7 +63,12 @@ class Batcher:
         self._linger_s = linger_s
         self._clock = clock
         self._dropped = dropped
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        # Three, so that nobody is woken in vain: each wake-up has to wait for the interpreter lock.
+        self._begun = threading.Condition(self._lock)  # for slots: a batch begins
+        self._ready = threading.Condition(self._lock)  # for the one slot that lingers: its batch is full
+        self._freed = threading.Condition(self._lock)  # for who offers: a frame has left
+        self._lingers = False
         self._room = waiting
         self._waiting: dict[str, deque[Frame]] = {}
         self._turns: deque[str] = deque()
@@ -76,15 +81,15 @@ class Batcher:
 
     def join(self, stream: str) -> None:
         """Count a live stream: a batch stops lingering once every one of them has a frame in it."""
-        with self._changed:
+        with self._lock:
             self._members[stream] += 1
 
     def leave(self, stream: str) -> None:
         """Stop counting a stream; frames of it that wait are still collected."""
-        with self._changed:
+        with self._lock:
             self._members[stream] -= 1
             self._members += Counter()  # keeps what is above 0
-            self._changed.notify_all()
+            self._tell_if_full()
 
     def offer(self, frame: Frame, *, wait: bool = False) -> None:
         """Have a frame wait for its stream's turn.
@@ -94,57 +99,70 @@ class Batcher:
             wait: where there is no room, wait for a batch to make some (every frame counts) instead of replacing.
         """
         stream = frame.info.stream
-        with self._changed:
+        with self._lock:
             while wait and self._crowded(stream) and not self._closed:
-                self._changed.wait(_CLOSED_CHECK_S)
+                self._freed.wait(_CLOSED_CHECK_S)
             if self._closed:
                 self._dropped(stream, "stopping")
                 return
             if self._crowded(stream):
                 self._waiting[stream].popleft()
                 self._dropped(stream, "replaced")
-            else:
-                if not self._turns:
-                    self._oldest_s = self._clock.monotonic()
-                self._turns.append(stream)
+                self._waiting[stream].append(frame)
+                return
+            first = not self._turns
+            if first:
+                self._oldest_s = self._clock.monotonic()
+            self._turns.append(stream)
             self._waiting.setdefault(stream, deque()).append(frame)
-            self._changed.notify()
+            if first and not self._lingers:
+                self._begun.notify()
+            self._tell_if_full()
 
     def withdraw(self, stream: str) -> bool:
         """Forget the frames of a stream that wait, telling nobody; False where none does, any more or yet."""
-        with self._changed:
+        with self._lock:
             frames = self._waiting.pop(stream, ())
             for _ in frames:
                 self._turns.remove(stream)
-            self._changed.notify_all()
+            self._freed.notify_all()
             return bool(frames)
 
     def collect(self, timeout_s: float) -> Batch | None:
         """Wait for frames; return those of the streams whose turn it is, or None when there were none in time."""
-        with self._changed:
-            if not self._turns:
-                self._changed.wait(timeout_s)
+        with self._lock:
+            if not self._turns or self._lingers:
+                self._begun.wait(timeout_s)
+            if self._lingers:
+                return self._take() if self._turns and self._full() else None
+            self._lingers = True
             while self._turns and not self._full():
                 left_s = self._oldest_s + self._linger_s - self._clock.monotonic()
                 if left_s <= 0:
                     break
-                self._changed.wait(left_s)
+                self._ready.wait(left_s)
+            self._lingers = False
             return self._take() if self._turns else None
 
     def close(self) -> None:
         """Take no more frames; those that wait can still be collected."""
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._changed.notify_all()
+            for each in (self._begun, self._ready, self._freed):
+                each.notify_all()
 
     @property
     def drained(self) -> bool:
         """Whether it is closed and nothing waits any more."""
-        with self._changed:
+        with self._lock:
             return self._closed and not self._turns
 
     def _full(self) -> bool:
         return self._closed or len(self._turns) >= min(self.most, max(len(self._members), 1))
+
+    def _tell_if_full(self) -> None:
+        if self._full():
+            (self._ready if self._lingers else self._begun).notify()
 
     def _crowded(self, stream: str) -> bool:
         return len(self._waiting.get(stream, ())) >= self._room
@@ -163,8 +181,9 @@ class Batcher:
         now_s = self._clock.monotonic()
         if self._turns:
             self._oldest_s = now_s
+            self._begun.notify()
         infos, pictures = [frame.info for frame in frames], [frame.picture for frame in frames]
         batch = Batch(self._batches, infos, pictures, now_s)
         self._batches += 1
-        self._changed.notify_all()
+        self._freed.notify_all()
         return batch

@@ -18,12 +18,13 @@ from paho.mqtt.enums import MQTTErrorCode
 from framelane.sinks.gather import GatheringSocket
 
 if TYPE_CHECKING:
-    from typing import Literal
-
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
 
-_GOOD = (0, 16)  # success; success, and nobody has subscribed
+_ACKNOWLEDGEMENTS = (0x40, 0x70)  # PUBACK, PUBCOMP
+_BARE = 2  # the identifier; success goes without saying
+_WITH_REASON = 3
+_GOOD = (b"\x00", b"\x10")  # success; success, and nobody has subscribed
 
 
 class Settle(Protocol):
@@ -67,22 +68,43 @@ class Client(mqtt.Client):
         self._send_publish(mid, topic, payload, qos, retain, False, info, properties)  # noqa: FBT003 - paho's
         return mid
 
-    def _create_socket(self) -> GatheringSocket:
-        return GatheringSocket(super()._create_socket(), self.want_write)
+    def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
+        """Take what the broker has sent: acknowledgements here, as they are nearly all of it, and paho the rest."""
+        if self._sock is not None and not self._in_packet["command"]:  # else paho is within a packet
+            acknowledged, length = plain_acknowledgements(self._gathering.peek())
+            self._gathering.skip(length)
+            for mid in acknowledged:
+                if self._out_messages.pop(mid, None) is not None:
+                    self.settle(mid, None)
+            if acknowledged and not self._gathering.peeked:
+                return MQTTErrorCode.MQTT_ERR_SUCCESS
+        return super().loop_read(max_packets)
 
-    def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
-        packet = self._in_packet["packet"]
-        if len(packet) == 2 or (len(packet) == 3 and packet[2] in _GOOD):  # noqa: PLR2004 - identifier, reason
-            mid = packet[0] << 8 | packet[1]
-            if self._out_messages.pop(mid, None) is not None:
-                self.settle(mid, None)
-            return MQTTErrorCode.MQTT_ERR_SUCCESS
-        return super()._handle_pubackcomp(cmd)
+    def _create_socket(self) -> GatheringSocket:
+        self._gathering = GatheringSocket(super()._create_socket(), self.want_write)
+        return self._gathering
 
     def _do_on_publish(self, mid: int, reason_code: ReasonCode, _properties: Properties) -> MQTTErrorCode:
         del self._out_messages[mid]
         self.settle(mid, reason_code if reason_code.is_failure else None)
         return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+
+def plain_acknowledgements(data: bytes) -> tuple[list[int], int]:
+    """Which messages the beginning of what a broker sent acknowledges, and how many bytes that takes.
+
+    It ends before anything else: another packet, one that refuses or explains, or one that is not all there.
+    """
+    acknowledged: list[int] = []
+    at = 0
+    while len(data) >= at + 4 and data[at] in _ACKNOWLEDGEMENTS:
+        length = data[at + 1]
+        good = length == _BARE or (length == _WITH_REASON and data[at + 4 : at + 5] in _GOOD)
+        if not good:
+            break
+        acknowledged.append(data[at + 2] << 8 | data[at + 3])
+        at += 2 + length
+    return acknowledged, at
 
 
 class _Written(mqtt.MQTTMessageInfo):

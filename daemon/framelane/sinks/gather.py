@@ -53,12 +53,30 @@ class GatheringSocket:
         Raises:
             BlockingIOError: none are there; of TLS an SSLError that says so.
         """
-        if self._at == len(self._came):
+        if not self.peeked:
             self._came, self._at = self._sock.recv(_PIECE), 0
         end = min(self._at + size, len(self._came))
         data = self._came[self._at : end]
         self._at = end
         return data
+
+    def peek(self) -> bytes:
+        """What has come and was not handed out; nothing where the connection has failed, as `recv` will tell."""
+        if not self.peeked:
+            try:
+                self._came, self._at = self._sock.recv(_PIECE), 0
+            except OSError:
+                return b""
+        return self._came[self._at :] if self._at else self._came
+
+    def skip(self, length: int) -> None:
+        """Hand out so many bytes of what `peek` gave to nobody."""
+        self._at += length
+
+    @property
+    def peeked(self) -> bool:
+        """Whether `peek` would give something without asking the network."""
+        return self._at < len(self._came)
 
     def send(self, data: bytes | bytearray) -> int:
         """Take data, and send it with all that waits unless more comes; returns how much of it was taken.
