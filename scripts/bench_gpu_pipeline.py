@@ -194,7 +194,7 @@ def parse_arguments() -> Namespace:
         "--settings", nargs="*", default=[], metavar="KEY=VALUE,...", help="ways to try first"
     )
     parser.add_argument("--rtsp", type=int, default=0, metavar="PROCESSES", help="live cameras, from so many")
-    parser.add_argument("--subscribers", type=int, default=3, help="processes that the subscriber is")
+    parser.add_argument("--subscribers", type=int, default=8, help="processes that the subscriber is")
     parser.add_argument("--warmup", type=float, default=1.0, help="seconds, once all streams deliver")
     parser.add_argument(
         "--steady", type=float, default=5.0, help="seconds of the wanted rate before measuring"

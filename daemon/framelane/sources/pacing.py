@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from framelane.core.clock import Clock
 
-_MOST_LAG_S = 1.0
+_MOST_LAG_S = 0.25
 
 
 class FrameRateLimit:
