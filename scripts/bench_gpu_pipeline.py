@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,17 +138,21 @@ class Bench:
             time.sleep(SOAK_WARMUP_S)
             subscriber.open()
             self._watch.take()
-            began_s = time.monotonic()
-            while (at_s := time.monotonic() - began_s) < self._arguments.soak_minutes * 60:
-                self._watch.look()
-                diary.look(at_s, daemon.usage(), self._watch.take())
-                time.sleep(SOAK_LOOK_S)
-                if diary.looks % SOAK_LOOKS == 0:
-                    diary.book(subscriber.close())
-                    subscriber.open()
-                    say(f"  {at_s:.0f} s: {daemon.usage().rss_mb:.0f} MB, {diary.results} results")
-            diary.book(subscriber.close())
+            with suppress(SystemExit, KeyboardInterrupt):  # cut short, it still tells what it has seen
+                self._watch_soak(diary, daemon)
+            diary.book(subscriber.take())
         return diary.close(streams)
+
+    def _watch_soak(self, diary: SoakDiary, daemon: Child) -> None:
+        began_s = time.monotonic()
+        while (at_s := time.monotonic() - began_s) < self._arguments.soak_minutes * 60:
+            self._watch.look()
+            diary.look(at_s, daemon.usage(), self._watch.take())
+            time.sleep(SOAK_LOOK_S)
+            if diary.looks % SOAK_LOOKS == 0:
+                say(
+                    f"  {at_s:.0f} s: {daemon.usage().rss_mb:.0f} MB, {diary.book(self._site.subscriber.take())}"
+                )
 
     def start(self, streams: int, settings: dict[str, Any]) -> StartUp:
         """Start a daemon and stop it again."""

@@ -38,6 +38,15 @@ def test_ledger_measures_from_capture_to_arrival() -> None:
     assert arrivals.publish_ms == [40.0]
 
 
+def test_ledger_begins_the_next_window_where_the_one_that_is_taken_ends() -> None:
+    ledger = Ledger()
+    ledger.book(detections(1), CAPTURED_AT)
+    assert ledger.take().streams["lobby"].frames == 1
+    ledger.book(detections(3), CAPTURED_AT)
+    after = ledger.received().streams["lobby"]
+    assert (after.frames, after.missing) == (1, 1)
+
+
 def test_ledger_counts_what_is_missing_repeated_and_dropped() -> None:
     ledger = Ledger()
 

@@ -18,7 +18,8 @@ def test_soak_sums_up_windows_and_looks() -> None:
     diary = SoakDiary()
     for number, rss_mb in enumerate((1000.0, 1010.0, 1000.0)):
         diary.look(number * 5.0, Usage(number, rss_mb, 40 + number, 100), None)
-    diary.book(window(results=94, late_ms=30.0, dropped=1))
+    words = diary.book(window(results=94, late_ms=30.0, dropped=1))
+    assert words == "3.1 results/s, p95 30.0 ms, 1 dropped, 0 lost"
     diary.book(window(results=5, late_ms=90.0, dropped=1, missing=1))
 
     soak = diary.close(7)

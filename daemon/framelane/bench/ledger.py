@@ -103,22 +103,19 @@ class Ledger:
     def open(self) -> None:
         """Begin a window; what an earlier one held is forgotten."""
         with self._lock:
-            self._began_s = time.monotonic()
-            self._streams: dict[str, Arrivals] = {}
-            self._clocks: Counter[str] = Counter()
-            self._reasons: Counter[str] = Counter()
+            self._open()
 
     def received(self) -> Received:
         """The window so far."""
         with self._lock:
-            return Received(
-                time.monotonic() - self._began_s,
-                {name: arrivals.copy() for name, arrivals in self._streams.items()},
-                dict(self._clocks),
-                dict(self._reasons),
-                dict(self._reconnects),
-                dict(self._decoders),
-            )
+            return self._received()
+
+    def take(self) -> Received:
+        """The window, and the next begins where it ends."""
+        with self._lock:
+            received = self._received()
+            self._open()
+        return received
 
     def frames(self) -> dict[str, int]:
         """How many results of each stream have come in this window."""
@@ -136,6 +133,22 @@ class Ledger:
         if take is not None:
             with self._lock:
                 take(body, arrived_at)
+
+    def _open(self) -> None:
+        self._began_s = time.monotonic()
+        self._streams: dict[str, Arrivals] = {}
+        self._clocks: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+
+    def _received(self) -> Received:
+        return Received(
+            time.monotonic() - self._began_s,
+            {name: arrivals.copy() for name, arrivals in self._streams.items()},
+            dict(self._clocks),
+            dict(self._reasons),
+            dict(self._reconnects),
+            dict(self._decoders),
+        )
 
     def _detections(self, body: dict[str, Any], arrived_at: float) -> None:
         arrivals = self._streams.setdefault(body["stream"], Arrivals())

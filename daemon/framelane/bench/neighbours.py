@@ -44,7 +44,11 @@ class Subscriber:
 
     def close(self) -> Received:
         """What has come since `open`; the window goes on."""
-        return Received.merged([Received.from_json(child.ask("close", 30.0)) for child in self.children])
+        return self._received("close")
+
+    def take(self) -> Received:
+        """The same, and begin the next window where this one ends."""
+        return self._received("take")
 
     def frames(self) -> dict[str, int]:
         """How many results of each stream have come since `open`."""
@@ -52,6 +56,9 @@ class Subscriber:
         for child in self.children:
             counts |= orjson.loads(child.ask("frames"))
         return counts
+
+    def _received(self, how: str) -> Received:
+        return Received.merged([Received.from_json(child.ask(how, 30.0)) for child in self.children])
 
     def wait_for_streams(self, count: int, daemon: Child, timeout_s: float = _LIVE_TIMEOUT_S) -> float:
         """Wait until some frames of that many streams have come in this window; returns the seconds it took.

@@ -90,12 +90,19 @@ class SoakDiary:
         if gpu is not None and gpu.memory_mb:
             self._gpu_mb.append(gpu.memory_mb)
 
-    def book(self, received: Received) -> None:
-        """Note a window of what has come."""
-        for each in received.streams.values():
-            self._publish_ms.extend(each.publish_ms)
-            self._dropped += each.dropped
-            self._missing += each.missing
+    def book(self, received: Received) -> str:
+        """Note a window of what has come; returns it in words."""
+        streams = received.streams.values()
+        publish_ms = [value for each in streams for value in each.publish_ms]
+        dropped, missing = (sum(getattr(each, name) for each in streams) for name in ("dropped", "missing"))
+        self._publish_ms.extend(publish_ms)
+        self._dropped += dropped
+        self._missing += missing
+        latency = Percentiles.of_ms(publish_ms)
+        rate = number(len(publish_ms) / received.seconds)
+        return (
+            f"{rate} results/s, p95 {latency.p95 if latency else 0:.1f} ms, {dropped} dropped, {missing} lost"
+        )
 
     def close(self, streams: int) -> Soak:
         """All of it; it has been looked at at least once."""

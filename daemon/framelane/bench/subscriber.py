@@ -1,7 +1,7 @@
 """A subscriber as a process of its own: `python -m framelane.bench.subscriber mqtt://127.0.0.1:1883 TOPIC ...`.
 
 It prints `ready` once subscribed, and answers each line on standard input with a line of JSON: `open` begins a
-window, `frames` counts what has come in it by stream, `close` tells all of it.
+window, `frames` counts what has come in it by stream, `close` tells all of it, `take` does so and begins the next.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ def main() -> None:
         "open": lambda: _opened(ledger),
         "frames": lambda: orjson.dumps(ledger.frames()).decode(),
         "close": lambda: ledger.received().to_json(),
+        "take": lambda: ledger.take().to_json(),
     }
     for line in sys.stdin:
         _say(answers[line.strip()]())
