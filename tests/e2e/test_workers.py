@@ -277,6 +277,37 @@ def test_hanging_worker_is_killed_when_the_time_to_stop_is_over(material: Materi
         assert psutil.wait_procs(workers, timeout=10)[1] == []
 
 
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [
+        ("inference", "frames arrive, and none was inferred for "),
+        ("mqtt", "thread mqtt hangs for "),
+    ],
+)
+def test_worker_that_hangs_is_started_again_and_the_others_go_on(
+    material: Material, tmp_path: Path, part: str, says: str
+) -> None:
+    sign = tmp_path / "hang"
+    command = ("tests.e2e.wedged", part, str(sign))
+    with Mosquitto(tmp_path / "broker") as broker, Subscriber(broker.url, f"{BASE}/#") as subscriber:
+        port = free_port()
+        sections = {"mqtt": {"url": broker.url}, "http": {"listen": f"127.0.0.1:{port}"}}
+        streams = clips(material, 2, loop=True)
+        with Daemon(tmp_path, config(material, **sections, streams=streams), command) as daemon:
+            node = Node(daemon, subscriber, broker, f"http://127.0.0.1:{port}")
+            runs = {stream: node.detections(stream)[0]["run"] for stream in ("f0", "f1")}
+            hang = sign.with_name("hang-w0")
+            hang.touch()
+            down = node.wait_for("streams/f0/state", lambda body: body["reason"] == "worker")
+            assert down["text"].startswith(f"its worker process w0 did not get on and was killed: {says}")
+            hang.unlink()
+            node.wait_for("streams/f0/detections", lambda body: body["run"] != runs["f0"])
+            assert {message["run"] for message in node.detections("f1")} == {runs["f1"]}
+            wait_until(lambda: httpx.get(f"{node.http}/healthz").status_code == 200)
+            assert node.metric("worker_restarts_total")["w0"] >= 1
+            assert node.metric("worker_restarts_total")["w1"] == 0
+
+
 def test_daemon_ends_with_its_files_and_writes_every_frame_of_every_worker(
     material: Material, tmp_path: Path
 ) -> None:

@@ -1,17 +1,22 @@
 """`framelane run CONFIG` with a part that hangs for ever once the file HANG is there; limits are those of a test.
 
-Run as a process of its own, as `tests.e2e.wedged PART HANG CONFIG`: the hang is the only thing that is made up.
+Run as a process of its own, as `tests.e2e.wedged PART HANG CONFIG`: the hang is the only thing that is made up. Of
+several workers, w0 hangs by the file HANG-w0; they are started as `tests.e2e.wedged PART HANG w0`.
 """
 
 from __future__ import annotations
 
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from framelane import vitals
 from framelane.cli import main
+from framelane.fleet import daemon
+from framelane.fleet import worker as fleet_worker
+from framelane.fleet.node import Fleet
 from framelane.inference.cpu_runner import CpuRunner
 from framelane.sinks import courier
 from framelane.sinks.link import Link
@@ -36,8 +41,14 @@ def hang_in(part: str, sign: Path) -> None:
 
 if __name__ == "__main__":
     part, sign, config = sys.argv[1:]
-    hang_in(part, Path(sign))
     vitals._WEDGED_S = 2.0
     courier._TURN_S = 1.0
-    sys.argv = ["framelane", "run", config]
-    main()
+    if Path(config).is_file():
+        hang_in(part, Path(sign))
+        command = (sys.executable, "-m", "tests.e2e.wedged", part, sign)
+        daemon.Fleet = partial(Fleet, command=command)  # type: ignore[attr-defined]
+        sys.argv = ["framelane", "run", config]
+        main()
+    else:
+        hang_in(part, Path(f"{sign}-{config}"))
+        fleet_worker.main()

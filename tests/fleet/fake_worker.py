@@ -41,6 +41,9 @@ def main() -> None:
             os.write(order.answer_to, os.urandom(1 << 16))
     if starts == 1 and mode == "dies-once":
         sys.exit(9)
+    if mode == "wedged" or (mode == "wedged-once" and starts == 1):
+        worker.hangs = True
+        worker.report(60.0)
     if mode == "deaf":
         worker.report(60.0)
     worker.until_told(inbox)
@@ -52,6 +55,7 @@ class Fake:
     def __init__(self, order: Order) -> None:
         self.order = order
         self.meters = Meters()
+        self.hangs = False
         self.streams = [stream.id for stream in order.config.streams if stream.enabled]
 
     def say(self, message: Started | Changed | Snapshot | Failed | Answered) -> None:
@@ -74,7 +78,8 @@ class Fake:
         seen = dict.fromkeys(self.streams, time.monotonic())
         error = "the broker refuses this client" if sys.argv[1] == "refused" else None
         sink = SinkHealth("mqtt", error is None, 2, 100, 10, 1, error)
-        self.say(Snapshot(self.meters.snapshot(), seen, (sink,), (), ProcessSample(1000, 0.5)))
+        ailments = ("frames arrive, and none was inferred for 31 s",) if self.hangs else ()
+        self.say(Snapshot(self.meters.snapshot(), seen, (sink,), ailments, ProcessSample(1000, 0.5)))
 
     def report(self, seconds: float) -> None:
         end_s = time.monotonic() + seconds

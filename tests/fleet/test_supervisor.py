@@ -142,6 +142,10 @@ def test_worker_runs_its_share_and_ends_when_it_is_told(make: Make, tmp_path: Pa
         ("dies-once", "its worker process w0 ended with code 9"),
         ("hangs-once", "its worker process w0 said nothing for 1 s and was killed"),
         ("floods-once", "message"),
+        (
+            "wedged-once",
+            "did not get on and was killed: frames arrive, and none was inferred for 31 s",
+        ),
     ],
 )
 def test_worker_is_started_again_when_it_misbehaves(make: Make, tmp_path: Path, mode: str, said: str) -> None:
@@ -162,7 +166,7 @@ def test_daemon_must_end_when_a_worker_cant_use_its_model_at_the_first_start(
     assert len(starts(tmp_path)) == 1
 
 
-@pytest.mark.parametrize(("mode", "code"), [("device-lost", 70), ("crash", 1)])
+@pytest.mark.parametrize(("mode", "code"), [("device-lost", 70), ("crash", 1), ("wedged", 1)])
 def test_daemon_must_end_when_a_worker_dies_too_often(
     make: Make, tmp_path: Path, mode: str, code: int
 ) -> None:

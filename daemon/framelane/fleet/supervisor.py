@@ -45,7 +45,7 @@ class Patience:
         first_s: before the first restart; doubles from there.
         most_s: the most before a restart.
         proven_s: after so long the first restart comes quickly again.
-        deaths: most ends by a lost GPU, or before a first start, within `deaths_s`; then the daemon ends.
+        deaths: most ends by a lost GPU, by hanging, or before a first start, within `deaths_s`; then the daemon ends.
         deaths_s: see `deaths`.
     """
 
@@ -65,6 +65,10 @@ class WorkerLostError(FramelaneError):
     def __init__(self, text: str, exit_code: int = 1) -> None:
         super().__init__(text)
         self.exit_code = exit_code
+
+
+class WorkerHungError(WorkerLostError):
+    """A worker process did not get on any more, and was killed."""
 
 
 class Desk(Protocol):
@@ -246,7 +250,7 @@ class Supervisor(Worker):
             elif process.gone:  # and somebody else keeps the pipe open
                 return
             elif now_s - heard_s > (self._patience.silence_s if self.up else self._patience.start_s):
-                raise WorkerLostError(
+                raise WorkerHungError(
                     f"its worker process {self.share.name} said nothing for {now_s - heard_s:.0f} s and was killed"
                 )
 
@@ -255,6 +259,7 @@ class Supervisor(Worker):
             self._desk.changed(message.state)
         elif isinstance(message, Snapshot):
             self._desk.reported(self.share, message)
+            self._end_if_hung(message)
         elif isinstance(message, Failed):
             self._failure = message
         elif isinstance(message, Answered):
@@ -266,6 +271,14 @@ class Supervisor(Worker):
             self._desk.started(self.share, message)
             self._catch_up()
             self.settled.set()
+
+    def _end_if_hung(self, snapshot: Snapshot) -> None:
+        """Alone, a process with such ailments would be ended by its watchdog; here the others need not end with it."""
+        if snapshot.ailments and not self.stopping.is_set():
+            why = "; ".join(snapshot.ailments)
+            raise WorkerHungError(
+                f"its worker process {self.share.name} did not get on and was killed: {why}"
+            )
 
     def _tell(self, number: int, duty: _Duty, *, commit: bool) -> Future[None]:
         answer: Future[None] = Future()
@@ -321,7 +334,7 @@ class Supervisor(Worker):
             code, text = self._failure.exit_code, self._failure.text
             if not self._ever_started and code != DEVICE_LOST:
                 return _error_of(self._failure)
-        if self._ever_started and code != DEVICE_LOST:
+        if self._ever_started and code != DEVICE_LOST and not isinstance(error, WorkerHungError):
             return None
         now_s = self._clock.monotonic()
         self._deaths.append(now_s)
