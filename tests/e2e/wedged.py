@@ -46,7 +46,7 @@ if __name__ == "__main__":
     if Path(config).is_file():
         hang_in(part, Path(sign))
         command = (sys.executable, "-m", "tests.e2e.wedged", part, sign)
-        daemon.Fleet = partial(Fleet, command=command)  # type: ignore[attr-defined]
+        daemon.Fleet = partial(Fleet, command=command)  # type: ignore[attr-defined, assignment]
         sys.argv = ["framelane", "run", config]
         main()
     else:
