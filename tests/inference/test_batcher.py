@@ -309,3 +309,18 @@ def test_no_frame_is_left_behind_whatever_slots_and_cameras_do_at_the_same_time(
         thread.join(15)
     assert not any(thread.is_alive() for thread in [*slots, *cameras])
     assert seen == dict.fromkeys("abcdefg", 300)
+
+
+def test_one_frame_wakes_one_slot(drops: Drops) -> None:
+    batcher, taken = make(drops, batch=1), list[object]()
+    slots = [
+        threading.Thread(target=lambda: taken.append(batcher.collect(20.0)), daemon=True) for _ in range(3)
+    ]
+    for slot in slots:
+        slot.start()
+    time.sleep(0.1)
+    batcher.offer(frame("a"))
+    time.sleep(0.1)
+    assert [slot.is_alive() for slot in slots].count(False) == 1
+    assert names(taken[0]) == [("a", 0)]
+    batcher.close()

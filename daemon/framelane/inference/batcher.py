@@ -115,9 +115,8 @@ class Batcher:
                 self._oldest_s = self._clock.monotonic()
             self._turns.append(stream)
             self._waiting.setdefault(stream, deque()).append(frame)
-            if first and not self._lingers:
+            if not self._tell_if_full() and first and not self._lingers:
                 self._begun.notify()
-            self._tell_if_full()
 
     def withdraw(self, stream: str) -> bool:
         """Forget the frames of a stream that wait, telling nobody; False where none does, any more or yet."""
@@ -160,9 +159,11 @@ class Batcher:
     def _full(self) -> bool:
         return self._closed or len(self._turns) >= min(self.most, max(len(self._members), 1))
 
-    def _tell_if_full(self) -> None:
-        if self._full():
+    def _tell_if_full(self) -> bool:
+        full = self._full()
+        if full:
             (self._ready if self._lingers else self._begun).notify()
+        return full
 
     def _crowded(self, stream: str) -> bool:
         return len(self._waiting.get(stream, ())) >= self._room
