@@ -11,6 +11,7 @@ import structlog
 from framelane.config.differences import stream_changes
 from framelane.core.clock import SystemClock
 from framelane.core.errors import ConfigError
+from framelane.core.heap import Heap
 from framelane.detector import StillDetector
 from framelane.gpu.watch import watch_gpus
 from framelane.inference.class_filter import label_findings
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from framelane.telemetry.gpus import GpuSample, GpuWatch
     from framelane.telemetry.health import Health
     from framelane.telemetry.states import NodeState, StreamState
+    from framelane.telemetry.stats import NodeStats
     from framelane.web.server import HttpServer
     from framelane.web.streams import StreamEditor
 
@@ -107,13 +109,14 @@ class App:
             self.pool, self.meters, self.board, self.clock, self.gpu.index, self.outlet.forget
         )
         self._gpus: GpuWatch = NullGpuMonitor()
+        self._heap = Heap()
         self.window = StatsWindow(self.meters, self.clock, gpus=self._sample_gpus)
         self.reporter = Reporter(
             self.board,
             self.meters,
             self.window,
             ProgressWatch(self.clock),
-            [self.outlet.publish_stats, log_stats] if self._whole else [],
+            [*([self.outlet.publish_stats, log_stats] if self._whole else []), self._tidy_heap],
             config.node.stats_s,
             self.clock,
         )
@@ -255,6 +258,9 @@ class App:
         """A result of a stream that has left meanwhile goes nowhere."""
         if not self.stills.deliver(result) and result.frame.stream in self.roster:
             self.outlet.publish(result)
+
+    def _tidy_heap(self, stats: NodeStats) -> None:
+        self._heap.note(sum(stream.reconnects for stream in stats.streams))
 
     def _announce(self) -> None:
         if self._announcer is not None:

@@ -1,0 +1,32 @@
+"""Free memory goes back to the system, and only when there is a reason."""
+
+from __future__ import annotations
+
+import sys
+
+import psutil
+import pytest
+
+from framelane.core.heap import Heap, give_back_free_memory
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="malloc_trim is glibc's")
+def test_memory_between_what_is_held_is_given_back() -> None:
+    process = psutil.Process()
+    blocks = [bytes([1]) * 100_000 for _ in range(2000)]  # too small for pages of their own
+    held = blocks[::10]
+    del blocks
+    full = process.memory_info().rss
+    give_back_free_memory()
+    assert full - process.memory_info().rss > 100_000_000
+    assert len(held) == 200
+
+
+def test_memory_is_given_back_once_for_each_time_that_cameras_have_connected_anew() -> None:
+    given_back = []
+    heap = Heap(lambda: given_back.append(1))
+    heap.note(0)
+    assert len(given_back) == 0
+    for connections in (1, 1, 1, 3, 3):
+        heap.note(connections)
+    assert len(given_back) == 2
