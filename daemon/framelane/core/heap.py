@@ -20,8 +20,7 @@ class Heap:
     """Hands memory back when cameras have connected anew.
 
     A decoder that goes and the one that comes leave holes between what others hold, and a thread's part of the heap
-    never shrinks by itself: with cameras that come and go a process grew by 40 MB an hour without any leak. Where
-    nothing comes and goes, nothing is handed back that would have to be fetched again.
+    never shrinks by itself. Where nothing comes and goes, nothing is handed back that would have to be fetched again.
     """
 
     def __init__(self, give_back: Callable[[], None] = give_back_free_memory) -> None:
