@@ -57,9 +57,6 @@ class Subscriber:
             counts |= orjson.loads(child.ask("frames"))
         return counts
 
-    def _received(self, how: str) -> Received:
-        return Received.merged([Received.from_json(child.ask(how, 30.0)) for child in self.children])
-
     def wait_for_streams(self, count: int, daemon: Child, timeout_s: float = _LIVE_TIMEOUT_S) -> float:
         """Wait until some frames of that many streams have come in this window; returns the seconds it took.
 
@@ -78,6 +75,9 @@ class Subscriber:
                     f"after {timeout_s:g} s results come of {sorted(frames)} alone, not of {count} streams"
                 )
             time.sleep(_POLL_S)
+
+    def _received(self, how: str) -> Received:
+        return Received.merged([Received.from_json(child.ask(how, 30.0)) for child in self.children])
 
 
 class Site:

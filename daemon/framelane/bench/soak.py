@@ -94,7 +94,8 @@ class SoakDiary:
         """Note a window of what has come; returns it in words."""
         streams = received.streams.values()
         publish_ms = [value for each in streams for value in each.publish_ms]
-        dropped, missing = (sum(getattr(each, name) for each in streams) for name in ("dropped", "missing"))
+        dropped = sum(each.dropped for each in streams)
+        missing = sum(each.missing for each in streams)
         self._publish_ms.extend(publish_ms)
         self._dropped += dropped
         self._missing += missing

@@ -89,7 +89,8 @@ class Batcher:
         with self._lock:
             self._members[stream] -= 1
             self._members += Counter()  # keeps what is above 0
-            self._tell_if_full()
+            if self._full():
+                self._wake_one()
 
     def offer(self, frame: Frame, *, wait: bool = False) -> None:
         """Have a frame wait for its stream's turn.
@@ -115,8 +116,8 @@ class Batcher:
                 self._oldest_s = self._clock.monotonic()
             self._turns.append(stream)
             self._waiting.setdefault(stream, deque()).append(frame)
-            if not self._tell_if_full() and first and not self._lingers:
-                self._begun.notify()
+            if first or self._full():
+                self._wake_one()
 
     def withdraw(self, stream: str) -> bool:
         """Forget the frames of a stream that wait, telling nobody; False where none does, any more or yet."""
@@ -159,11 +160,8 @@ class Batcher:
     def _full(self) -> bool:
         return self._closed or len(self._turns) >= min(self.most, max(len(self._members), 1))
 
-    def _tell_if_full(self) -> bool:
-        full = self._full()
-        if full:
-            (self._ready if self._lingers else self._begun).notify()
-        return full
+    def _wake_one(self) -> None:
+        (self._ready if self._lingers else self._begun).notify()
 
     def _crowded(self, stream: str) -> bool:
         return len(self._waiting.get(stream, ())) >= self._room

@@ -70,7 +70,8 @@ class Client(mqtt.Client):
 
     def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
         """Take what the broker has sent: acknowledgements here, as they are nearly all of it, and paho the rest."""
-        if self._sock is not None and not self._in_packet["command"]:  # else paho is within a packet
+        # Not where paho is within a packet, nor before the broker has accepted us: paho's log says why it does not.
+        if self._sock is not None and self._out_messages and not self._in_packet["command"]:
             acknowledged, length = plain_acknowledgements(self._gathering.peek())
             self._gathering.skip(length)
             for mid in acknowledged:

@@ -53,8 +53,7 @@ class GatheringSocket:
         Raises:
             BlockingIOError: none are there; of TLS an SSLError that says so.
         """
-        if not self.peeked:
-            self._came, self._at = self._sock.recv(_PIECE), 0
+        self._fetch()
         end = min(self._at + size, len(self._came))
         data = self._came[self._at : end]
         self._at = end
@@ -62,11 +61,10 @@ class GatheringSocket:
 
     def peek(self) -> bytes:
         """What has come and was not handed out; nothing where the connection has failed, as `recv` will tell."""
-        if not self.peeked:
-            try:
-                self._came, self._at = self._sock.recv(_PIECE), 0
-            except OSError:
-                return b""
+        try:
+            self._fetch()
+        except OSError:
+            return b""
         return self._came[self._at :] if self._at else self._came
 
     def skip(self, length: int) -> None:
@@ -118,3 +116,7 @@ class GatheringSocket:
     def close(self) -> None:
         """Close the socket; what waits is lost."""
         self._sock.close()
+
+    def _fetch(self) -> None:
+        if not self.peeked:
+            self._came, self._at = self._sock.recv(_PIECE), 0
