@@ -120,7 +120,7 @@ def measure(arguments: Namespace) -> MemoryReport:
             received = site.subscriber.close()
             peak_mb = peak_rss_mb(daemon.pid)
     frames = sum(arrivals.frames for arrivals in received.streams.values())
-    missing = sum(arrivals.missing for arrivals in received.streams.values())
+    missing = sum(arrivals.lost for arrivals in received.streams.values())
     return MemoryReport(
         host, command_line(), arguments.streams, samples, peak_mb, frames / received.seconds, missing
     )

@@ -22,7 +22,7 @@ FEED = Feed((Path("a.mp4"),), "h264", (1920, 1080), 30.0)
 def run(**changes: Any) -> DaemonRun:
     body: dict[str, Any] = {
         "seconds": 10.0, "fps": 300.0, "streams_fps": {"cam00": 30.0}, "slowest_to_fastest": 1.0, "dropped": 0,
-        "reasons": {}, "missing": 0, "arrival_ms": None, "publish_ms": Percentiles.of_ms([40.0] * 100),
+        "reasons": {}, "missing": 0, "late": 0, "arrival_ms": None, "publish_ms": Percentiles.of_ms([40.0] * 100),
         "rtcp_share": 0.0, "decoders": {"nvdec": 10}, "bunching": 0.1, "cpu_cores": 2.0, "cpu_ms_a_frame": 0.5,
         "rss_mb": 900.0, "peak_rss_mb": 950.0, "neighbours_cores": {"broker": 0.2},
     }  # fmt: skip

@@ -57,6 +57,31 @@ def test_ledger_counts_what_is_missing_repeated_and_dropped() -> None:
     assert (arrivals.frames, arrivals.missing, arrivals.repeated, arrivals.dropped) == (3, 2, 1, 3)
 
 
+def test_ledger_tells_what_comes_late_from_what_is_lost() -> None:
+    ledger = Ledger()
+    for seq in (1, 2, 6):
+        ledger.book(detections(seq), CAPTURED_AT)
+    assert ledger.take().streams["lobby"].lost == 3
+
+    for seq in (3, 7, 4, 4):  # the spool's lane beside the fresh one, and a copy
+        ledger.book(detections(seq, captured_at="2026-11-22T08:59:00.500000Z"), CAPTURED_AT)
+
+    arrivals = ledger.received().streams["lobby"]
+    assert (arrivals.frames, arrivals.missing, arrivals.late, arrivals.repeated) == (3, 0, 2, 1)
+
+
+def test_ledger_forgets_what_was_missing_before_a_window_that_is_opened_anew() -> None:
+    ledger = Ledger()
+    for seq in (1, 3):
+        ledger.book(detections(seq), CAPTURED_AT)
+    ledger.open()
+
+    ledger.book(detections(2), CAPTURED_AT)
+
+    arrivals = ledger.received().streams["lobby"]
+    assert (arrivals.frames, arrivals.lost, arrivals.repeated) == (0, 0, 1)
+
+
 def test_ledger_sees_a_gap_between_two_windows_and_none_between_two_runs() -> None:
     ledger = Ledger()
     ledger.book(detections(1), CAPTURED_AT)
@@ -85,7 +110,7 @@ def test_ledger_adds_up_reasons_and_keeps_reconnects_over_windows() -> None:
 
 def test_received_survives_the_way_between_processes() -> None:
     received = Received(
-        2.0, {"lobby": Arrivals([1.0], [2.0], 3, 4, 5)}, {"rtcp": 1}, {"fps": 1}, {"lobby": 2}
+        2.0, {"lobby": Arrivals([1.0], [2.0], 3, 4, 5, 6)}, {"rtcp": 1}, {"fps": 1}, {"lobby": 2}
     )
 
     assert received == Received.from_json(received.to_json())

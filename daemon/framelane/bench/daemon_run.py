@@ -11,6 +11,7 @@ from framelane.bench.errors import BenchError
 from framelane.bench.figures import Percentiles, bunching, slowest_to_fastest
 from framelane.bench.process import peak_rss_mb
 from framelane.bench.steady import Steadiness
+from framelane.bench.taken import cpu_times, taken_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from framelane.bench.ledger import Received
     from framelane.bench.neighbours import Subscriber
     from framelane.bench.process import Child
+    from framelane.bench.taken import Taken
 
 _SAMPLE_S = 0.5
 _STOP_TIMEOUT_S = 60.0
@@ -51,7 +53,8 @@ class DaemonRun:
         slowest_to_fastest: of these.
         dropped: frames that the messages say were skipped.
         reasons: the same by reason, from statistics that came in the window, whose edges differ by some seconds.
-        missing: results lost on the way.
+        missing: results lost on the way, those that may still come out of the spool included.
+        late: results that came out of their turn, out of the spool.
         arrival_ms: from capture to arrival at the subscriber.
         publish_ms: from capture to publish, as the daemon says.
         rtcp_share: share of results whose capture time is the camera's own.
@@ -62,6 +65,7 @@ class DaemonRun:
         rss_mb: most that a sample every half second saw.
         peak_rss_mb: most since its start, as the kernel says.
         neighbours_cores: CPU of the other processes, in cores, by name.
+        taken: what interrupts and the hypervisor took of the CPUs meanwhile.
         edges: how long start and stop took.
     """
 
@@ -72,6 +76,7 @@ class DaemonRun:
     dropped: int
     reasons: Mapping[str, int]
     missing: int
+    late: int
     arrival_ms: Percentiles | None
     publish_ms: Percentiles | None
     rtcp_share: float
@@ -82,6 +87,7 @@ class DaemonRun:
     rss_mb: float
     peak_rss_mb: float
     neighbours_cores: Mapping[str, float]
+    taken: Taken | None = None
     edges: Edges | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -160,14 +166,17 @@ def _wait_until_steady(daemon: Child, subscriber: Subscriber, window: Window) ->
 def _measure(daemon: Child, subscriber: Subscriber, neighbours: list[Child], window: Window) -> DaemonRun:
     others = [*neighbours, *subscriber.children]
     before_s = {child.name: child.usage().cpu_s for child in (daemon, *others)}
+    times_before = cpu_times()
     began_s = time.monotonic()
     subscriber.open()
     rss_mb = _watch_rss(daemon, window)
     received = subscriber.close()
     wall_s = time.monotonic() - began_s
+    taken = taken_between(times_before, cpu_times())
     cores = {child.name: (child.usage().cpu_s - before_s[child.name]) / wall_s for child in (daemon, *others)}
     peak_mb = peak_rss_mb(daemon.pid)
-    return describe_run(received, rss_mb, peak_mb, cores.pop(daemon.name), cores, window.fps)
+    run = describe_run(received, rss_mb, peak_mb, cores.pop(daemon.name), cores, window.fps)
+    return replace(run, taken=taken)
 
 
 def _watch_rss(daemon: Child, window: Window) -> float:
@@ -205,7 +214,8 @@ def describe_run(
         slowest_to_fastest=slowest_to_fastest(list(fps.values())),
         dropped=sum(arrivals.dropped for arrivals in streams),
         reasons={reason: count for reason, count in received.reasons.items() if count},
-        missing=sum(arrivals.missing for arrivals in streams),
+        missing=sum(arrivals.lost for arrivals in streams),
+        late=sum(arrivals.late for arrivals in streams),
         arrival_ms=Percentiles.of_ms([value for arrivals in streams for value in arrivals.arrival_ms]),
         publish_ms=Percentiles.of_ms([value for arrivals in streams for value in arrivals.publish_ms]),
         rtcp_share=received.clocks.get("rtcp", 0) / frames,

@@ -121,6 +121,7 @@ class Step:
             *(("-",) * 4 if gpu is None else _gpu_cells(gpu)),
             ", ".join(f"{name} {count}" for name, count in run.decoders.items()),
             number(run.bunching, 2),
+            str(run.taken or "-"),
         )
 
     def times(self) -> tuple[str, ...]:
@@ -133,7 +134,19 @@ class Step:
 
 TIMES = ("first result s", "all live s", "steady s", "stop s")
 COLUMNS = ("results/s", "speed", "dropped", "p50 ms", "p95 ms", "p99 ms", "p95 arrival", "holds")
-COSTS = ("cores", "others", "ms/frame", "RSS MB", "GPU", "NVDEC", "GPU MB", "W", "decoders", "bunching")
+COSTS = (
+    "cores",
+    "others",
+    "ms/frame",
+    "RSS MB",
+    "GPU",
+    "NVDEC",
+    "GPU MB",
+    "W",
+    "decoders",
+    "bunching",
+    "taken",
+)
 
 
 def _gpu_cells(gpu: GpuUse) -> tuple[str, str, str, str]:
@@ -213,7 +226,11 @@ class GpuPipelineReport:
         head = ("settings", "streams")
         return [
             Section(f"{feed}, broker {self.broker}; {_text(common)}", (*head, *COLUMNS), tuple(results)),
-            Section("What that takes; bunching: 1 if all frames come at once", (*head, *COSTS), tuple(costs)),
+            Section(
+                "What that takes; bunching: 1 if all frames come at once; taken: by interrupts and the hypervisor",
+                (*head, *COSTS),
+                tuple(costs),
+            ),
             Section("Start, from the process's start, and stop", (*head, *TIMES), tuple(times)),
         ]
 

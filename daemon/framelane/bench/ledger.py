@@ -23,15 +23,17 @@ class Arrivals:
         arrival_ms: from capture, by the message's `captured_at`, to arrival at the subscriber.
         publish_ms: from capture to publish, as the daemon says.
         dropped: frames that the messages say were skipped before them.
-        missing: results lost on the way, told by gaps in `seq`.
+        missing: results whose turn it was and that did not come, told by gaps in `seq`.
+        late: of these, and of those of windows before, the ones that came after all, out of the spool.
         repeated: results that came twice, as QoS 1 allows.
-        captured_at: when the last one was captured, in Unix seconds.
+        captured_at: when the newest was captured, in Unix seconds.
     """
 
     arrival_ms: list[float] = field(default_factory=list)
     publish_ms: list[float] = field(default_factory=list)
     dropped: int = 0
     missing: int = 0
+    late: int = 0
     repeated: int = 0
     captured_at: float = 0.0
 
@@ -39,6 +41,11 @@ class Arrivals:
     def frames(self) -> int:
         """How many results came."""
         return len(self.arrival_ms)
+
+    @property
+    def lost(self) -> int:
+        """Results that did not come; less than 0 where some came whose turn was in a window before."""
+        return self.missing - self.late
 
     def copy(self) -> Arrivals:
         """The same values in lists of their own."""
@@ -96,13 +103,15 @@ class Ledger:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._last_seq: dict[tuple[str, str], int] = {}
+        self._gaps: set[tuple[str, str, int]] = set()
         self._reconnects: dict[str, int] = {}
         self._decoders: dict[str, str] = {}
         self.open()
 
     def open(self) -> None:
-        """Begin a window; what an earlier one held is forgotten."""
+        """Begin a window; what an earlier one held, or missed, is forgotten."""
         with self._lock:
+            self._gaps.clear()
             self._open()
 
     def received(self) -> Received:
@@ -152,16 +161,22 @@ class Ledger:
 
     def _detections(self, body: dict[str, Any], arrived_at: float) -> None:
         arrivals = self._streams.setdefault(body["stream"], Arrivals())
+        captured_at, seq = _unix(body["captured_at"]), body["seq"]
         key = body["run"], body["stream"]
-        step = body["seq"] - self._last_seq.get(key, body["seq"] - 1)
-        if step <= 0:
+        last = self._last_seq.get(key, seq - 1)
+        if seq > last:
+            self._last_seq[key] = seq
+            self._gaps.update((*key, skipped) for skipped in range(last + 1, seq))
+            arrivals.missing += seq - last - 1
+            arrivals.captured_at = captured_at
+        elif (*key, seq) in self._gaps:
+            self._gaps.remove((*key, seq))
+            arrivals.late += 1
+        else:
             arrivals.repeated += 1
             return
-        self._last_seq[key] = body["seq"]
-        arrivals.missing += step - 1
         arrivals.dropped += body["dropped"]
-        arrivals.captured_at = _unix(body["captured_at"])
-        arrivals.arrival_ms.append(1e3 * (arrived_at - arrivals.captured_at))
+        arrivals.arrival_ms.append(1e3 * (arrived_at - captured_at))
         arrivals.publish_ms.append(body["latency_ms"]["total"])
         self._clocks[body["clock"]] += 1
 

@@ -25,6 +25,7 @@ class Soak:
         results: that came.
         dropped: frames left out on purpose.
         missing: results that were lost on the way.
+        late: results that came out of their turn, out of the spool.
         publish_ms: from capture to publish, over all results.
     """
 
@@ -37,6 +38,7 @@ class Soak:
     results: int
     dropped: int
     missing: int
+    late: int
     publish_ms: Percentiles | None = None
 
     @property
@@ -53,7 +55,7 @@ class Soak:
             "soak: RSS MB, first / median / last": f"{rss.first:.0f} / {rss.middle:.0f} / {rss.last:.0f}",
             "soak: RSS off its median, at most": f"{rss.swing:.2%}",
             "soak: RSS slope, MB an hour": number(rss.slope_an_hour),
-            "soak: dropped / lost": f"{self.dropped} ({self.dropped_share:.3%}) / {self.missing}",
+            "soak: dropped / lost / late": f"{self.dropped} ({self.dropped_share:.3%}) / {self.missing} / {self.late}",
             "soak: capture to publish ms, p50 / p90 / p95 / p99": latency_text(self.publish_ms),
             "soak: threads, first / last": f"{self.first.threads} / {self.last.threads}",
             "soak: descriptors, first / last": f"{self.first.descriptors} / {self.last.descriptors}",
@@ -71,7 +73,7 @@ class SoakDiary:
         self._usages: list[Usage] = []
         self._gpu_mb: list[float] = []
         self._publish_ms = array("f")
-        self._dropped = self._missing = 0
+        self._dropped = self._missing = self._late = 0
 
     @property
     def results(self) -> int:
@@ -96,13 +98,16 @@ class SoakDiary:
         publish_ms = [value for each in streams for value in each.publish_ms]
         dropped = sum(each.dropped for each in streams)
         missing = sum(each.missing for each in streams)
+        late = sum(each.late for each in streams)
         self._publish_ms.extend(publish_ms)
         self._dropped += dropped
         self._missing += missing
+        self._late += late
         latency = Percentiles.of_ms(publish_ms)
         rate = number(len(publish_ms) / received.seconds)
         return (
-            f"{rate} results/s, p95 {latency.p95 if latency else 0:.1f} ms, {dropped} dropped, {missing} lost"
+            f"{rate} results/s, p95 {latency.p95 if latency else 0:.1f} ms, {dropped} dropped, "
+            f"{missing} missing, {late} late"
         )
 
     def close(self, streams: int) -> Soak:
@@ -117,6 +122,7 @@ class SoakDiary:
             self._usages[-1],
             self.results,
             self._dropped,
-            self._missing,
+            self._missing - self._late,
+            self._late,
             Percentiles.of_ms(self._publish_ms),
         )
