@@ -23,7 +23,7 @@ def found(*rows: tuple[float, float, float, float, float, int]) -> Detections:
 def test_equal_detections_agree() -> None:
     one = found((0, 0, 10, 10, 0.9, 0), (20, 20, 40, 40, 0.5, 1))
     result = agree([one], [one])
-    assert (result.loose, result.tight, result.score_mean) == (1.0, 1.0, 0.0)
+    assert (result.loose, result.tight, result.same, result.score_mean) == (1.0, 1.0, 1.0, 0.0)
 
 
 def test_class_overlap_and_score_count() -> None:
@@ -33,7 +33,16 @@ def test_class_overlap_and_score_count() -> None:
     assert (result.reference, result.other) == (3, 3)
     assert result.loose == pytest.approx(2 / 3)
     assert result.tight == pytest.approx(1 / 3)
+    assert result.same == 0
     assert (result.score_largest, result.score_mean) == (pytest.approx(0.1), pytest.approx(0.05))
+
+
+@pytest.mark.parametrize(("edge", "score", "same"), [(1000, 0.904, 1), (1000, 0.906, 0), (1011, 0.9, 0)])
+def test_the_same_box_is_one_at_the_same_place_with_the_same_score(
+    edge: float, score: float, same: int
+) -> None:
+    result = agree([found((0, 0, 1000, 1000, 0.9, 0))], [found((0, 0, edge, 1000, score, 0))])
+    assert (result.tight, result.same) == (1, same)
 
 
 def test_a_box_has_one_partner_only() -> None:

@@ -100,6 +100,7 @@ def show_verification(result: Verification) -> None:
         ("detections, ONNX Runtime / engine", f"{found.reference} / {found.other}"),
         ("agree at IoU .5", f"{found.loose:.1%} (at least {result.least_agreement:.1%})"),
         ("agree at IoU .9", f"{found.tight:.1%}"),
+        ("agree at IoU .99, confidence within .005", f"{found.same:.1%}"),
         ("confidence, mean / largest difference", f"{found.score_mean:.4f} / {found.score_largest:.4f}"),
         ("passed", "yes" if result.passed else "NO"),
     ]

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from framelane.core.frames import Detections
     from framelane.inference.model import Model
 
-LOOSE, TIGHT = 0.5, 0.9
+LOOSE, TIGHT, SAME = 0.5, 0.9, 0.99
+SAME_SCORE = 0.005
 # Share of detections that must have a partner at IoU .5; see docs/engines.md for what was measured.
 LEAST_AGREEMENT = {"fp32": 0.98, "fp16": 0.95, "int8": 0.80}
 
@@ -53,6 +54,7 @@ class Agreement:
         other: detections of the engine.
         loose: share of all detections with a partner of the same class at IoU .5.
         tight: the same at IoU .9.
+        same: the same at IoU .99 and with a confidence that differs by .005 at most.
         score_mean: mean difference of confidence between partners at IoU .5.
         score_largest: largest such difference.
     """
@@ -62,6 +64,7 @@ class Agreement:
     other: int
     loose: float
     tight: float
+    same: float
     score_mean: float
     score_largest: float
 
@@ -117,12 +120,13 @@ def verify(
 def agree(reference: Sequence[Detections], other: Sequence[Detections]) -> Agreement:
     """Match the detections of each picture, best first, within a class."""
     counts = sum(len(each.confidence) for each in reference), sum(len(each.confidence) for each in other)
-    loose, tight, gaps = 0, 0, []
+    loose, tight, same, gaps = 0, 0, 0, []
     for ours, theirs in zip(reference, other, strict=True):
         partners = _partners(ours, theirs, LOOSE)
         loose += len(partners)
         tight += len(_partners(ours, theirs, TIGHT))
-        gaps += [abs(float(ours.confidence[i]) - float(theirs.confidence[j])) for i, j in partners]
+        same += sum(gap <= SAME_SCORE for gap in _gaps(ours, theirs, _partners(ours, theirs, SAME)))
+        gaps += _gaps(ours, theirs, partners)
     total = sum(counts)
     return Agreement(
         pictures=len(reference),
@@ -130,9 +134,15 @@ def agree(reference: Sequence[Detections], other: Sequence[Detections]) -> Agree
         other=counts[1],
         loose=2 * loose / total if total else 1.0,
         tight=2 * tight / total if total else 1.0,
+        same=2 * same / total if total else 1.0,
         score_mean=float(np.mean(gaps)) if gaps else 0.0,
         score_largest=max(gaps, default=0.0),
     )
+
+
+def _gaps(ours: Detections, theirs: Detections, partners: Sequence[tuple[int, int]]) -> list[float]:
+    """By how much the confidences of partners differ."""
+    return [abs(float(ours.confidence[i]) - float(theirs.confidence[j])) for i, j in partners]
 
 
 def _partners(ours: Detections, theirs: Detections, least_iou: float) -> list[tuple[int, int]]:
