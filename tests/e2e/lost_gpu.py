@@ -1,6 +1,7 @@
 """`framelane run CONFIG` with a model that loses its GPU at the tenth batch, while another slot hangs in a call.
 
-Run as a process of its own; there is no GPU in it, but the runner's errors and what follows are the daemon's own.
+Run as a process of its own, as `tests.e2e.lost_gpu CONFIG`, or as the worker process that a Fleet starts. There is no
+GPU in it, but the runner's errors and what follows are the daemon's own.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ import ctypes
 import sys
 import threading
 from itertools import count
+from pathlib import Path
 from typing import Any
 
-from framelane.cli import main
+from framelane import cli
+from framelane.fleet import worker
 from framelane.gpu.errors import DeviceLostError
 from framelane.inference.cpu_runner import CpuRunner
 
@@ -35,5 +38,8 @@ def detect(self: CpuRunner, *arguments: Any) -> Any:
 
 
 CpuRunner.detect = detect  # type: ignore[method-assign,assignment]
-sys.argv = ["framelane", "run", sys.argv[1]]
-main()
+if Path(sys.argv[1]).is_file():
+    sys.argv = ["framelane", "run", sys.argv[1]]
+    cli.main()
+else:
+    worker.main()

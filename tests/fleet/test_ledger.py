@@ -93,7 +93,7 @@ def test_no_count_falls_when_a_worker_starts_anew(ledger: Ledger) -> None:
     assert stats.models[0].batches_per_s == pytest.approx(0.1)
     assert ledger.snapshot().streams["b"].published == 50
     assert ledger.snapshot().streams["b"].left_out == {"empty": 0, "rate": 2}
-    (sink,) = ledger.sinks("mqtt")
+    (sink,) = ledger.sinks("mqtt").values()
     # What waited in the process that died was lost with it.
     assert (sink.delivered, sink.dropped, sink.queued) == (50, 5, 0)
 
@@ -115,13 +115,13 @@ def test_what_is_on_disk_is_not_lost_when_a_worker_ends(ledger: Ledger) -> None:
     worker = FakeWorker("b")
     ledger.take(1, replace(worker.snapshot(), sinks=(sink,)))
     ledger.close(1)
-    (ended,) = ledger.sinks("mqtt")
+    (ended,) = ledger.sinks("mqtt").values()
     assert (ended.queued, ended.dropped, ended.dropped_by, ended.full) == (
         40, 8, {"size": 3, "stopped": 5}, False,
     )  # fmt: skip
     assert ended.spool == replace(spool, trouble=None, full=False)
     ledger.take(1, replace(worker.snapshot(), sinks=(sink,)))
-    (again,) = ledger.sinks("mqtt")
+    (again,) = ledger.sinks("mqtt").values()
     assert (again.queued, again.dropped, again.dropped_by) == (45, 11, {"size": 6, "stopped": 5})
 
 

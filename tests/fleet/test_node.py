@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +20,9 @@ from framelane.fleet.daemon import make_service
 from framelane.fleet.node import Fleet
 from framelane.fleet.supervisor import Patience
 from framelane.live.changes import LiveConfig
+from framelane.sinks.backlog import Entry
+from framelane.sinks.message import Message
+from framelane.sinks.spool_file import SpoolFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,6 +106,33 @@ def test_node_is_not_ready_while_a_worker_is_away(make: Make) -> None:
     assert 'framelane_worker_up{worker="w0"} 0.0' in get(fleet, "/metrics").text
     wait_until(lambda: get(fleet, "/readyz").status_code == 200)
     assert [state.reconnects for state in fleet.board.streams()] == [1, 0]
+
+
+def test_worker_that_has_nothing_to_do_any_more_misses_no_broker(make: Make) -> None:
+    fleet = make("good")
+    fleet.start()
+    wait_until(
+        lambda: fleet.outlet.health()[0].connected is False
+    )  # the parent's own session: there is no broker
+    fleet.commit(fleet.config.model_copy(update={"streams": fleet.config.streams[:1]}))
+    pid = fleet.supervisors[1].pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: fleet.supervisors[1].idle)
+    assert [each.connected for each in fleet._theirs("mqtt")] == [True, True]
+
+
+def test_parent_delivers_what_a_worker_without_a_stream_left(make: Make) -> None:
+    folder = Path(os.environ["STATE_DIRECTORY"]) / "spool" / "gate"
+    folder.mkdir(parents=True)
+    for name in ("w0", "w1"):
+        with closing(SpoolFile(folder / f"{name}.spool", 1 << 20)) as spool:
+            spool.write([Entry(Message("detections", "b", b'{"replayed":false}', retain=False), time.time())])
+    fleet = make("good", streams=1)
+    fleet.start()
+    wait_until(lambda: not (folder / "w1.spool").exists())
+    assert (folder / "w0.spool").exists()
+    wait_until(lambda: fleet._sinks["mqtt"].own_health().queued >= 1)
 
 
 def test_start_fails_with_the_workers_code_and_message_and_starts_no_other(

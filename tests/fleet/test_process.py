@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from framelane.fleet.process import described, gpu_variables
+from framelane.fleet.process import described, environment_of, gpu_variables
+from framelane.fleet.share import Share
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,14 @@ def test_worker_sees_its_gpu_alone(
     gpu: int | None, environ: dict[str, str], expected: dict[str, str]
 ) -> None:
     assert gpu_variables(gpu, environ) == expected
+
+
+def test_worker_can_ask_systemd_for_time_and_has_no_watchdog_to_feed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "HOME"):
+        monkeypatch.setenv(name, "there")
+    environ = environment_of(Share(0, None, ("a",), 0))
+    assert (environ["NOTIFY_SOCKET"], environ["HOME"]) == ("there", "there")
+    assert not environ.keys() & {"WATCHDOG_USEC", "WATCHDOG_PID"}
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,12 @@ def test_reload_is_told_around_and_other_changes_are_not(rig: Rig) -> None:
         told.append("is over")
 
     rig.live.attach(rig.node, around)
+    rig.live.close()
+    with pytest.raises(
+        ConflictError
+    ):  # nor while it starts or stops: the end of a reload says that it is ready
+        rig.live.reload()
+    rig.live.open()
     rig.live.reread()
     assert told == []
     rig.live.reload()

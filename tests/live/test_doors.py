@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from framelane.core.errors import FramelaneError
 from framelane.live.control import ControlSocket, ask_to_reload, own_folders, socket_name
@@ -131,3 +132,20 @@ def test_folder_is_read_when_it_has_changed_and_a_bad_file_keeps_all_as_it_was(r
     (folder / "a.yaml").unlink()
     wait_until(lambda: rig.ids == ["lobby", "b"])
     assert watch.stop(WAIT_S)
+
+
+def test_what_was_refused_is_tried_again_and_told_once(rig: Rig) -> None:
+    """A secret that arrives after the camera that needs it: nothing in the folder changes then."""
+    secret = rig.main.parent / "secret"
+    watch = ConfigWatch(rig.live, rig.folder, poll_s=0.02, retry_s=0.05)
+    rig.live._environ = {"NAME_FILE": str(secret)}
+    with capture_logs() as logs:
+        watch.start()
+        (rig.main.parent / "streams.d/a.yaml").write_text('id: a\nurl: "rtsp://u:${NAME}@h"\n')
+        time.sleep(0.5)
+        assert rig.ids == ["lobby"]
+        secret.write_text("hunter3hunter3")
+        wait_until(lambda: rig.ids == ["lobby", "a"])
+        assert watch.stop(WAIT_S)
+    assert len(rig.node.prepared) == 1
+    assert [log["event"] for log in logs] == ["config_refused", "config_applied"]

@@ -339,7 +339,7 @@ def test_spool_delivers_what_processes_left_that_there_are_no_more(place: SpoolP
 def test_spool_leaves_alone_what_another_process_has_or_will_have(place: SpoolPlace) -> None:
     orphan(place, "w0", 11)
     orphan(place, "w1", 21)
-    own = SpoolPlace(place.folder, others=frozenset({"w0"}))
+    own = SpoolPlace(place.folder, others=lambda: {"w0"})
     with closing(SpoolFile(place.folder / "w1.spool", 1 << 30)), begun(own) as bench:
         for _ in range(1000):
             bench.turn()

@@ -112,10 +112,11 @@ class Ledger:
         with self._lock:
             return self._accounts[worker].rss_bytes
 
-    def sinks(self, name: str) -> list[SinkHealth]:
-        """How the workers' sinks of this name fare; delivered and dropped count all starts."""
+    def sinks(self, name: str) -> dict[int, SinkHealth]:
+        """How the workers' sinks of this name fare, by worker; delivered and dropped count all starts."""
         with self._lock:
-            return [account.sinks[name] for account in self._accounts if name in account.sinks]
+            accounts = enumerate(self._accounts)
+            return {number: account.sinks[name] for number, account in accounts if name in account.sinks}
 
     def ailments(self, worker: int) -> tuple[str, ...]:
         """What the worker's own liveness verdict holds against it."""

@@ -125,7 +125,7 @@ class Fleet:
         streams = [stream for stream in config.streams if stream.enabled]
         names = [stream.id for stream in streams]
         shares = divide(config)
-        self._sinks = self._make_sinks(config, frozenset(share.name for share in shares))
+        self._sinks = self._make_sinks(config)
         self.outlet = Outlet(
             config.node.id,
             self.run,
@@ -318,7 +318,7 @@ class Fleet:
         if self.fatal is not None:
             raise self.fatal
 
-    def _make_sinks(self, config: Config, workers: frozenset[str]) -> dict[str, SharedSink]:
+    def _make_sinks(self, config: Config) -> dict[str, SharedSink]:
         sinks = {}
         if config.mqtt is not None:
             mqtt = MqttSink(
@@ -327,7 +327,7 @@ class Fleet:
                 self.run,
                 self.clock,
                 watch=self._broker_changed,
-                place=place_of(config.mqtt.spool, config.node.id, os.environ, workers=workers),
+                place=place_of(config.mqtt.spool, config.node.id, os.environ, workers=self._busy),
                 watch_spool=self._spool_changed,
             )
             self._announcer = announce_through(mqtt, config.node.id, config.mqtt)
@@ -350,8 +350,15 @@ class Fleet:
             self._announced = True
             self._announcer.announce(known, labels, self._gpus.sample())
 
+    def _busy(self) -> set[str]:
+        """Names of the workers with a stream; whatever the others left in their spools, the parent delivers."""
+        return {share.name for share in self._shares() if share.streams}
+
     def _theirs(self, name: str) -> list[SinkHealth]:
-        return self.ledger.sinks(name)
+        """How the workers' sinks fare; one that has nothing to do misses no connection."""
+        idle = {each.share.number for each in self.supervisors if each.idle}
+        sinks = self.ledger.sinks(name).items()
+        return [replace(sink, connected=True) if number in idle else sink for number, sink in sinks]
 
     def _broker_changed(self, *, connected: bool, text: str) -> None:  # noqa: ARG002 - of all sessions one is no news
         self._judge_broker()

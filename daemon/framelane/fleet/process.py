@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from framelane.fleet.share import Share
 
 COMMAND = (sys.executable, "-m", "framelane.fleet")
+_WATCHDOG = ("WATCHDOG_USEC", "WATCHDOG_PID")
 _KILLED_S = 10.0  # a process within a driver's call may take that long to die, or not die at all
 _ORDER_BYTES = 1 << 20  # of room in the pipe: who hangs before it reads the order must not hang us
 
@@ -47,7 +48,7 @@ class WorkerProcess:
                 [*command, share.name],
                 stdin=subprocess.PIPE,
                 pass_fds=[sender],
-                env=_environment(share),
+                env=environment_of(share),
             )
         except OSError:
             os.close(receiver)
@@ -137,11 +138,12 @@ def described(code: int | None) -> str:
         return f"was ended by signal {-code}"
 
 
-def _environment(share: Share) -> dict[str, str]:
-    """Ours, with its GPU as the only one, and Framelane where we found it; systemd hears from the parent alone."""
-    environ = {
-        name: value for name, value in os.environ.items() if name not in ("NOTIFY_SOCKET", "WATCHDOG_USEC")
-    }
+def environment_of(share: Share) -> dict[str, str]:
+    """Ours, with its GPU as the only one, and Framelane where we found it.
+
+    The watchdog is the parent's to feed. `NOTIFY_SOCKET` stays: a worker asks for more time while it builds an engine.
+    """
+    environ = {name: value for name, value in os.environ.items() if name not in _WATCHDOG}
     environ |= gpu_variables(share.gpu, environ)
     root = str(Path(framelane.__file__).parents[1])
     if root not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):

@@ -132,8 +132,11 @@ class Obedience(Worker):
             self.stopping.set()
 
     def _change(self, change: Change) -> None:
+        from framelane.config.secrets import register_secrets  # noqa: PLC0415 - as in `main`
+
         failure: Failed | None = Failed(1, "the change failed; its log says why")
         app = self.app
+        register_secrets(change.config)
         try:
             if app is not None:
                 app.prepare(change.config)
@@ -199,11 +202,12 @@ def _snapshot(app: App) -> Snapshot:
     from framelane.telemetry.stats import sample_process  # noqa: PLC0415 - signals first
 
     seen = {state.stream: state.last_frame_s for state in app.board.streams()}
+    judged = app.started and app.fatal is None  # with what is fatal it ends itself, and says why
     return Snapshot(
         counts=app.meters.snapshot(),
         last_frames={stream: at_s for stream, at_s in seen.items() if at_s is not None},
         sinks=app.outlet.health(),
-        ailments=app.liveness().reasons if app.started else (),
+        ailments=app.liveness().reasons if judged else (),
         used=sample_process(),
     )
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _HTTP = "http"
+_FOLDER = "streams_dir"
 
 
 class LiveNode(Protocol):
@@ -92,6 +93,7 @@ class LiveConfig:
         self._around_reload: Callable[[], AbstractContextManager[None]] = nullcontext
         self._lock = threading.Lock()
         self._state = "starts"
+        self._refused: tuple[str, list[str]] | None = None
 
     @property
     def config(self) -> Config:
@@ -130,12 +132,13 @@ class LiveConfig:
             RestartNeededError: they differ in keys that only a restart can change.
             FramelaneError: what they ask for can't be had. In all cases nothing has changed.
         """
-        with self._around_reload():
+        # A service manager that is told of the end of a reload takes a daemon that still starts for ready.
+        with self._around_reload() if self._state == "runs" else nullcontext():
             return self._try("reload", self._read)
 
     def reread(self) -> Outcome:
         """Read the folder again, and nothing else; raises as `reload` does."""
-        return self._try("streams_dir", self._read_folder)
+        return self._try(_FOLDER, self._read_folder)
 
     def edit(self, make: Callable[[Written], Edit]) -> Outcome:
         """Go over to what `make` makes of what is written; it is called while no other change can come between.
@@ -170,11 +173,21 @@ class LiveConfig:
                 config = self._checked(edit.written, needs_streams=cause != _HTTP)
                 outcome = self._go_over(self._node, config, edit, began_s)
             except FramelaneError as error:
-                _log_refusal(cause, error)
+                self._log_refusal(cause, error)
                 raise
+            self._refused = None
         log.info("config_applied", cause=cause, added=outcome.added, changed=outcome.changed,
                  removed=outcome.removed, took_ms=round(outcome.took_s * 1e3, 1))  # fmt: skip
         return outcome
+
+    def _log_refusal(self, cause: str, error: FramelaneError) -> None:
+        """Say what is wrong; of the same once more, when it was tried again, nothing."""
+        findings = [str(each) for each in error.findings] if isinstance(error, ConfigError) else [str(error)]
+        refused, self._refused = self._refused, (cause, findings)
+        if self._refused == refused and cause == _FOLDER:
+            return
+        say = log.warning if cause == _HTTP else log.error
+        say("config_refused", cause=cause, kind=type(error).__name__, findings=findings)
 
     def _checked(self, written: Written, *, needs_streams: bool) -> Config:
         base_dir = self.path.absolute().parent
@@ -200,9 +213,3 @@ class LiveConfig:
             removed=changes.removed,
             took_s=time.monotonic() - began_s,
         )
-
-
-def _log_refusal(cause: str, error: FramelaneError) -> None:
-    findings = [str(each) for each in error.findings] if isinstance(error, ConfigError) else [str(error)]
-    say = log.warning if cause == _HTTP else log.error
-    say("config_refused", cause=cause, kind=type(error).__name__, findings=findings)

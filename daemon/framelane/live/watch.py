@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from framelane.core.errors import FramelaneError
@@ -14,16 +15,26 @@ if TYPE_CHECKING:
     from framelane.live.folder import StreamFolder
 
 POLL_S = 1.0
+RETRY_S = 30.0
+"""Between two tries of what was refused: what it needs, such as a secret's file or a model's, may come later."""
 
 
 class ConfigWatch(Worker):
     """Polls the folder, if there is one, and waits for requests; what goes wrong is logged where it does."""
 
-    def __init__(self, live: LiveConfig, folder: StreamFolder | None, poll_s: float = POLL_S) -> None:
+    def __init__(
+        self,
+        live: LiveConfig,
+        folder: StreamFolder | None,
+        poll_s: float = POLL_S,
+        retry_s: float = RETRY_S,
+    ) -> None:
         super().__init__("config")
         self._live = live
         self._folder = folder
         self._poll_s = poll_s
+        self._retry_s = retry_s
+        self._due_s = float("inf")
         self._asked = threading.Event()
         self._news = threading.Event()
 
@@ -40,8 +51,11 @@ class ConfigWatch(Worker):
             if self._asked.is_set():
                 self._asked.clear()
                 self._live.reload()
-            elif self._folder is not None and self._folder.changed():
+                self._due_s = float("inf")
+            elif self._folder is not None and (self._folder.changed() or time.monotonic() >= self._due_s):
+                self._due_s = time.monotonic() + self._retry_s
                 self._live.reread()
+                self._due_s = float("inf")
 
     def wake(self) -> None:
         """Look whether to stop."""

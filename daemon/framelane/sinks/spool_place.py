@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from framelane.config.spool import SpoolConfig
 
@@ -27,13 +27,13 @@ class SpoolPlace:
         folder: the node's.
         name: of the process among those of the node.
         adopts: whether it delivers what spools hold that are nobody's any more.
-        others: names of the processes that have, or will have, the other spools.
+        others: asks for the names of the processes that have, or will have, the other spools.
     """
 
     folder: Path
     name: str = MAIN
     adopts: bool = True
-    others: frozenset[str] = frozenset()
+    others: Callable[[], Collection[str]] = frozenset
 
     @property
     def path(self) -> Path:
@@ -54,7 +54,7 @@ class SpoolPlace:
         """Spools of processes that there are no more, such as those of workers after `workers` was made smaller."""
         if not self.adopts:
             return []
-        taken = {self.name, *self.others}
+        taken = {self.name, *self.others()}
         return [path for path in sorted(self.folder.glob(f"*{_SUFFIX}")) if path.stem not in taken]
 
     def inherit(self, orphan: Path) -> None:
@@ -73,7 +73,7 @@ def place_of(
     environ: Mapping[str, str],
     *,
     worker: str | None = None,
-    workers: frozenset[str] = frozenset(),
+    workers: Callable[[], Collection[str]] = frozenset,
 ) -> SpoolPlace | None:
     """Where a process of this node has its spool; None where spooling is off.
 
@@ -82,7 +82,7 @@ def place_of(
         node: this node's id.
         environ: the environment: systemd says in it where state belongs, and so may the user.
         worker: name of this worker process; None in a process alone and in the parent of several.
-        workers: in the parent, the names of all workers.
+        workers: in the parent, asks for the names of the workers that have something to do.
     """
     if not config.enabled:
         return None
