@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 report=$(mktemp)
 trap 'rm -f "$report"' EXIT
 status=0
-for lock in runtime build; do
+for lock in runtime gpu build; do
   : > "$report"
   if pip-audit --requirement "requirements/$lock.txt" --require-hashes --disable-pip --progress-spinner off \
     --format json --output "$report"; then

@@ -10,6 +10,7 @@ PYTHON=${PYTHON:-python3}
 GPU=${GPU:-} # anything: with PyCUDA, for hosts with NVIDIA's driver, CUDA's headers and TensorRT
 readonly DESTDIR GPU
 export PYTHON
+umask 022 # the service's user must be able to run what is installed
 readonly HOME_DIR=/opt/framelane CONFIG_DIR=/etc/framelane UNIT_DIR=/etc/systemd/system
 
 main() {
@@ -25,7 +26,7 @@ main() {
   if [ -z "$DESTDIR" ]; then
     install -d -m 0750 -o framelane -g framelane /var/lib/framelane
     chown root:framelane "$CONFIG_DIR" "$CONFIG_DIR"/*.yaml "$CONFIG_DIR"/*.env
-    [ ! -d /run/systemd/system ] || systemctl daemon-reload
+    [ ! -d /run/systemd/system ] || start_again
     next_steps
   fi
 }
@@ -53,6 +54,12 @@ lay_out_files() {
 
 install_new() { # MODE FROM NAME
   [ -e "$DESTDIR$CONFIG_DIR/$3" ] || install -m "$1" "$2" "$DESTDIR$CONFIG_DIR/$3"
+}
+
+# A daemon that runs has its old code in memory, and would start its workers from the new.
+start_again() {
+  systemctl daemon-reload
+  systemctl try-restart framelane.service 'framelane@*.service'
 }
 
 next_steps() {
