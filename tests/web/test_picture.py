@@ -118,6 +118,24 @@ def test_bomb_is_refused_by_its_header(data: bytes, media_type: str, status: int
     assert grown_mb < 10, "it was decoded first"
 
 
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+@pytest.mark.parametrize(
+    ("kind", "head"), [(b"zTXt", b"k\0\0"), (b"iCCP", b"p\0\0"), (b"iTXt", b"k\0\1\0\0\0")]
+)
+def test_what_is_compressed_beside_the_pixels_is_not_inflated(kind: bytes, head: bytes) -> None:
+    packer = zlib.compressobj(9)
+    packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(100)) + packer.flush()
+    whole = SAMPLES["png"][1]
+    after_header = 8 + 12 + 13
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    bomb = whole[:after_header] + chunk(kind, head + packed) + whole[after_header:]
+    assert (decode_picture(bomb, "image/png", MOST).width, len(bomb) < 150_000) == (64, True)
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - held) / 1000 < 50
+
+
 def test_jpeg_of_a_thousand_scans_is_refused() -> None:
     data = SAMPLES["progressive jpeg"][1]
     at = data.index(b"\xff\xda")

@@ -5,18 +5,23 @@ import signal
 import socket
 import threading
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from framelane.core.errors import FramelaneError
+from framelane.web import connection
 from framelane.web.server import HttpServer, split_listen
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from .conftest import Daemon
+
+
+WAIT_S = 10.0
 
 
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,6 +55,41 @@ def test_server_gives_its_port_back_within_a_second() -> None:
     again = HttpServer(hello, f"127.0.0.1:{server.address[1]}")
     again.start()
     assert again.stop()
+
+
+def test_connections_that_ask_nothing_lose_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HEAD_S", 0.5)
+    server = HttpServer(hello, "127.0.0.1:0")
+    server.start()
+    with ExitStack() as held:
+        held.callback(server.stop)
+        asked = held.enter_context(httpx.Client())
+        assert asked.get(url(server)).text == "http"
+        silent = [held.enter_context(socket.create_connection(server.address)) for _ in range(70)]
+        for each in silent[:35]:
+            each.sendall(b"GET / HT")
+        asker = held.enter_context(socket.create_connection(server.address, timeout=WAIT_S))
+        asker.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"503" in asker.recv(1000)
+        for each in silent:
+            each.settimeout(WAIT_S)
+            assert each.recv(1) == b""
+        assert httpx.get(url(server)).text == "http"
+
+
+def test_answer_may_take_longer_than_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HEAD_S", 0.2)
+
+    async def slowly(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.6)
+        await hello(scope, receive, send)
+
+    server = HttpServer(slowly, "127.0.0.1:0")
+    server.start()
+    with httpx.Client() as client:
+        for _ in range(2):
+            assert client.get(url(server)).text == "http"
+    assert server.stop()
 
 
 def test_server_stops_within_a_second_though_a_request_hangs() -> None:

@@ -18,6 +18,9 @@ DECODERS = {"image/jpeg": "mjpeg", "image/png": "png", "image/webp": "webp"}
 
 _SCAN = b"\xff\xda"  # start of scan; never within the entropy-coded data of one
 _MOST_SCANS = 100  # each costs a pass over the whole picture; the customary progressive JPEG has 10
+_PNG_SIGNATURE_BYTES = 8
+_PNG_FRAME_BYTES = 12  # of a chunk: its length, its type and its checksum
+_PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 
 
 def check_media_type(media_type: str) -> None:
@@ -40,6 +43,8 @@ def decode_picture(data: bytes, media_type: str, most_pixels: int) -> av.VideoFr
     decoder = DECODERS[media_type]
     if decoder == "mjpeg" and data.count(_SCAN) > _MOST_SCANS:
         raise _unreadable(f"it has more than {_MOST_SCANS} scans")
+    if decoder == "png":
+        data = _pixels_alone(data)
     try:
         picture = _decoded(decoder, data, most_pixels)
     except av_error.ArgumentError as error:  # EINVAL: the size was refused
@@ -53,6 +58,18 @@ def decode_picture(data: bytes, media_type: str, most_pixels: int) -> av.VideoFr
     if picture is None:
         raise _unreadable("there is no picture in it")
     return picture
+
+
+def _pixels_alone(data: bytes) -> bytes:
+    """A PNG without what is not pixels: FFmpeg inflates texts and colour profiles, however large they become."""
+    kept = [data[:_PNG_SIGNATURE_BYTES]]
+    at = _PNG_SIGNATURE_BYTES
+    while at < len(data):
+        end = at + _PNG_FRAME_BYTES + int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] in _PNG_PIXELS:
+            kept.append(data[at:end])
+        at = end
+    return b"".join(kept)
 
 
 def _decoded(decoder: str, data: bytes, most_pixels: int) -> av.VideoFrame | None:

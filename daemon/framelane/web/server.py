@@ -12,6 +12,7 @@ import uvicorn
 
 from framelane.core.errors import FramelaneError
 from framelane.core.worker import Worker
+from framelane.web.connection import PromptConnection
 
 if TYPE_CHECKING:
     import ssl
@@ -63,7 +64,7 @@ class HttpServer(Worker):
         config = uvicorn.Config(
             self._app,
             loop="asyncio",
-            http="h11",
+            http=PromptConnection,
             ws="none",
             lifespan="off",
             log_config=None,

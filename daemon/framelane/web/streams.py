@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 Options: TypeAlias = dict[str, Any]
 
 MOST_BYTES = 65_536
+BODY_S = 10.0
 # Most special first; what an error is not here is our own fault, or a model's.
 _ANSWERS: tuple[tuple[type[FramelaneError], int, str], ...] = (
     (UnknownStreamError, 404, "there is no such stream"),
@@ -214,11 +216,10 @@ async def _options(request: Request) -> Options:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise ProblemError(415, "the content type must be application/json")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise ProblemError(413, f"a stream's options take no more than {MOST_BYTES} bytes")
+    try:
+        body = await asyncio.wait_for(_body(request), BODY_S)
+    except asyncio.TimeoutError as error:
+        raise ProblemError(408, f"the body was not complete within {BODY_S:g} s") from error
     try:
         options = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -226,6 +227,15 @@ async def _options(request: Request) -> Options:
     if not isinstance(options, dict):
         raise ProblemError(400, "the body must be a JSON object with a stream's options")
     return options
+
+
+async def _body(request: Request) -> bytearray:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise ProblemError(413, f"a stream's options take no more than {MOST_BYTES} bytes")
+    return body
 
 
 def _done(outcome: Outcome, status: int = 200, stream: Options | None = None) -> JSONResponse:
