@@ -140,7 +140,8 @@ class Bench:
             self._watch.take()
             with suppress(SystemExit, KeyboardInterrupt):  # cut short, it still tells what it has seen
                 self._watch_soak(diary, daemon)
-            diary.book(subscriber.take())
+            with suppress(BenchError):  # a signal to the whole group has ended the subscribers
+                diary.book(subscriber.take())
         return diary.close(streams)
 
     def _watch_soak(self, diary: SoakDiary, daemon: Child) -> None:

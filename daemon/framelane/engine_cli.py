@@ -115,7 +115,9 @@ def verify(
     *,
     images: Annotated[Path, typer.Option(help="Folder with real pictures.")],
     precision: Precision = "fp16",
-    batch: Annotated[int, typer.Option(min=1, max=256, help="Pictures at once.")] = 16,
+    batch: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Pictures at once; as many as the file fixes, or 16.")
+    ] = None,
     count: Annotated[int, typer.Option(min=1, max=5000, help="Most pictures to compare.")] = 128,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT, where the file leaves it open.")] = None,
     confidence: Annotated[float, typer.Option(min=0, max=1, help="Least confidence of a detection.")] = 0.25,
@@ -132,6 +134,8 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Compare an engine with ONNX Runtime on real pictures; exit 1 if too few detections agree."""
+    from framelane.inference.artifact import Artifact
+    from framelane.inference.cuda.plan import BATCH
     from framelane.inference.cuda.site import CudaSite
     from framelane.inference.engines.profiles import parse_size
     from framelane.inference.engines.show import show_verification
@@ -141,6 +145,7 @@ def verify(
 
     _need_gpu()
     pictures = pictures_in(images, count)
+    batch = batch or Artifact.open(model).batch or BATCH
     # Full batches are all it takes, so an engine with any least batch will do.
     config = _config(model, precision, head, {"folder": str(folder), "build": "never", "min_batch": batch})
     more = {"labels": labels, "confidence": confidence, "batch": batch, "slots": 1}

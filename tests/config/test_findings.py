@@ -86,7 +86,7 @@ def source(url: str) -> str:
         ({"mqtt": '{url: "mqtt://h", keepalive_s: 2.5}'}, [
             "mqtt.keepalive_s: expected a whole number from 5 to 3600; got `2.5`"]),
         ({"mqtt": '{url: "mqtt://h", expiry_s: -1}'}, [
-            "mqtt.expiry_s: expected a whole number of 0 or more; got `-1`"]),
+            "mqtt.expiry_s: expected a whole number from 0 to 4294967295; got `-1`"]),
         ({"mqtt": '{url: "mqtt://h", password: [hunter2]}'}, ["mqtt.password: expected text or null; got a list of 1"]),
         ({"mqtt": '{url: ""}'}, ["mqtt.url: expected text; got an empty text"]),
         ({"mqtt": '{url: "mqtt://h", tls: {verify: 2}}'}, ["mqtt.tls.verify: expected `true` or `false`; got `2`"]),
@@ -268,6 +268,8 @@ def test_check_says_exactly_what_is_wrong(base: Path, sections: dict[str, str], 
         ),
         ({"mqtt": '{url: "mqtt://u@h", password_file: empty}'}, "mqtt.password_file: {base}/empty is empty"),
         ({"http": "{token_file: binary}"}, "http.token_file: {base}/binary is not UTF-8 text"),
+        ({"http": '{token: ""}'}, "http.token: it is empty; leave it out for none"),
+        ({"mqtt": '{url: "mqtt://u@h", password: " "}'}, "mqtt.password: it is empty; leave it out for none"),
         ({"http": "{token: a, token_file: secret}"}, "http.token_file: both `token` and `token_file` are set; keep one"),
     ],
 )  # fmt: skip

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from framelane.core.errors import ModelError
-from framelane.gpu.errors import GpuError
+from framelane.gpu.errors import GpuError, OutOfMemoryError
 from framelane.gpu.trt import runtime, versions
+from framelane.gpu.trt.log import journal
 from framelane.gpu.trt.runtime import Engine, Tensor
 
 if TYPE_CHECKING:
@@ -230,6 +231,31 @@ def test_an_engine_that_does_not_load_is_refused(plan: Path, monkeypatch: pytest
     monkeypatch.setattr(Trt, "_deserialize", lambda _trt, _plan: None)
     with pytest.raises(ModelError, match=r"m\.engine can't be run by TensorRT 8\.5\.3\.1 on this GPU"):
         load(plan, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ("[defaultAllocator.cpp::allocate::20] Error Code 1: Cuda Runtime (out of memory)", OutOfMemoryError),
+        (
+            "Serialization (Serialization assertion stdVersionRead == serializationVersion failed.)",
+            ModelError,
+        ),
+    ],
+)
+def test_a_full_gpu_is_no_fault_of_the_engine(
+    plan: Path, monkeypatch: pytest.MonkeyPatch, said: str, error: type[Exception]
+) -> None:
+    """Else a good engine would be deleted, and systemd would not try again."""
+
+    def refuse(_trt: Trt, _plan: bytes) -> None:
+        journal.heard("ERROR", said)
+
+    monkeypatch.setattr(Trt, "_deserialize", refuse)
+    with pytest.raises(error) as raised:
+        load(plan, monkeypatch)
+    assert said in str(raised.value)
+    assert ("delete it" in str(raised.value)) == (error is ModelError)
 
 
 def test_an_engine_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections import Counter, defaultdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -14,7 +16,8 @@ import pytest
 from framelane.core.clock import SystemClock
 from framelane.core.errors import FramelaneError, ModelError
 from framelane.core.frames import Detections, Frame, FrameInfo, ModelInfo
-from framelane.gpu.errors import DeviceLostError
+from framelane.gpu.errors import DeviceLostError, GpuError
+from framelane.inference import worker
 from framelane.inference.batcher import Batcher
 from framelane.inference.cpu_runner import CpuRunner
 from framelane.inference.inputs import InputSpec
@@ -358,6 +361,45 @@ def test_a_lost_gpu_ends_the_slot_and_is_reported_once(bench: Callable[..., Benc
     assert [str(error) for error in one.fatal] == ["an illegal memory access was encountered"]
     assert one.meters["a"].counts == {"failed": 1}
     assert not one.worker.alive
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + GENEROUS_S
+    while not happened():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+def test_gpu_that_fails_every_batch_is_lost_after_a_while(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the error, a daemon that infers nothing must not look well for ever; one good batch ends the wait."""
+    monkeypatch.setattr(worker, "_HOPELESS_S", 0.5)
+    works = threading.Event()
+
+    def fail(_batch: NDArray[Any]) -> None:
+        if not works.is_set():
+            raise GpuError("starting the graph: operation not supported (CUDA_ERROR_NOT_SUPPORTED, 801)")
+
+    one = bench(FakeModel(fail), slots=1, batch=1)
+
+    def failed(count: int) -> bool:
+        return one.meters["a"].counts.get("failed") == count
+
+    one.offer("a", 0)
+    wait_until(partial(failed, 1))
+    time.sleep(0.6)
+    works.set()
+    one.offer("a", 1)
+    wait_until(lambda: len(one.results) == 1)
+    works.clear()
+    for index in range(2, 4):
+        assert one.fatal == []
+        one.offer("a", index)
+        wait_until(partial(failed, index))
+        time.sleep(0.6)
+    assert one.worker._slots[0].join(GENEROUS_S)
+    assert [str(error)[:33] for error in one.fatal] == ["every batch has failed for 0.5 s:"]
 
 
 def test_frame_of_a_stream_that_is_gone_costs_the_others_in_its_batch_nothing(

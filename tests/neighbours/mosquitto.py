@@ -45,6 +45,8 @@ class MosquittoOptions:
     lossless: bool = False
     """Hold whatever a slow subscriber leaves behind, where mosquitto drops all beyond 1000 messages."""
     log: str | None = None
+    writable: str | None = None
+    """The only topic that clients may write to."""
 
 
 def require_mosquitto() -> None:
@@ -151,6 +153,11 @@ class Mosquitto:
             lines.append(f"password_file {self._write_passwords()}")
         if self.options.lossless:
             lines += ["max_queued_messages 0", "max_inflight_messages 1000"]
+        if self.options.writable:
+            rules = self._folder / "rules"
+            rules.write_text(f"topic write {self.options.writable}\n")
+            rules.chmod(0o600)
+            lines.append(f"acl_file {rules}")
         if self.options.log:
             lines += ["log_type error", "log_type warning", "log_type notice", "log_type information"]
             lines.append(f"log_type {self.options.log}")

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
 from tests.neighbours.mosquitto import Mosquitto, MosquittoOptions
 from tests.neighbours.subscriber import Login, Subscriber
 from tests.sinks.examples import FAREWELL, Gate, checked, detections, seqs, state, status, wait_until
@@ -65,6 +66,19 @@ def test_sink_delivers_in_order(broker: Mosquitto, start: Start, protocol: str, 
             (DETECTIONS, qos, False)
         }
         assert received[0].payload == detections(1).payload
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+def test_sink_counts_what_the_rules_of_the_broker_forbid(tmp_path: Path, start: Start, qos: int) -> None:
+    """With QoS 2 it says so one packet earlier, and goes on as if all were well."""
+    rules = MosquittoOptions(writable=f"{NODE}/status")
+    with Mosquitto(tmp_path / "strict", rules) as strict, capture_logs() as logs:
+        sink = start(strict.url, qos=qos)
+        for seq in range(1, 21):
+            sink.offer(detections(seq))
+        wait_until(lambda: sink.health().dropped_by["refused"] == 20)
+        assert (sink.health().delivered, sink.health().queued) == (0, 0)
+    assert [log["reason"] for log in logs if log["event"] == "sink_failed"][:1] == ["refused"]
 
 
 def test_sink_tells_what_a_payload_is_when_it_speaks_mqtt_5(broker: Mosquitto, start: Start) -> None:

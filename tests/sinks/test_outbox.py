@@ -118,7 +118,7 @@ def test_outbox_keeps_what_came_after_it_was_taken_back(outbox: Outbox) -> None:
     assert [parcel.message for parcel in taken(outbox)] == [newer]
 
 
-def test_outbox_counts_what_does_not_fit_when_the_flight_comes_back(outbox: Outbox, backlog: Backlog) -> None:
+def test_outbox_takes_the_flight_back_on_top_of_what_it_holds(outbox: Outbox, backlog: Backlog) -> None:
     for seq in (1, 2):
         outbox.put(detections(seq))
     taken(outbox)
@@ -126,8 +126,13 @@ def test_outbox_counts_what_does_not_fit_when_the_flight_comes_back(outbox: Outb
         outbox.put(detections(seq))
     assert len(backlog) == 5
     outbox.rewind()
-    assert (len(backlog), backlog.dropped.total()) == (3, 2)
-    assert seqs([parcel.message.payload for parcel in taken(outbox)]) == [3, 4, 5]
+    assert (len(backlog), backlog.dropped.total()) == (5, 0)
+    outbox.put(detections(6))
+    assert (len(backlog), backlog.dropped.total()) == (5, 1)
+    assert seqs([parcel.message.payload for parcel in taken(outbox)]) == [2, 3, 4, 5, 6]
+    for seq in (7, 8, 9, 10):  # with the flight gone for good, what it holds is its own again
+        outbox.put(detections(seq))
+    assert backlog.dropped.total() == 2
 
 
 def test_removal_of_a_retained_message_is_sent_again_until_it_is_done_and_then_forgotten(

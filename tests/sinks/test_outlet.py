@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
@@ -341,6 +342,23 @@ def test_sequence_goes_on_when_a_forgotten_stream_returns() -> None:
     rig.outlet.publish(result(index=0))
     assert [body["seq"] for body in rig.bodies] == [1, 2, 3, 4]
     assert rig.bodies[-1]["dropped"] == 0
+
+
+def test_number_is_used_once_when_a_stream_is_forgotten_within_a_publish() -> None:
+    rig = Rig()
+    rig.outlet.publish(result(index=0))
+    lane = rig.outlet._lanes["lobby"]
+    late = threading.Thread(target=rig.outlet.publish, args=[result(index=1)])
+    with lane.lock:
+        late.start()  # it has the lane in hand, and waits for its turn
+        time.sleep(0.1)
+        forgetting = threading.Thread(target=rig.outlet.forget, args=["lobby"])
+        forgetting.start()
+        time.sleep(0.1)
+    late.join()
+    forgetting.join()
+    rig.outlet.publish(result(index=0))
+    assert [body["seq"] for body in rig.bodies] == [1, 2, 3]
 
 
 def test_only_the_latest_of_forgotten_streams_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,6 +147,17 @@ def test_progress_watch_goes_on_counting_when_the_cameras_stop_too(meters: Meter
     assert watch.observe(meters.snapshot()) == 10.0
 
 
+def test_progress_watch_waits_for_nothing_of_a_stream_that_is_gone(meters: Meters, clock: FakeClock) -> None:
+    watch = ProgressWatch(clock)
+    meters.stream("only").frame_decoded()  # and is being inferred
+    watch.observe(meters.snapshot())
+    meters.remove_stream("only")
+    clock.advance(31.0)
+    assert watch.observe(meters.snapshot()) == 0.0
+    clock.advance(31.0)
+    assert watch.observe(meters.snapshot()) == 0.0
+
+
 def test_progress_watch_is_not_misled_by_a_removed_stream(meters: Meters, clock: FakeClock) -> None:
     watch = ProgressWatch(clock)
     for _ in range(50):

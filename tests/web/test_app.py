@@ -161,9 +161,18 @@ def test_no_detour_around_the_token(daemon: Daemon, serve: Serve, path: str) -> 
     assert httpx.get(serve(daemon.app(TOKEN)) + path).status_code == 401
 
 
-def test_an_empty_token_is_refused_rather_than_none_at_all(daemon: Daemon) -> None:
+@pytest.mark.parametrize("token", ["gr\xfc\xdfe", " with blanks around "])
+def test_token_that_a_header_carries_in_its_own_way_opens_too(
+    daemon: Daemon, serve: Serve, token: str
+) -> None:
+    headers = {b"Authorization": b"Bearer " + token.strip().encode()}
+    assert httpx.get(serve(daemon.app(token)) + "/metrics", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("token", ["", "  "])
+def test_an_empty_token_is_refused_rather_than_none_at_all(daemon: Daemon, token: str) -> None:
     with pytest.raises(ValueError, match="token is empty"):
-        daemon.app("")
+        daemon.app(token)
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/metrics", "/api/status", "/nowhere"])

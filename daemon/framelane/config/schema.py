@@ -117,7 +117,7 @@ class MqttConfig(Section):
     keepalive_s: Annotated[int, Field(ge=5, le=3600)] = Field(
         default=30, description="Seconds between pings on an idle connection."
     )
-    expiry_s: Annotated[int, Field(ge=0)] = Field(
+    expiry_s: Annotated[int, Field(ge=0, le=4_294_967_295)] = Field(
         default=0, description="Message expiry of detections in seconds (MQTT 5 only); 0 for none."
     )
     queue: QueueLength = Field(

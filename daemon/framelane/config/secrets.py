@@ -39,6 +39,9 @@ def read_secrets(config: Config) -> tuple[Config, list[Problem]]:
     problems: list[Problem] = []
     for name, secret, file_key in SECRETS:
         section = getattr(config, name)
+        given = getattr(section, secret, None)
+        if given is not None and not given.get_secret_value().strip():
+            problems.append(Problem((name, secret), "it is empty; leave it out for none"))
         file = getattr(section, file_key, None)
         if file is None:
             continue

@@ -10,7 +10,7 @@ import structlog
 
 from framelane.core.frames import Result
 from framelane.core.worker import Worker
-from framelane.gpu.errors import DeviceLostError
+from framelane.gpu.errors import DeviceLostError, GpuError
 from framelane.inference.inorder import InOrder
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _IDLE_S = 0.5
+_HOPELESS_S = 10.0
+"""A slot of which every batch has failed on the GPU for so long: only a new process can find out whether it helps."""
 
 
 class BatchMeter(Protocol):
@@ -118,6 +120,7 @@ class _Slot(Worker):
         self.opened: Future[None] = Future()
         self._owner = owner
         self._runner = owner.model.runner(owner.batcher.most)
+        self._failing_since_s: float | None = None
 
     def drain(self, timeout_s: float) -> None:
         """Wait for the batcher to run dry, then stop."""
@@ -137,6 +140,7 @@ class _Slot(Worker):
         results: list[Result] = []
         try:
             results = self._infer(batch)
+            self._failing_since_s = None
         finally:
             batch.pictures.clear()
             if not results:
@@ -154,7 +158,16 @@ class _Slot(Worker):
             self._owner.fatal(error)
             return 0.0
         log.error("inference_failed", model=self._owner.model.info.name, error=str(error), exc_info=error)
+        if isinstance(error, GpuError) and self._is_hopeless():
+            self.stopping.set()
+            self._owner.fatal(DeviceLostError(f"every batch has failed for {_HOPELESS_S:g} s: {error}"))
         return 0.0
+
+    def _is_hopeless(self) -> bool:
+        now_s = self._owner.clock.monotonic()
+        if self._failing_since_s is None:
+            self._failing_since_s = now_s
+        return now_s - self._failing_since_s >= _HOPELESS_S
 
     def ended(self) -> None:
         """Free what the runner holds, on its own thread."""

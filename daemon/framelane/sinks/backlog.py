@@ -86,6 +86,7 @@ class Backlog:
         self._read_to = 0
         self._turn = 0
         self._taken = 0
+        self._rewound = 0
 
     def append(self, message: Message) -> None:
         """Add the newest."""
@@ -126,6 +127,7 @@ class Backlog:
             rows = [entry.row for entry in (*self._flying, *self._replay) if entry.row is not None]
             self.dropped.update(entry.gone for entry in self._flying if entry.gone is not None)
             again = [entry for entry in self._flying if entry.volatile]
+            self._rewound = len(again)
             self._fresh = deque(sorted((*again, *self._fresh), key=_put_s))  # replayed ones may be among them
             self._flying.clear()
             self._read_again_from(rows)
@@ -278,9 +280,12 @@ class Backlog:
         self._turn += 1
 
     def _trim(self) -> None:
-        for _ in range(len(self._fresh) - self.capacity):
+        """What was in flight comes on top of the capacity until it is gone: the spool's thread must see it first."""
+        for _ in range(len(self._fresh) - self.capacity - self._rewound):
             self._fresh.popleft().settled = True
             self.dropped["queue"] += 1
+        if len(self._fresh) <= self.capacity:
+            self._rewound = 0
 
     def _volatile(self) -> int:
         flying = sum(entry.row is None for entry in self._flying)

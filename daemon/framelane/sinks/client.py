@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING, Protocol
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 
 from framelane.sinks.gather import GatheringSocket
 
 if TYPE_CHECKING:
     from paho.mqtt.properties import Properties
-    from paho.mqtt.reasoncodes import ReasonCode
 
 _ACKNOWLEDGEMENTS = (0x40, 0x70)  # PUBACK, PUBCOMP
 _BARE = 2  # the identifier; success goes without saying
 _WITH_REASON = 3
+_REFUSED = 0x80  # and all above
 _GOOD = (b"\x00", b"\x10")  # success; success, and nobody has subscribed
 
 
@@ -80,6 +82,16 @@ class Client(mqtt.Client):
             if acknowledged and not self._gathering.peeked:
                 return MQTTErrorCode.MQTT_ERR_SUCCESS
         return super().loop_read(max_packets)
+
+    def _handle_pubrec(self) -> MQTTErrorCode:
+        """With QoS 2 a refusal comes in the first answer, of which paho reads the number alone."""
+        packet = self._in_packet["packet"]
+        if len(packet) > _BARE and packet[_BARE] >= _REFUSED:
+            mid = packet[0] << 8 | packet[1]
+            if self._out_messages.pop(mid, None) is not None:
+                self.settle(mid, ReasonCode(PacketTypes.PUBREC, identifier=packet[_BARE]))
+            return MQTTErrorCode.MQTT_ERR_SUCCESS
+        return super()._handle_pubrec()
 
     def _create_socket(self) -> GatheringSocket:
         self._gathering = GatheringSocket(super()._create_socket(), self.want_write)

@@ -101,15 +101,12 @@ class Outlet:
 
     def publish(self, result: Result) -> None:
         """Number a result and send it, unless `publish` leaves it out; in order for each stream."""
-        stream = result.frame.stream
-        lane = self._lanes.get(stream) or self._lanes.setdefault(stream, _Lane(self._left.get(stream, 0)))
         latency_s = self._latency_s(result.frame)
-        with lane.lock:
-            left_out = self._send(result, lane, latency_s)
+        left_out = self._in_turn(result, latency_s)
         if left_out is None:
-            self._meter.result_published(stream, latency_s)
+            self._meter.result_published(result.frame.stream, latency_s)
         else:
-            self._meter.result_left_out(stream, left_out)
+            self._meter.result_left_out(result.frame.stream, left_out)
 
     def publish_state(self, state: StreamState) -> None:
         """Send a stream's new state."""
@@ -121,12 +118,16 @@ class Outlet:
 
     def forget(self, stream: str) -> None:
         """Let go of what is kept of a removed stream but its last number: if it returns, `seq` goes on from there."""
-        lane = self._lanes.pop(stream, None)
-        if lane is not None:
+        lane = self._lanes.get(stream)
+        if lane is None:
+            return
+        with lane.lock:
+            lane.closed = True
             self._left.pop(stream, None)
             self._left[stream] = lane.seq
             if len(self._left) > _MOST_REMEMBERED:
                 del self._left[next(iter(self._left))]
+            del self._lanes[stream]
 
     def publish_status(self, state: NodeState) -> None:
         """Send the node's new status; `offline` is kept until `stop`, to come after the last results."""
@@ -142,6 +143,14 @@ class Outlet:
         for stream in stats.streams:
             self._offer(stats_message(self._origin, stream, at))
         self._offer(node_stats_message(self._origin, stats, self.health(), at))
+
+    def _in_turn(self, result: Result, latency_s: float) -> LeftOut | None:
+        stream = result.frame.stream
+        while True:
+            lane = self._lanes.get(stream) or self._lanes.setdefault(stream, _Lane(self._left.get(stream, 0)))
+            with lane.lock:
+                if not lane.closed:  # by `forget`, since we looked it up: its numbers go on in the next
+                    return self._send(result, lane, latency_s)
 
     def _send(self, result: Result, lane: _Lane, latency_s: float) -> LeftOut | None:
         """Offer a result to the sinks, in the lane's lock, or two models of a stream could overtake each other."""
@@ -182,11 +191,12 @@ class Outlet:
 class _Lane:
     """One stream's way out: its numbers, and a lock that keeps them in order."""
 
-    __slots__ = ("_selections", "lock", "seq")
+    __slots__ = ("_selections", "closed", "lock", "seq")
 
     def __init__(self, seq: int) -> None:
         self.lock = threading.Lock()
         self.seq = seq
+        self.closed = False
         self._selections: dict[str, Selection] = {}
 
     def selection(self, model: str, publish: PublishConfig) -> Selection:

@@ -75,9 +75,9 @@ class ProgressWatch:
             self._streams[stream.born] = now
             due += now[0] - was[0]
             done += now[1] - was[1]
-        if done:
+        if done or before.keys() - self._streams.keys():  # what waited may have been a stream's that is gone
             self._waiting_since_s = None
-        elif due > 0 and self._waiting_since_s is None:
+        if due > 0 and not done and self._waiting_since_s is None:
             self._waiting_since_s = self._clock.monotonic()
         return 0.0 if self._waiting_since_s is None else self._clock.monotonic() - self._waiting_since_s
 

@@ -27,10 +27,12 @@ class Guard:
     """An ASGI application around another: all is closed but OPEN_PATHS, so no new route is left open."""
 
     def __init__(self, app: ASGIApp, token: str | None) -> None:
-        if token == "":
+        if token is not None and not token.strip():
             raise ValueError("the bearer token is empty")  # compare_digest would let everybody in
         self._app = app
-        self._token = None if token is None else token.encode()
+        self._token = (
+            None if token is None else token.strip().encode()
+        )  # as a header's value comes without blanks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 401, or let the request through; either way with security headers."""
@@ -52,7 +54,7 @@ class Guard:
         if self._token is None or scope["path"] in OPEN_PATHS:
             return None
         scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token):
+        if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode("latin-1"), self._token):
             return None
         challenge = 'Bearer realm="framelane"' + (', error="invalid_token"' if given else "")
         reason = "the token is wrong" if given else "a bearer token is needed"

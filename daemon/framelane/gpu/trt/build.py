@@ -12,7 +12,8 @@ import structlog
 
 from framelane.core.errors import ModelError
 from framelane.gpu.trt import versions
-from framelane.gpu.trt.log import journal, logger
+from framelane.gpu.trt.load import speaks_of_full_memory
+from framelane.gpu.trt.log import ERRORS, journal, logger
 from framelane.gpu.trt.progress import watch
 
 if TYPE_CHECKING:
@@ -24,11 +25,6 @@ __all__ = ["BuildRequest", "Built", "build", "logger"]
 
 log = structlog.get_logger(__name__)
 
-_ERRORS = frozenset({"INTERNAL_ERROR", "ERROR"})
-_FULL = re.compile(
-    r"out of memory|outofmemory|insufficient memory|could not allocate|cudaErrorMemoryAllocation",
-    re.IGNORECASE,
-)
 _NO_KERNEL = re.compile(r"Could not find any implementation for node (.+?)(?: due to (.+?))?(?:\.|$)")
 _REFUSED_CACHE = re.compile(r"timing cache will not be used", re.IGNORECASE)
 _GIB = 1 << 30
@@ -92,7 +88,7 @@ class _Ears:
     cache_refused: bool = False
 
     def __call__(self, severity: str, text: str) -> None:
-        if severity in _ERRORS:
+        if severity in ERRORS:
             self.errors.append(text)
         if _REFUSED_CACHE.search(text):
             self.cache_refused = True
@@ -204,7 +200,7 @@ def _failure(errors: Sequence[str], request: BuildRequest) -> str:
                 f"; only {', '.join(request.tactic_sources)} were allowed" if request.tactic_sources else ""
             )
             return f"{request.name}: TensorRT has no kernel for {missing[1]} on this GPU{only}"
-        if _FULL.search(text):
+        if speaks_of_full_memory([text]):
             return (
                 f"{request.name}: the GPU's memory ran out while the engine was built; lower `engine.workspace` "
                 f"(--workspace, now {workspace}) or `batch` (--batch, now {request.shapes[2][0]}), or free memory on it"

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from framelane.core.errors import ModelError
+from framelane.gpu.trt.load import load_engine
 from framelane.gpu.trt.log import logger
 
 # By the name of TensorRT's DataType.
@@ -60,13 +60,10 @@ def describe(trt: Any, plan: bytes, name: str) -> Description:  # noqa: ANN401
 
     Raises:
         ModelError: this TensorRT or GPU can't load it.
+        OutOfMemoryError: the GPU is full.
     """
     runtime = trt.Runtime(logger(trt))
-    engine = runtime.deserialize_cuda_engine(plan)
-    if engine is None:
-        raise ModelError(
-            f"{name} can't be loaded by TensorRT {trt.__version__} on this GPU; its log says why"
-        )
+    engine = load_engine(trt, runtime, plan, name, "its log says why")
     tensors = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
     bindings = [_binding(trt, engine, tensor) for tensor in tensors]
     inspector = engine.create_engine_inspector()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_ERRORS = frozenset({"INTERNAL_ERROR", "ERROR"})
+ERRORS = frozenset({"INTERNAL_ERROR", "ERROR"})
 _MOST_REMEMBERED = 256
 
 
@@ -36,7 +36,7 @@ class Journal:
         """Take a message."""
         for listener in tuple(self._listeners):
             listener(severity, text)
-        if severity in _ERRORS and not self._listeners:
+        if severity in ERRORS and not self._listeners:
             log.error("tensorrt", text=text)
         elif severity == "WARNING" and self._is_new(text):
             log.warning("tensorrt", text=text)

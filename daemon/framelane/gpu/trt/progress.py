@@ -18,27 +18,38 @@ _TIMED = re.compile(r"Timing Runner: (.+) \(")
 
 
 def monitor(trt: Any, tell: Tell) -> Any:  # noqa: ANN401 - TensorRT has no types
-    """TensorRT's monitor of a build, for `config.progress_monitor`; only the outermost phase is told of."""
+    """TensorRT's monitor of a build, for `config.progress_monitor`.
+
+    It tells of the outermost phase, and of where that is once more at each step within: one of them may take most of
+    the build.
+    """
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
             self._steps: dict[str, int] = {}
+            self._last = ("", 0, 0)
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
             if parent_phase is None:
                 self._steps[phase_name] = num_steps
-                tell(phase_name, 0, num_steps)
+                self._tell(phase_name, 0, num_steps)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
             if phase_name in self._steps:
-                tell(phase_name, step + 1, self._steps[phase_name])
+                self._tell(phase_name, step + 1, self._steps[phase_name])
+            elif self._last[0]:
+                tell(*self._last)
             return True
 
         def phase_finish(self, phase_name: str) -> None:
             steps = self._steps.pop(phase_name, None)
             if steps is not None:
-                tell(phase_name, steps, steps)
+                self._tell(phase_name, steps, steps)
+
+        def _tell(self, phase_name: str, done: int, steps: int) -> None:
+            self._last = phase_name, done, steps
+            tell(*self._last)
 
     return Monitor()
 

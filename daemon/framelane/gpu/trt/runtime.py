@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from framelane.core.errors import ModelError
 from framelane.gpu.errors import GpuError
 from framelane.gpu.trt import versions
+from framelane.gpu.trt.load import load_engine
 from framelane.gpu.trt.log import logger
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Engine:
 
         Raises:
             ModelError: it can't be read, or this TensorRT or GPU can't run it.
+            OutOfMemoryError: the GPU is full.
         """
         try:
             plan = path.read_bytes()
@@ -74,11 +76,7 @@ class Engine:
             raise ModelError(f"{path} can't be read: {error.strerror}") from error
         trt = versions.load()
         runtime = trt.Runtime(logger(trt))
-        raw = runtime.deserialize_cuda_engine(plan)
-        if raw is None:
-            raise ModelError(
-                f"{path} can't be run by TensorRT {trt.__version__} on this GPU; delete it to have it built again"
-            )
+        raw = load_engine(trt, runtime, plan, str(path), "delete it to have it built again")
         return Engine(trt, runtime, plan, raw)
 
     @property
@@ -100,6 +98,7 @@ class Engine:
 
         Raises:
             GpuError: TensorRT can't make it.
+            ModelError: nor load the engine once more for it.
         """
         with self._changing:
             engine = self._free_copy()
@@ -122,11 +121,7 @@ class Engine:
             return self._raw
         if self._spare:
             return self._spare.pop()
-        copy = self._runtime.deserialize_cuda_engine(self._plan)
-        if copy is None:
-            raise GpuError(
-                "TensorRT could not load the engine once more for another context; its log says why"
-            )
+        copy = load_engine(self._trt, self._runtime, self._plan, "the engine, once more", "lower `slots`")
         self._copies += 1
         return copy
 

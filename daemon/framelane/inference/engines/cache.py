@@ -234,8 +234,10 @@ def _build(order: _Order) -> EngineFile:
         timing=_read_timing(timing),
     )
     built = builder.build(order.trt, request, tell)
+    _keep_timing(
+        timing, built.timing
+    )  # first: it is what a build that is cut short or fails here leaves behind
     engine = _store(order, built)
-    _keep_timing(timing, built.timing)
     log.info(
         "engine_built", model=order.name, path=str(engine.path), seconds=round(time.monotonic() - began_s, 1)
     )
