@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -60,6 +62,15 @@ def test_worker_repeats_its_work_on_its_own_thread_until_stopped(worker: Countin
     assert worker.stop(GENEROUS_S)
     assert (worker.turns, worker.ends, worker.thread_names) == (5, 1, {"counting"})
     assert not worker.alive
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have names in Linux's /proc")
+def test_system_shows_the_thread_by_its_name(worker: Counting) -> None:
+    worker.start()
+    assert worker.enough.wait(GENEROUS_S)
+    assert worker._thread is not None
+    name = Path(f"/proc/self/task/{worker._thread.native_id}/comm").read_text()
+    assert name == "counting\n"
 
 
 def test_start_does_nothing_when_it_has_started(worker: Counting) -> None:

@@ -145,7 +145,7 @@ def test_start_fails_with_the_workers_code_and_message_and_starts_no_other(
     assert len((tmp_path / "starts").read_text().splitlines()) == 1
 
 
-def test_start_ends_when_the_daemon_is_told_to_stop_meanwhile(make: Make) -> None:
+def test_start_ends_when_the_daemon_is_told_to_stop_meanwhile(make: Make, tmp_path: Path) -> None:
     stopping = threading.Event()
     fleet = make("never-starts", stopping)
     threading.Timer(0.5, stopping.set).start()
@@ -154,6 +154,7 @@ def test_start_ends_when_the_daemon_is_told_to_stop_meanwhile(make: Make) -> Non
     fleet.stop(1.0)
     assert time.monotonic() - began_s < 10
     assert not any(each.alive for each in fleet.supervisors)
+    assert len((tmp_path / "starts").read_text().splitlines()) == 1, "the next wave was started too"
 
 
 def test_one_worker_runs_in_this_process(tmp_path: Path) -> None:

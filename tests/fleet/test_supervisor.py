@@ -189,6 +189,7 @@ def test_deaf_worker_is_killed_when_its_time_is_over(make: Make) -> None:
 
 def test_worker_is_not_started_again_when_its_streams_have_ended(make: Make, tmp_path: Path) -> None:
     supervisor, desk = make("dies-once")
+    wait_until(lambda: bool(starts(tmp_path)))
     desk.through = {"a"}
     wait_until(lambda: supervisor.idle)
     assert supervisor.settled.is_set()

@@ -169,6 +169,8 @@ class Fleet:
         self.reporter.start()
         for wave in (1, 2):
             self._start_wave(wave)
+        if self._stopping.is_set():
+            return
         self._announce()
         log.info("started", node=self.config.node.id, run=self.run, streams=len(self.board.streams()),
                  workers=len(self.supervisors))  # fmt: skip
@@ -309,6 +311,8 @@ class Fleet:
 
     def _start_wave(self, wave: int) -> None:
         """Start the wave's workers and wait until each has started once, or the daemon is to end."""
+        if self._stopping.is_set():
+            return
         due = [each for each in self.supervisors if each.share.wave == wave]
         for each in due:
             each.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -228,15 +229,18 @@ class _Staging:
         self._used = 0
 
     def reserve(self, size: int) -> None:
-        """Empty it, and make room for so many bytes."""
+        """Empty it, and make room for so many bytes; where there is no more, it keeps what it has and raises."""
         self._used = 0
         if size <= self._size:
             return
-        self.close()
         size = -(-size // _STAGING_STEP) * _STAGING_STEP
-        self._host = PinnedBuffer(size)
-        self._device = DeviceBuffer(size)
-        self._size = size
+        with ExitStack() as undo:
+            host = PinnedBuffer(size)
+            undo.callback(host.close)
+            device = DeviceBuffer(size)
+            undo.pop_all()
+        self.close()
+        self._host, self._device, self._size = host, device, size
 
     def put(self, plane: VideoPlane, window: tuple[int, int]) -> int:
         """Copy some of a plane's bytes; returns where they will be on the GPU."""
