@@ -47,6 +47,8 @@ class MosquittoOptions:
     log: str | None = None
     writable: str | None = None
     """The only topic that clients may write to."""
+    largest: int | None = None
+    """Bytes of a packet; over a larger one it closes the connection."""
 
 
 def require_mosquitto() -> None:
@@ -158,6 +160,8 @@ class Mosquitto:
             rules.write_text(f"topic write {self.options.writable}\n")
             rules.chmod(0o600)
             lines.append(f"acl_file {rules}")
+        if self.options.largest:
+            lines.append(f"max_packet_size {self.options.largest}")
         if self.options.log:
             lines += ["log_type error", "log_type warning", "log_type notice", "log_type information"]
             lines.append(f"log_type {self.options.log}")

@@ -111,7 +111,7 @@ class Fleet:
     ) -> None:
         self.config = config
         self._editor = editor
-        self._change = 0
+        self._change, self._announced = 0, False
         self._sections: dict[str, ModelConfig] = {}
         self.clock = clock or SystemClock()
         self.run = secrets.token_hex(4)
@@ -121,7 +121,6 @@ class Fleet:
         self.supervisors: list[Supervisor] = []
         self._stopping = stopping
         self._announcer: Announcer | None = None
-        self._announced = False
         streams = [stream for stream in config.streams if stream.enabled]
         names = [stream.id for stream in streams]
         shares = divide(config)
@@ -393,12 +392,9 @@ class Fleet:
             self.ledger,
             self.board,
             self.window,
-            self._known_models,
+            lambda: list(self.models.values()),
             mqtt,
             detector,
             self._editor,
         )
         return start_http(self.config, shown, self.clock, workers)
-
-    def _known_models(self) -> list[ModelInfo]:
-        return list(self.models.values())

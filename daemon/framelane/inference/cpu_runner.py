@@ -39,9 +39,12 @@ class CpuRunner:
         self._preprocess = Preprocessor(postprocess.head.input, batch)
 
     def open(self) -> None:
-        """Run every size once, so that the first frames don't wait for memory and code to be touched."""
+        """Run some sizes once, so that the first frames don't wait for memory and code to be touched.
+
+        The smallest and the largest, and doubles between: all of them would take minutes where batches are large.
+        """
         spec = self._postprocess.head.input
-        for size in range(1, self._batch + 1):
+        for size in sorted({*(1 << power for power in range(self._batch.bit_length())), self._batch}):
             self._infer(np.full(spec.shape(size), spec.pad * spec.scale, spec.dtype))
 
     def detect(

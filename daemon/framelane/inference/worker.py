@@ -29,7 +29,8 @@ log = structlog.get_logger(__name__)
 
 _IDLE_S = 0.5
 _HOPELESS_S = 10.0
-"""A slot of which every batch has failed on the GPU for so long: only a new process can find out whether it helps."""
+_HOPELESS = 5
+"""So many batches in a row that fail on the GPU, over so long: only a new process can find out whether it helps."""
 
 
 class BatchMeter(Protocol):
@@ -120,7 +121,8 @@ class _Slot(Worker):
         self.opened: Future[None] = Future()
         self._owner = owner
         self._runner = owner.model.runner(owner.batcher.most)
-        self._failing_since_s: float | None = None
+        self._failed_in_a_row = 0
+        self._failing_since_s = 0.0
 
     def drain(self, timeout_s: float) -> None:
         """Wait for the batcher to run dry, then stop."""
@@ -140,7 +142,7 @@ class _Slot(Worker):
         results: list[Result] = []
         try:
             results = self._infer(batch)
-            self._failing_since_s = None
+            self._failed_in_a_row = 0
         finally:
             batch.pictures.clear()
             if not results:
@@ -165,9 +167,10 @@ class _Slot(Worker):
 
     def _is_hopeless(self) -> bool:
         now_s = self._owner.clock.monotonic()
-        if self._failing_since_s is None:
+        if not self._failed_in_a_row:
             self._failing_since_s = now_s
-        return now_s - self._failing_since_s >= _HOPELESS_S
+        self._failed_in_a_row += 1
+        return self._failed_in_a_row >= _HOPELESS and now_s - self._failing_since_s >= _HOPELESS_S
 
     def ended(self) -> None:
         """Free what the runner holds, on its own thread."""

@@ -11,6 +11,7 @@ from framelane.core.worker import Worker
 from framelane.sinks.faults import LinkError
 from framelane.sinks.outage import Outage
 from framelane.sinks.outbox import Parcel
+from framelane.sinks.poison import Poison
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,7 @@ _GATHER_S = 0.004
 
 To wake this thread for each message costs more than to send it, and in a busy process it waits each time until it has
 the interpreter lock."""
+_ALONE_S = 0.5
 _FAREWELL_SHARE = 0.25  # of the time to drain, at most a second, kept for the goodbye
 
 
@@ -80,6 +82,7 @@ class Courier(Worker):
         self.refused = 0
         self.outage = Outage("mqtt", clock)
         self._refusals = Outage("mqtt", clock)
+        self._poison = Poison()
         self._route = route
         self._outbox = outbox
         self._waker = waker
@@ -89,6 +92,8 @@ class Courier(Worker):
         self._ending: Ending | None = None
         self._hurry = threading.Event()
         self._sent_s = -_GATHER_S
+        self._sent_alone_s = 0.0
+        self._slow = False
         self._over = threading.Event()
         self._expected_s = float("inf")
 
@@ -123,6 +128,14 @@ class Courier(Worker):
                 self._deliver(link)
             self._say_goodbye(link)
             self.stopping.set()
+        except LinkError as error:
+            poison = self._poison.lost(link.unsettled) if error.reason == "lost" else None
+            if poison is not None:
+                size = len(poison.message.payload)
+                self._refuse(
+                    poison, f"it closes the connection each time that this one of {size} bytes comes"
+                )
+            raise
         finally:
             link.close(clean=False)
             self.connected = False
@@ -158,7 +171,8 @@ class Courier(Worker):
         self._over.set()
 
     def _came(self) -> None:
-        self.connected = True
+        self.connected, self._slow = True, False
+        self._poison.began()
         self._route.rivalry.began()
         log.info("mqtt_connected")
         self._well()
@@ -182,17 +196,27 @@ class Courier(Worker):
             self._well()
         self._gather()
         sent = False
-        while link.room > 0 and (parcel := self._outbox.take()) is not None:
+        while self._may_send(link) and (parcel := self._outbox.take()) is not None:
             link.publish(parcel, self._route.envelopes.of(parcel.message, parcel.waited_s))
-            sent = True
+            sent, self._sent_alone_s = True, self._clock.monotonic()
         if sent and link.room > 0:
             self._sent_s = self._clock.monotonic()
             self._settle(link.poll(0.0))
             return
         self._waker.arm()
-        ready = link.room > 0 and self._outbox.waiting()  # came between the last take and arm()
+        ready = self._may_send(link) and self._outbox.waiting()  # came between the last take and arm()
         self._settle(link.poll(0.0 if ready else self._patience_s()))
         self._waker.disarm()
+
+    def _may_send(self, link: Link) -> bool:
+        """Whether there is room: while connections are lost one after another, for one at a time, to find out which.
+
+        A broker that hangs up does so at once; one that is slow to answer is not waited for on this connection.
+        """
+        if link.in_flight and self._route.rivalry.suspected and not self._slow:
+            self._slow = self._clock.monotonic() - self._sent_alone_s >= _ALONE_S
+            return self._slow and link.room > 0
+        return link.room > 0
 
     def _gather(self) -> None:
         """Let more messages come, if the last went out just now."""
@@ -202,18 +226,23 @@ class Courier(Worker):
 
     def _patience_s(self) -> float:
         if self._ending is None:
-            return _IDLE_S
+            return _ALONE_S if self._route.rivalry.suspected else _IDLE_S
         return max(self._ending.drained_s - self._clock.monotonic(), 0.0)
 
     def _settle(self, settled: list[Settled]) -> None:
         for parcel, refusal in settled:
-            self._outbox.settle(parcel)
             if refusal is None:
+                self._outbox.settle(parcel)
+                self._poison.settled(parcel)
                 self.delivered += 1
             else:
-                self.refused += 1
-                topic = self._route.envelopes.of(parcel.message).topic
-                self._refusals.failed("refused", f"the broker did not take a message on {topic}: {refusal}")
+                self._refuse(parcel, refusal)
+
+    def _refuse(self, parcel: Parcel, refusal: str) -> None:
+        self._outbox.settle(parcel)
+        self.refused += 1
+        topic = self._route.envelopes.of(parcel.message).topic
+        self._refusals.failed("refused", f"the broker did not take a message on {topic}: {refusal}")
 
     def _drained(self, link: Link) -> bool:
         if self._ending is None:

@@ -122,6 +122,11 @@ class Link:
         """Messages published and not settled."""
         return len(self._in_flight)
 
+    @property
+    def unsettled(self) -> list[Parcel]:
+        """What was published and is not settled, oldest first."""
+        return list(self._in_flight.values())
+
     def open(self) -> None:
         """Connect and wait until the broker accepts.
 

@@ -169,8 +169,9 @@ class CameraWorker(Worker):
     def _hang_up_after(self, silence_s: float) -> None:
         source = self._rtsp
         if source is not None and self._clock.monotonic() - source.heard_s > silence_s:
-            self._hung_up = True  # before, for the reader may be quick
-            self._hung_up = hang_up(self._thread_id)
+            self._hung_up = True  # before, for the reader may be quick, and clear it
+            if not hang_up(self._thread_id):
+                self._hung_up = False
 
     def _is_free(self) -> bool:
         """Whether nobody else reads the stream any more; waits a moment if somebody does."""

@@ -205,7 +205,12 @@ def _open(url: str, kind: Kind, options: StreamOptions) -> tuple[InputContainer,
     if kind != "rtsp" or not options.low_latency:
         return _open_with(url, kind, options, {}), None
     # Without a parser FFmpeg can't find what the session description doesn't say, so it need not look for long.
-    container = _open_with(url, kind, options, {"fflags": "+noparse", "analyzeduration": "1"})
+    try:
+        container = _open_with(url, kind, options, {"fflags": "+noparse", "analyzeduration": "1"})
+    except (
+        av_error.InvalidDataError
+    ):  # where it says nothing, and FFmpeg looks into a piece of a picture for it
+        return _open_with(url, kind, options, {}), None
     # FFmpeg names the codec of a stream that it has no decoder for "none", and PyAV gives it no context.
     context = container.streams.video[0].codec_context if container.streams.video else None
     codec = None if context is None else context.name
