@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from framelane.core.clock import Clock
 
 _MOST_FAILED_UNITS = 250
+_UNTIMED = ("mpjpeg", "mjpeg", "h264", "hevc")
 _MOST_ARRIVALS = 64
 
 
@@ -62,7 +63,7 @@ class ContainerSource:
         self.heard_s = clock.monotonic()
         """When the last picture came whole (monotonic), decodable or not, or this was made."""
         self._arrivals: OrderedDict[int | None, tuple[float | None, float]] = OrderedDict()
-        began_s = clock.monotonic()
+        self._began_s = began_s = clock.monotonic()
         try:
             self._container, self._units = _open(url, self.kind, options)
             self._stream = _video_stream(self._container)
@@ -78,6 +79,8 @@ class ContainerSource:
             raise
         self._time_base = self._stream.time_base or Fraction(0)
         self._time_base_s = float(self._time_base)
+        # FFmpeg counts 25 pictures a second where nothing says when they were taken.
+        self._untimed = self.kind == "http" and self._container.format.name in _UNTIMED
 
     def __enter__(self) -> ContainerSource:
         return self
@@ -196,7 +199,10 @@ class ContainerSource:
 
     def _decoded(self, frame: av.VideoFrame) -> Decoded:
         arrival = self._arrivals.pop(frame.pts) if frame.pts in self._arrivals else (None, self._clock.wall())
-        pts_s = None if frame.pts is None else frame.pts * self._time_base_s
+        if self._untimed:
+            pts_s: float | None = self._clock.monotonic() - self._began_s
+        else:
+            pts_s = None if frame.pts is None else frame.pts * self._time_base_s
         return Decoded(frame, pts_s, *arrival)
 
 

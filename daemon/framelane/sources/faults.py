@@ -45,6 +45,16 @@ _MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
 )
 
 
+# By number: faults of this host and its devices, which are OSErrors as those of the network are.
+_LOCAL = {
+    errno.EBUSY: ("busy", "another program uses the device"),
+    errno.ENODEV: ("missing", "the device is gone"),
+    errno.ENXIO: ("missing", "the device is gone"),
+    errno.EIO: ("lost", "the device or disk gives no answer"),
+    errno.EMFILE: ("failed", "this process has too many files open; raise LimitNOFILE= or ulimit -n"),
+    errno.ENFILE: ("failed", "this host has too many files open; raise fs.file-max"),
+    errno.ENOMEM: ("failed", "this host has no memory left"),
+}
 _NO_TRANSPORT = (
     "the camera doesn't speak this transport; set the stream's `transport` to the other of tcp and udp"
 )
@@ -61,6 +71,9 @@ def source_error(error: BaseException, *, silent: bool = False) -> SourceError:
     words = getattr(error, "strerror", None) or type(error).__name__
     if isinstance(error, OSError) and error.errno == errno.EPROTONOSUPPORT:
         return SourceError("transport", f"{_NO_TRANSPORT} ({words})")
+    local = _LOCAL.get(error.errno or 0) if isinstance(error, OSError) else None
+    if local is not None:
+        return SourceError(local[0], f"{local[1]} ({words})")
     for kind, reason, meaning in _MEANINGS:
         if isinstance(error, kind):
             return SourceError(reason, f"{meaning} ({words})")
