@@ -14,6 +14,7 @@ from framelane.core.frames import Frame, FrameInfo
 from framelane.core.worker import Worker
 from framelane.sources.container import ContainerSource
 from framelane.sources.decoder import ON_CPU
+from framelane.sources.faults import NO_VIDEO
 from framelane.sources.folder import FolderSource
 from framelane.sources.hangup import hang_up
 from framelane.sources.pacing import FrameRateLimit, RealtimePacer
@@ -38,7 +39,6 @@ _PATIENCE = 2.0
 _LEAVING_S = 1.0
 """Without video, after which a stop does not wait for more."""
 _LOOK_S = 0.1
-_NO_VIDEO = "the connection is alive, but no video comes; if it stays so, restart the camera"
 
 
 class FrameConsumer(Protocol):
@@ -144,7 +144,7 @@ class CameraWorker(Worker):
             (error.reason, str(error)) if isinstance(error, SourceError) else ("failed", str(error))
         )
         if self._hung_up:
-            self._hung_up, reason, text = False, "timeout", _NO_VIDEO
+            self._hung_up, reason, text = False, "timeout", NO_VIDEO
         wait_s = self._backoff.next_s()
         self._status.down(reason, text)
         unforeseen = None if isinstance(error, SourceError) else error

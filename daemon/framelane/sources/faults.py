@@ -60,6 +60,9 @@ _NO_TRANSPORT = (
 )
 
 
+NO_VIDEO = "the connection is alive, but no video comes; if it stays so, restart the camera"
+
+
 def source_error(error: BaseException, *, silent: bool = False) -> SourceError:
     """The error to raise in place of one of PyAV's; FFmpeg's own words end the message, without the URL.
 

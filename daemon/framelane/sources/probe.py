@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +11,17 @@ from framelane.config.schema import StreamOptions
 from framelane.core.clock import Clock, SystemClock
 from framelane.core.errors import SourceError
 from framelane.sources.container import ContainerSource
+from framelane.sources.faults import NO_VIDEO
+from framelane.sources.hangup import hang_up
 from framelane.sources.timeline import capture_time
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from framelane.sources.source import Decoded
+
+
+_LOOK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,7 @@ class _Tally:
 
 
 def probe_stream(url: str, seconds: float, transport: str = "tcp", clock: Clock | None = None) -> ProbeReport:
-    """Read a stream for `seconds` from its first frame on.
+    """Read a stream for `seconds` from its first frame on, or until no more video comes.
 
     Raises:
         SourceError: it can't be opened, or no frame of it can be decoded.
@@ -77,15 +86,44 @@ def probe_stream(url: str, seconds: float, transport: str = "tcp", clock: Clock 
     tally = _Tally()
     opened_s = clock.monotonic()
     options = StreamOptions.model_validate({"transport": transport})
-    with ContainerSource(url, options, clock, tally) as source:
+    with (
+        ContainerSource(url, options, clock, tally) as source,
+        _hanging_up(source, options.read_timeout_s, clock) as silent,
+    ):
         seen = _Seen(clock)
-        for decoded in source.pictures():
-            seen.add(decoded)
-            if seen.last_s - seen.first_s >= seconds:
-                break
+        try:
+            for decoded in source.pictures():
+                seen.add(decoded)
+                if seen.last_s - seen.first_s >= seconds:
+                    break
+        except SourceError:
+            if not silent.is_set():
+                raise
+            if seen.newest is None:
+                raise SourceError("timeout", NO_VIDEO) from None
         if seen.newest is None:
             raise SourceError("undecodable", "the stream ended before any frame could be decoded")
         return _report(source, seen, tally, seen.first_s - opened_s)
+
+
+@contextmanager
+def _hanging_up(source: ContainerSource, silence_s: float, clock: Clock) -> Iterator[threading.Event]:
+    """Within the block, let go of a camera that sends anything but video, which this thread would read for ever."""
+    over, silent = threading.Event(), threading.Event()
+    reader = threading.get_native_id()
+
+    def look() -> None:
+        while not over.wait(_LOOK_S):
+            if clock.monotonic() - source.heard_s > silence_s:
+                silent.set()
+                hang_up(reader)
+
+    if source.kind == "rtsp":
+        threading.Thread(target=look, name="probe-watch", daemon=True).start()
+    try:
+        yield silent
+    finally:
+        over.set()
 
 
 class _Seen:
