@@ -185,13 +185,15 @@ def test_camera_waits_until_its_predecessor_has_let_go(rig: Rig) -> None:
     """Many a camera allows one session, and a thread in a read can't be interrupted."""
 
     class Stuck(Worker):
-        free = threading.Event()
+        free, within = threading.Event(), threading.Event()
 
         def run_once(self) -> None:
+            self.within.set()
             self.free.wait(WAIT_S)
 
     stuck = Stuck("stuck")
     stuck.start()
+    assert stuck.within.wait(WAIT_S)
     stuck.stopping.set()
     states: list[str] = []
     clock = rig.app.clock

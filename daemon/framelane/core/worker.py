@@ -11,6 +11,7 @@ import structlog
 log = structlog.get_logger(__name__)
 
 _PR_SET_NAME = 15  # linux/prctl.h; of more than 15 bytes it takes the first
+_prctl = getattr(ctypes.CDLL(None), "prctl", None)
 
 
 class Worker(ABC):
@@ -82,6 +83,5 @@ class Worker(ABC):
 
 def _name_thread(name: str) -> None:
     """Have top(1), gdb and perf show this thread by its name; Python does so itself from 3.14 on."""
-    prctl = getattr(ctypes.CDLL(None), "prctl", None)
-    if prctl is not None:
-        prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
+    if _prctl is not None:
+        _prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
