@@ -111,11 +111,11 @@ class App:
         self._gpus: GpuWatch = NullGpuMonitor()
         self._heap = Heap()
         self.window = StatsWindow(self.meters, self.clock, gpus=self._sample_gpus)
+        progress = ProgressWatch(self.clock)
         self.reporter = Reporter(
             self.board,
-            self.meters,
             self.window,
-            ProgressWatch(self.clock),
+            lambda: progress.observe(self.meters.snapshot()),
             [*([self.outlet.publish_stats, log_stats] if self._whole else []), self._tidy_heap],
             config.node.stats_s,
             self.clock,

@@ -7,7 +7,8 @@ import sys
 import psutil
 import pytest
 
-from framelane.core.heap import Heap, give_back_free_memory
+from framelane.core.heap import Heap
+from framelane.core.libc import malloc_trim
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="malloc_trim is glibc's")
@@ -17,7 +18,7 @@ def test_memory_between_what_is_held_is_given_back() -> None:
     held = blocks[::10]
     del blocks
     full = process.memory_info().rss
-    give_back_free_memory()
+    malloc_trim()
     assert full - process.memory_info().rss > 100_000_000
     assert len(held) == 200
 

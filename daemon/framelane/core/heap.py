@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 from typing import TYPE_CHECKING
+
+from framelane.core.libc import malloc_trim
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-def give_back_free_memory() -> None:
-    """Hand back what is free, whole pages of it, within a few milliseconds; only glibc can."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 class Heap:
@@ -23,7 +17,7 @@ class Heap:
     never shrinks by itself. Where nothing comes and goes, nothing is handed back that would have to be fetched again.
     """
 
-    def __init__(self, give_back: Callable[[], None] = give_back_free_memory) -> None:
+    def __init__(self, give_back: Callable[[], None] = malloc_trim) -> None:
         self._give_back = give_back
         self._connections = 0
 

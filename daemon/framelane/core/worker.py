@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from abc import ABC, abstractmethod
 
 import structlog
 
+from framelane.core.libc import prctl
+
 log = structlog.get_logger(__name__)
 
 _PR_SET_NAME = 15  # linux/prctl.h; of more than 15 bytes it takes the first
-_prctl = getattr(ctypes.CDLL(None), "prctl", None)
 
 
 class Worker(ABC):
@@ -51,7 +51,9 @@ class Worker(ABC):
 
     def run(self) -> None:
         """Repeat `run_once` until stopped; on a fault wait as `failed` says."""
-        _name_thread(self.name)
+        prctl(
+            _PR_SET_NAME, self.name.encode()
+        )  # for top(1), gdb and perf; Python does so itself from 3.14 on
         try:
             while not self.stopping.is_set():
                 wait_s = 0.0
@@ -79,9 +81,3 @@ class Worker(ABC):
 
     def wake(self) -> None:
         """Wake the thread out of a wait, so that it sees `stopping`; override where it waits on something else."""
-
-
-def _name_thread(name: str) -> None:
-    """Have top(1), gdb and perf show this thread by its name; Python does so itself from 3.14 on."""
-    if _prctl is not None:
-        _prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)

@@ -15,6 +15,7 @@ from framelane.config.differences import stream_changes
 from framelane.core.clock import SystemClock
 from framelane.core.errors import ConfigError, ConflictError
 from framelane.detector import ElsewhereDetector
+from framelane.fleet.fresh import FreshCounts
 from framelane.fleet.ledger import Ledger
 from framelane.fleet.process import COMMAND
 from framelane.fleet.relay import Relay
@@ -30,7 +31,6 @@ from framelane.sinks.jsonl import JsonlSink
 from framelane.sinks.mqtt import MqttSink
 from framelane.sinks.outlet import Outlet
 from framelane.sinks.spool_place import place_of
-from framelane.telemetry.health import ProgressWatch
 from framelane.telemetry.report import headline, log_stats
 from framelane.telemetry.reporter import Reporter
 from framelane.telemetry.stats import StatsWindow
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from framelane.sinks.homeassistant.announcer import Announcer
     from framelane.sinks.sink import SinkHealth
     from framelane.telemetry.health import Health
-    from framelane.telemetry.meters import Counts
     from framelane.telemetry.states import StreamState
     from framelane.web.server import HttpServer
     from framelane.web.streams import StreamEditor
@@ -60,7 +59,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _LOOK_S = 0.2
-_FRESH_S = 0.5  # for a snapshot to come; a busy worker's is late, and counts in the next window
 _WORKERS_SHARE = 0.85
 """Of the time that a stop may take, after which workers are killed; longer than they are told to take."""
 
@@ -73,19 +71,6 @@ class _Nobody:
 
     def result_left_out(self, stream: str, reason: str) -> None:
         """Never called."""
-
-
-class _Fresh:
-    """Counts as they are now: a window's edges that were a second off would make rates wrong by a tenth."""
-
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
-
-    def snapshot(self) -> Counts:
-        """All counts, after a word with every worker."""
-        ask = {each.share.number: each.ask for each in self._fleet.supervisors if each.up}
-        self._fleet.ledger.wait_fresh(ask, _FRESH_S)
-        return self._fleet.ledger.snapshot()
 
 
 class Fleet:
@@ -111,7 +96,7 @@ class Fleet:
     ) -> None:
         self.config = config
         self._editor = editor
-        self._change, self._announced = 0, False
+        self._change = 0
         self._sections: dict[str, ModelConfig] = {}
         self.clock = clock or SystemClock()
         self.run = secrets.token_hex(4)
@@ -121,6 +106,7 @@ class Fleet:
         self.supervisors: list[Supervisor] = []
         self._stopping = stopping
         self._announcer: Announcer | None = None
+        self._announced = False
         streams = [stream for stream in config.streams if stream.enabled]
         names = [stream.id for stream in streams]
         shares = divide(config)
@@ -141,13 +127,12 @@ class Fleet:
         models = [key for key in config.models if key in used]
         self.ledger = Ledger([share.streams for share in shares], names, models, self.relay.reconnects)
         self._gpus = watch_gpus(sorted({share.gpu for share in shares if share.gpu is not None}))
-        self.meters = _Fresh(self)
+        self.meters = FreshCounts(self.ledger, self.supervisors)
         self.window = StatsWindow(self.meters, self.clock, self.ledger.used, self._gpus.sample)
         self.reporter = Reporter(
             self.board,
-            self.ledger,
             self.window,
-            ProgressWatch(self.clock),
+            None,  # whether frames get on each worker says of itself: of one that is away they can't
             [self.outlet.publish_stats, log_stats],
             config.node.stats_s,
             self.clock,

@@ -52,8 +52,7 @@ class FleetVitals:
         threads = {each.name: each.alive for each in self._supervisors if not each.idle}
         own_session = self._brokers()[:1]
         overdue_s = {session.name: session.overdue_s for session in own_session}
-        # Whether frames get on each worker says of itself: of one that is away they can't.
-        progress = Progress(0.0, self._reporter.looked_ago_s, overdue_s)
+        progress = Progress(self._reporter.waiting_s, self._reporter.looked_ago_s, overdue_s)
         own = liveness({"reporter": self._reporter.alive, **threads}, progress, _WEDGED_S)
         theirs = [
             f"worker {each.share.name}: {reason}"

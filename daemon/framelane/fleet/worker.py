@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
@@ -11,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from framelane.core.errors import FramelaneError
+from framelane.core.libc import prctl
 from framelane.core.worker import Worker
 from framelane.fleet.link import Answered, Change, Changed, Failed, Inbox, Order, Snapshot, Started, send
 from framelane.gpu.errors import DeviceLostError
@@ -222,8 +222,6 @@ def _take_order(inbox: Inbox) -> Order:
 
 def _die_with(parent: int) -> None:
     """Have the kernel end us when our parent is killed, which leaves nobody to close anything (prctl(2))."""
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "prctl"):
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)

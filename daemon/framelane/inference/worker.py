@@ -160,17 +160,19 @@ class _Slot(Worker):
             self._owner.fatal(error)
             return 0.0
         log.error("inference_failed", model=self._owner.model.info.name, error=str(error), exc_info=error)
-        if isinstance(error, GpuError) and self._is_hopeless():
-            self.stopping.set()
-            self._owner.fatal(DeviceLostError(f"every batch has failed for {_HOPELESS_S:g} s: {error}"))
+        if isinstance(error, GpuError):
+            self._count_failure(error)
         return 0.0
 
-    def _is_hopeless(self) -> bool:
+    def _count_failure(self, error: GpuError) -> None:
+        """Give the GPU up where nothing has worked on it for long."""
         now_s = self._owner.clock.monotonic()
         if not self._failed_in_a_row:
             self._failing_since_s = now_s
         self._failed_in_a_row += 1
-        return self._failed_in_a_row >= _HOPELESS and now_s - self._failing_since_s >= _HOPELESS_S
+        if self._failed_in_a_row >= _HOPELESS and now_s - self._failing_since_s >= _HOPELESS_S:
+            self.stopping.set()
+            self._owner.fatal(DeviceLostError(f"every batch has failed for {_HOPELESS_S:g} s: {error}"))
 
     def ended(self) -> None:
         """Free what the runner holds, on its own thread."""

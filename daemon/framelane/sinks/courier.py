@@ -92,7 +92,6 @@ class Courier(Worker):
         self._ending: Ending | None = None
         self._hurry = threading.Event()
         self._sent_s = -_GATHER_S
-        self._sent_alone_s = 0.0
         self._slow = False
         self._over = threading.Event()
         self._expected_s = float("inf")
@@ -198,7 +197,7 @@ class Courier(Worker):
         sent = False
         while self._may_send(link) and (parcel := self._outbox.take()) is not None:
             link.publish(parcel, self._route.envelopes.of(parcel.message, parcel.waited_s))
-            sent, self._sent_alone_s = True, self._clock.monotonic()
+            sent = True
         if sent and link.room > 0:
             self._sent_s = self._clock.monotonic()
             self._settle(link.poll(0.0))
@@ -214,7 +213,7 @@ class Courier(Worker):
         A broker that hangs up does so at once; one that is slow to answer is not waited for on this connection.
         """
         if link.in_flight and self._route.rivalry.suspected and not self._slow:
-            self._slow = self._clock.monotonic() - self._sent_alone_s >= _ALONE_S
+            self._slow = self._clock.monotonic() - self._sent_s >= _ALONE_S
             return self._slow and link.room > 0
         return link.room > 0
 

@@ -63,14 +63,14 @@ class ContainerSource:
         self.heard_s = clock.monotonic()
         """When the last picture came whole (monotonic), decodable or not, or this was made."""
         self._arrivals: OrderedDict[int | None, tuple[float | None, float]] = OrderedDict()
-        self._began_s = began_s = clock.monotonic()
+        self._began_s = clock.monotonic()
         try:
             self._container, self._units = _open(url, self.kind, options)
             self._stream = _video_stream(self._container)
             self._decoder = StreamDecoder(self._stream, choice, options, fell_back)
         except (av_error.FFmpegError, OSError, ValueError) as error:
             self.close()
-            waited_s = clock.monotonic() - began_s
+            waited_s = clock.monotonic() - self._began_s
             silent = self.kind in LIVE_KINDS and waited_s >= options.open_timeout_s
             # FFmpeg's own text holds the URL with its password.
             raise source_error(error, silent=silent) from None
@@ -199,11 +199,12 @@ class ContainerSource:
 
     def _decoded(self, frame: av.VideoFrame) -> Decoded:
         arrival = self._arrivals.pop(frame.pts) if frame.pts in self._arrivals else (None, self._clock.wall())
+        return Decoded(frame, self._time_of(frame), *arrival)
+
+    def _time_of(self, frame: av.VideoFrame) -> float | None:
         if self._untimed:
-            pts_s: float | None = self._clock.monotonic() - self._began_s
-        else:
-            pts_s = None if frame.pts is None else frame.pts * self._time_base_s
-        return Decoded(frame, pts_s, *arrival)
+            return self._clock.monotonic() - self._began_s
+        return None if frame.pts is None else frame.pts * self._time_base_s
 
 
 def _open(url: str, kind: Kind, options: StreamOptions) -> tuple[InputContainer, AccessUnits | None]:
@@ -213,9 +214,8 @@ def _open(url: str, kind: Kind, options: StreamOptions) -> tuple[InputContainer,
     # Without a parser FFmpeg can't find what the session description doesn't say, so it need not look for long.
     try:
         container = _open_with(url, kind, options, {"fflags": "+noparse", "analyzeduration": "1"})
-    except (
-        av_error.InvalidDataError
-    ):  # where it says nothing, and FFmpeg looks into a piece of a picture for it
+    except av_error.InvalidDataError:
+        # It says nothing, and FFmpeg has looked into a piece of a picture for it.
         return _open_with(url, kind, options, {}), None
     # FFmpeg names the codec of a stream that it has no decoder for "none", and PyAV gives it no context.
     context = container.streams.video[0].codec_context if container.streams.video else None

@@ -43,23 +43,19 @@ _MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
     ),
     (OSError, "unreachable", "the address can't be reached; check host name, route and firewall"),
 )
-
-
-# By number: faults of this host and its devices, which are OSErrors as those of the network are.
-_LOCAL = {
+# By number: one fault of the camera's, and those of this host and its devices; the network's are OSErrors too.
+_BY_NUMBER = {
+    errno.EPROTONOSUPPORT: (
+        "transport",
+        "the camera doesn't speak this transport; set the stream's `transport` to the other of tcp and udp",
+    ),
     errno.EBUSY: ("busy", "another program uses the device"),
     errno.ENODEV: ("missing", "the device is gone"),
     errno.ENXIO: ("missing", "the device is gone"),
-    errno.EIO: ("lost", "the device or disk gives no answer"),
     errno.EMFILE: ("failed", "this process has too many files open; raise LimitNOFILE= or ulimit -n"),
     errno.ENFILE: ("failed", "this host has too many files open; raise fs.file-max"),
     errno.ENOMEM: ("failed", "this host has no memory left"),
 }
-_NO_TRANSPORT = (
-    "the camera doesn't speak this transport; set the stream's `transport` to the other of tcp and udp"
-)
-
-
 NO_VIDEO = "the connection is alive, but no video comes; if it stays so, restart the camera"
 
 
@@ -72,11 +68,9 @@ def source_error(error: BaseException, *, silent: bool = False) -> SourceError:
     if silent and isinstance(error, av_error.InvalidDataError):
         return SourceError("timeout", "the other side accepts the connection and does not answer")
     words = getattr(error, "strerror", None) or type(error).__name__
-    if isinstance(error, OSError) and error.errno == errno.EPROTONOSUPPORT:
-        return SourceError("transport", f"{_NO_TRANSPORT} ({words})")
-    local = _LOCAL.get(error.errno or 0) if isinstance(error, OSError) else None
-    if local is not None:
-        return SourceError(local[0], f"{local[1]} ({words})")
+    known = _BY_NUMBER.get(error.errno or 0) if isinstance(error, OSError) else None
+    if known is not None:
+        return SourceError(known[0], f"{known[1]} ({words})")
     for kind, reason, meaning in _MEANINGS:
         if isinstance(error, kind):
             return SourceError(reason, f"{meaning} ({words})")

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from framelane.sources.source import Decoded
 
-
 _LOOK_S = 0.5
 
 

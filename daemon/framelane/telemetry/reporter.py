@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from framelane.core.clock import Clock
-    from framelane.telemetry.health import ProgressWatch
-    from framelane.telemetry.meters import CountsSource
     from framelane.telemetry.stats import NodeStats, StatsWindow
     from framelane.telemetry.status import StatusBoard
 
@@ -23,18 +21,16 @@ class Reporter(Worker):
     def __init__(
         self,
         board: StatusBoard,
-        meters: CountsSource,
         window: StatsWindow,
-        progress: ProgressWatch,
+        progress: Callable[[], float] | None,
         readers: Sequence[Callable[[NodeStats], None]],
         stats_s: float,
         clock: Clock,
     ) -> None:
         super().__init__("reporter")
         self.waiting_s = 0.0
-        """Seconds for which frames have waited without any being inferred."""
+        """Seconds for which frames have waited without any being inferred, as `progress` tells; 0 without it."""
         self._board = board
-        self._meters = meters
         self._window = window
         self._progress = progress
         self._readers = readers
@@ -58,7 +54,8 @@ class Reporter(Worker):
         self.stopping.wait(TICK_S)
         self._looked_s = self._clock.monotonic()
         self._board.tick()
-        self.waiting_s = self._progress.observe(self._meters.snapshot())
+        if self._progress is not None:
+            self.waiting_s = self._progress()
         now_s = self._clock.monotonic()
         if now_s >= self._due_s:
             self._due_s = max(self._due_s + self._stats_s, now_s)

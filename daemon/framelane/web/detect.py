@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -12,9 +11,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
-from starlette.requests import ClientDisconnect
 
 from framelane.core.errors import RequestError
+from framelane.web.body import read_body
 from framelane.web.gate import Gate
 from framelane.web.picture import DECODERS, check_media_type, decode_picture
 from framelane.web.problem import ProblemError, documented, problem_response
@@ -131,7 +130,7 @@ def router(detector: Detector, config: DetectConfig, meter: RequestMeter, clock:
         with gate.enter():
             media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
             check_media_type(media_type)
-            data = await _upload(request, int(config.max_megabytes * 1e6), config.timeout_s)
+            data = await _upload(request, config)
             most_pixels = int(config.max_megapixels * 1e6)
 
             def work() -> DetectReply:
@@ -183,30 +182,17 @@ async def _answer(handle: Callable[[Request], Coroutine[Any, Any, Response]], re
         return problem_response(ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, _worded(error)))
 
 
-async def _upload(request: Request, most_bytes: int, timeout_s: float) -> bytes:
-    """The body, refused as soon as it is seen to be too large or too slow."""
-    try:
-        return await asyncio.wait_for(_body(request, most_bytes), timeout_s)
-    except (asyncio.TimeoutError, ClientDisconnect) as error:
-        detail = f"the upload was not complete within {timeout_s:g} s"
-        raise ProblemError(HTTPStatus.REQUEST_TIMEOUT, detail, {"Connection": "close"}) from error
-
-
-async def _body(request: Request, most_bytes: int) -> bytes:
-    told = request.headers.get("content-length", "")
-    too_large = ProblemError(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        f"more than {most_bytes / 1e6:g} MB: send it smaller, or raise http.detect.max_megabytes",
-        {"Connection": "close"},
+async def _upload(request: Request, config: DetectConfig) -> bytes:
+    close = {"Connection": "close"}
+    larger = f"more than {config.max_megabytes:g} MB: send it smaller, or raise http.detect.max_megabytes"
+    slower = f"the upload was not complete within {config.timeout_s:g} s"
+    return await read_body(
+        request,
+        int(config.max_megabytes * 1e6),
+        config.timeout_s,
+        too_large=ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, larger, close),
+        too_slow=ProblemError(HTTPStatus.REQUEST_TIMEOUT, slower, close),
     )
-    if told.isascii() and told.isdigit() and int(told) > most_bytes:
-        raise too_large
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > most_bytes:
-            raise too_large
-    return bytes(data)
 
 
 def _reply(result: Result, objects: list[dict[str, Any]], decode_s: float, total_s: float) -> DetectReply:

@@ -30,9 +30,8 @@ class Guard:
         if token is not None and not token.strip():
             raise ValueError("the bearer token is empty")  # compare_digest would let everybody in
         self._app = app
-        self._token = (
-            None if token is None else token.strip().encode()
-        )  # as a header's value comes without blanks
+        # Without blanks around it, as a header's value comes.
+        self._token = None if token is None else token.strip().encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 401, or let the request through; either way with security headers."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
@@ -22,6 +21,7 @@ from framelane.core.errors import (
     UnknownStreamError,
 )
 from framelane.core.redact import redact
+from framelane.web.body import read_body
 from framelane.web.problem import MEDIA_TYPE, ProblemError, ProblemReply, problem_response
 
 if TYPE_CHECKING:
@@ -216,10 +216,13 @@ async def _options(request: Request) -> Options:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise ProblemError(415, "the content type must be application/json")
-    try:
-        body = await asyncio.wait_for(_body(request), BODY_S)
-    except asyncio.TimeoutError as error:
-        raise ProblemError(408, f"the body was not complete within {BODY_S:g} s") from error
+    body = await read_body(
+        request,
+        MOST_BYTES,
+        BODY_S,
+        too_large=ProblemError(413, f"a stream's options take no more than {MOST_BYTES} bytes"),
+        too_slow=ProblemError(408, f"the body was not complete within {BODY_S:g} s"),
+    )
     try:
         options = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -227,15 +230,6 @@ async def _options(request: Request) -> Options:
     if not isinstance(options, dict):
         raise ProblemError(400, "the body must be a JSON object with a stream's options")
     return options
-
-
-async def _body(request: Request) -> bytearray:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise ProblemError(413, f"a stream's options take no more than {MOST_BYTES} bytes")
-    return body
 
 
 def _done(outcome: Outcome, status: int = 200, stream: Options | None = None) -> JSONResponse:

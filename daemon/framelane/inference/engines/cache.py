@@ -234,9 +234,8 @@ def _build(order: _Order) -> EngineFile:
         timing=_read_timing(timing),
     )
     built = builder.build(order.trt, request, tell)
-    _keep_timing(
-        timing, built.timing
-    )  # first: it is what a build that is cut short or fails here leaves behind
+    # First: it is what remains of a build for the next one, where the engine can't be kept.
+    _keep_timing(timing, built.timing)
     engine = _store(order, built)
     log.info(
         "engine_built", model=order.name, path=str(engine.path), seconds=round(time.monotonic() - began_s, 1)
