@@ -116,12 +116,16 @@ class Bench:
         arguments = self._arguments
         model: dict[str, object] = {"path": str(arguments.model.resolve())}
         model |= {name: settings[name] for name in MODEL_OPTIONS if settings.get(name) is not None}
+        engine: dict[str, object] = {"min_batch": arguments.min_batch}
         if arguments.engine_folder:
-            model["engine"] = {"folder": str(arguments.engine_folder.resolve())}
+            engine["folder"] = str(arguments.engine_folder.resolve())
+        model["engine"] = engine
         names = [f"model{number}" for number in range(1, arguments.models + 1)]
         more: dict[str, object] = {"models": dict.fromkeys(names, model)}
         if settings.get("workers"):
             more["workers"] = settings["workers"]
+        if arguments.gpus:
+            more["gpus"] = arguments.gpus
         options: dict[str, object] = {"loop": True, "model": names, "decode": arguments.decode}
         if settings.get("fps"):
             options["fps"] = settings["fps"]
@@ -190,7 +194,9 @@ def parse_arguments() -> Namespace:
     parser.add_argument("--backend", default="tensorrt")
     parser.add_argument("--precision", default="fp16")
     parser.add_argument("--engine-folder", type=Path)
+    parser.add_argument("--min-batch", type=int, default=1, help="smallest batch of the engine's profile")
     parser.add_argument("--decode", choices=("auto", "nvdec", "cpu"), default="auto")
+    parser.add_argument("--gpus", type=int, nargs="+", help="as in the configuration; the first is watched")
     for name in ("workers", "batch", "slots", "waiting"):
         parser.add_argument(f"--{name}", type=int, help="as in the configuration")
     for name in ("linger-ms", "fps", "confidence"):

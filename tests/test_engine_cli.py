@@ -59,8 +59,19 @@ def test_inspect_refuses_a_damaged_engine_and_an_empty_folder(tmp_path: Path) ->
         engines_at(tmp_path)
     engine = store(tmp_path, PARTS)
     engine.path.write_bytes(b"other!")
-    with pytest.raises(ModelError, match="is not the engine its sidecar describes"):
-        engines_at(tmp_path)
+    found, faults = engines_at(tmp_path)
+    assert (found, len(faults)) == ([], 1)
+    assert "is not the engine its sidecar describes" in str(faults[0])
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_inspect_shows_what_it_can_of_a_folder_and_names_the_rest(tmp_path: Path, options: list[str]) -> None:
+    engine = store(tmp_path, PARTS)
+    (tmp_path / "other-0123456789ab.engine").write_bytes(b"no sidecar")
+    result = CliRunner().invoke(cli, ["engine", "inspect", str(tmp_path), *options])
+    assert str(engine.path) in result.output.replace("\n", "")
+    assert isinstance(result.exception, ModelError)
+    assert "other-0123456789ab.engine" in str(result.exception)
 
 
 @without_gpu

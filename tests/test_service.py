@@ -6,6 +6,8 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -101,6 +103,43 @@ def test_second_signal_ends_the_process_at_once(make: Make, monkeypatch: pytest.
     fake(service).on_start = interrupt_twice
     service.run()
     assert codes == [128 + signal.SIGINT]
+
+
+STUCK = """
+import ctypes, sys
+from pathlib import Path
+from framelane.config.load import parse_config
+from framelane.service import Service
+
+class Stuck:
+    def start(self):
+        print("starts", flush=True)
+        lock, libc = ctypes.create_string_buffer(64), ctypes.CDLL(None)
+        libc.pthread_mutex_lock(lock)
+        libc.pthread_mutex_lock(lock)  # for ever, and no signal interrupts it: as an engine's build
+
+Path("m.onnx").touch()
+text = "node: {shutdown_s: 1}\\njsonl: {path: '-'}\\nmodels: {m: {path: m.onnx}}\\n"
+text += "streams: [{id: cam, url: 'rtsp://127.0.0.1/x'}]"
+Service(parse_config(text, Path.cwd(), {}), app=Stuck()).run()
+"""
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_signal_ends_a_start_that_python_can_not_interrupt(tmp_path: Path, signals: int) -> None:
+    command = [sys.executable, "-c", STUCK]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "starts\n"
+            for _ in range(signals):
+                process.send_signal(signal.SIGTERM)
+                time.sleep(0.2)
+            assert process.wait(20) == (0 if signals == 1 else 128 + signal.SIGTERM)
+            told = process.stdout.read()
+        finally:
+            process.kill()
+    assert ("start_given_up" in told) == (signals == 1)
 
 
 def test_run_ends_when_every_stream_has_ended_and_that_is_asked_for(make: Make) -> None:

@@ -159,6 +159,9 @@ def bench_engine(
         "engines"
     ),
     calibration: Annotated[Path | None, typer.Option(help="For INT8: a folder of pictures.")] = None,
+    min_batch: Annotated[
+        int, typer.Option(min=1, max=256, help="For TensorRT: smallest batch of the engine's profile.")
+    ] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Measure a model alone: latency, images a second and CPU, for each batch size and way to run it."""
@@ -169,7 +172,7 @@ def bench_engine(
     if backend == "tensorrt":
         from framelane.bench.gpu_engine import GpuOptions, bench_gpu_engine
 
-        options = GpuOptions(precision, slots, engine_folder, calibration)
+        options = GpuOptions(precision, slots, engine_folder, calibration, min_batch)
         report.show(bench_gpu_engine(model, options, sizes or [1, 16], seconds), as_json=as_json)
         return
     from framelane.bench import engine

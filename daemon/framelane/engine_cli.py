@@ -97,16 +97,22 @@ def inspect(
     layers: Annotated[bool, typer.Option("--layers", help="List every layer.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what an engine is: bindings, profile, layers, precision, versions, key. Needs no GPU."""
+    """Say what an engine is: bindings, profile, layers, precision, versions, key. Needs no GPU.
+
+    Ends with 3 where an engine is not what its sidecar says, or has none; the others of a folder are shown first.
+    """
     from framelane.inference.engines.show import engines_at, show
 
-    found = engines_at(path)
+    found, faults = engines_at(path)
     if as_json:
         sidecars = [orjson.loads(each.sidecar.dump()) | {"path": str(each.path)} for each in found]
-        typer.echo(orjson.dumps(sidecars[0] if path.is_file() else sidecars, option=orjson.OPT_INDENT_2))
-        return
-    for each in found:
-        show(each, layers=layers)
+        if path.is_dir() or sidecars:
+            typer.echo(orjson.dumps(sidecars if path.is_dir() else sidecars[0], option=orjson.OPT_INDENT_2))
+    else:
+        for each in found:
+            show(each, layers=layers)
+    if faults:
+        raise ModelError("; ".join(str(fault) for fault in faults))
 
 
 @engine.command()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
+import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -137,7 +138,13 @@ class Service:
         # A watchdog that bites sends SIGABRT: then the journal has each thread's place, hung ones too.
         faulthandler.enable(_STDERR)
         watchdog = Watchdog(self.app, SystemClock())
-        self.work(Hooks(lambda: notify("READY=1"), watchdog.look, lambda: notify("STOPPING=1")))
+        with _StartGuard(self._node.shutdown_s) as guard:
+
+            def ready() -> None:
+                guard.disarm()
+                notify("READY=1")
+
+            self.work(Hooks(ready, watchdog.look, lambda: notify("STOPPING=1")))
 
     def work(self, hooks: Hooks) -> None:
         """Start, wait for `stopping` and stop; raises as `run` does."""
@@ -175,6 +182,61 @@ class Service:
         if self.stopping.is_set():
             os._exit(128 + number)
         self.stopping.set()
+
+
+class _StartGuard:
+    """Ends a process that is told to stop while it starts, and is inside a call that takes minutes.
+
+    Python's own handlers run on the main thread between two of its instructions, which an engine's build keeps from
+    coming. Nothing is lost by that end: engines are written whole or not at all, and nothing has been read yet.
+
+    Args:
+        patience_s: seconds that the start may still take after the first signal.
+    """
+
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = patience_s
+        self._over = threading.Event()
+        self._hears, self._rings = socket.socketpair()
+        self._before = -1
+
+    def __enter__(self) -> _StartGuard:
+        self._rings.settimeout(0)
+        self._before = signal.set_wakeup_fd(self._rings.fileno(), warn_on_full_buffer=False)
+        threading.Thread(target=self._listen, name="start-guard", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.disarm()
+
+    def disarm(self) -> None:
+        """The start is over; may be called twice."""
+        if not self._over.is_set():
+            self._over.set()
+            signal.set_wakeup_fd(self._before)
+            self._rings.close()
+
+    def _listen(self) -> None:
+        with self._hears:
+            if self._heard(None) is None:
+                return
+            again = self._heard(self._patience_s)
+        if self._over.is_set():
+            return
+        if again is None:
+            log.warning(
+                "start_given_up", after_s=self._patience_s, text="told to stop, it had not started in time"
+            )
+        os._exit(0 if again is None else 128 + again)
+
+    def _heard(self, patience_s: float | None) -> int | None:
+        """The next signal that means stop; None if none comes in time, or the start is over."""
+        self._hears.settimeout(patience_s)
+        with suppress(TimeoutError):
+            while heard := self._hears.recv(1):
+                if heard[0] in _SIGNALS:
+                    return heard[0]
+        return None
 
 
 @contextmanager

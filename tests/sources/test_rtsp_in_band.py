@@ -19,19 +19,17 @@ if TYPE_CHECKING:
 
     from av import VideoStream
 
-FPS, FRAMES = 25, 50
 
-
-def noisy_clip(path: Path, encoder: str) -> Path:
-    """Pictures that take several packets each; a key frame every two seconds."""
+def noisy_clip(path: Path, encoder: str, fps: int = 25, frames: int = 50) -> Path:
+    """Pictures that take several packets each; the first is the only key frame."""
     noise = np.random.default_rng(3)
     with av.open(str(path), "w") as container:
-        stream = cast("VideoStream", container.add_stream(encoder, rate=FPS))
+        stream = cast("VideoStream", container.add_stream(encoder, rate=fps))
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
-        stream.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "30", "g": str(FRAMES)}
+        stream.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "30", "g": str(frames)}
         if encoder == "libx265":
-            stream.options |= {"x265-params": f"log-level=none:keyint={FRAMES}:bframes=0"}
-        for _ in range(FRAMES):
+            stream.options |= {"x265-params": f"log-level=none:keyint={frames}:bframes=0"}
+        for _ in range(frames):
             pixels = noise.integers(0, 255, (240, 320, 3), np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode(None))
@@ -57,3 +55,15 @@ def test_camera_is_opened_whose_description_lacks_the_parameter_sets(
     ):
         first = next(iter(source.pictures()))
     assert (first.picture.width, first.picture.height) == (320, 240)
+
+
+def test_camera_whose_key_frames_are_far_apart_is_waited_for(tmp_path: Path) -> None:
+    """Without parameter sets nothing can be decoded until the next key frame, here some 600 pictures later."""
+    clip = noisy_clip(tmp_path / "clip.mp4", "libx264", fps=200, frames=600)
+    camera = CameraSpec("cam", clip, phase_s=0.1, sprop=False)
+    options = StreamOptions(ffmpeg={"probesize": "2000"})  # or FFmpeg itself waits for it, some seconds
+    with (
+        RtspServer([camera]) as server,
+        ContainerSource(server.url("cam"), options, SystemClock(), Meters().stream("cam")) as source,
+    ):
+        assert next(iter(source.pictures())).picture.key_frame

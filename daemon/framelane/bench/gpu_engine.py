@@ -122,12 +122,14 @@ class GpuOptions:
         slots: batches in flight.
         engine_folder: where engines are kept.
         calibration: pictures for an INT8 engine.
+        min_batch: smallest batch of the engine's profile, as `engine.min_batch`.
     """
 
     precision: Literal["fp32", "fp16", "int8"] = "fp16"
     slots: int = 2
     engine_folder: Path = Path("engines")
     calibration: Path | None = None
+    min_batch: int = 1
 
     def config(self, model: Path, most: int) -> ModelConfig:
         """The model's section, for batches of at most `most`: none below the default, whose engine is there."""
@@ -139,6 +141,7 @@ class GpuOptions:
             batch=0 if most <= BATCH else most,
             engine=EngineConfig(
                 folder=str(self.engine_folder),
+                min_batch=self.min_batch,
                 calibration=None if self.calibration is None else str(self.calibration),
             ),
         )

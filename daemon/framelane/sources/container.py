@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from framelane.core.clock import Clock
 
 _MOST_FAILED_UNITS = 250
+_FIRST_PICTURE_S = 60.0
+"""A camera is joined between two key frames, and some send one in many seconds."""
 _UNTIMED = ("mpjpeg", "mjpeg", "h264", "hevc")
 _MOST_ARRIVALS = 64
 
@@ -191,9 +193,9 @@ class ContainerSource:
     def _count_failure(self) -> None:
         self._failed += 1
         if self._decoded_any:
-            self._meter.frame_dropped(
-                "decode"
-            )  # before the first key frame nothing can be decoded, and nothing is wrong
+            self._meter.frame_dropped("decode")
+        elif self.live and self._clock.monotonic() - self._began_s < _FIRST_PICTURE_S:
+            return  # before the first key frame nothing can be decoded, and nothing is wrong
         if self._failed > _MOST_FAILED_UNITS:
             raise SourceError("undecodable", f"{self._failed} frames in a row could not be decoded")
 

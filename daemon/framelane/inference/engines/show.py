@@ -30,22 +30,26 @@ if TYPE_CHECKING:
 _WIDTH = 120  # where there is no terminal that has one
 
 
-def engines_at(path: Path) -> list[EngineFile]:
-    """An engine, or all of a folder; each checked against its sidecar.
+def engines_at(path: Path) -> tuple[list[EngineFile], list[ModelError]]:
+    """An engine, or all of a folder, and what is wrong with those that are not what their sidecars say.
 
     Raises:
-        ModelError: there is none, or one isn't what its sidecar says.
+        ModelError: there is none.
     """
     paths = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
     if not paths:
         raise ModelError(f"{path} holds no engines")
-    found = []
+    found, faults = [], []
     for each in paths:
         file = each.with_name(each.name.removesuffix(".json"))
-        sidecar = Sidecar.read(sidecar_path(file))
-        sidecar.check_engine(file)
-        found.append(EngineFile(file, sidecar))
-    return found
+        try:
+            sidecar = Sidecar.read(sidecar_path(file))
+            sidecar.check_engine(file)
+        except ModelError as error:
+            faults.append(error)
+        else:
+            found.append(EngineFile(file, sidecar))
+    return found, faults
 
 
 def show(engine: EngineFile, *, layers: bool) -> None:
