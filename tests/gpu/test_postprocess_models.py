@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 DEMO = Path(framelane.__file__).parent / "demo" / "assets" / "framelane-demo.onnx"
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 YOLOX = SHARED / "models/yolox_nano_416_dynbatch.onnx"
-MACHINES = ["shim"]
+MACHINES = [pytest.param("shim")]
 if why_absent() is None:
-    MACHINES.append("gpu")
+    MACHINES.append(pytest.param("gpu", marks=pytest.mark.gpu))
 
 
 @pytest.fixture(scope="module", params=MACHINES)

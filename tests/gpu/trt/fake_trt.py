@@ -21,11 +21,13 @@ LAYERS_JSON = json.dumps(
             {
                 "Name": "Conv_0",
                 "LayerType": "CaskConvolution",
+                "Inputs": [{"Format/Datatype": "Thirty-two wide channel vectorized row major Int8 format"}],
                 "Outputs": [{"Format/Datatype": "Channel major FP16 format"}],
             },
             {
                 "Name": "Mul_1",
                 "LayerType": "PointWise",
+                "Inputs": [{"Format/Datatype": "Row major linear FP32"}],
                 "Outputs": [{"Format/Datatype": "Row major linear FP32"}],
             },
             "Reshape_2",

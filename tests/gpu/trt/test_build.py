@@ -148,7 +148,7 @@ def test_an_engine_is_described() -> None:
         ("out", "float32", (-1, 3, 32, 32), False),
     ]
     assert [(each.name, each.kind, each.precision) for each in described.layers] == [
-        ("Conv_0", "CaskConvolution", "fp16"),
+        ("Conv_0", "CaskConvolution", "int8 -> fp16"),
         ("Mul_1", "PointWise", "fp32"),
         ("Reshape_2", "", ""),
     ]

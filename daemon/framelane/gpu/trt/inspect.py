@@ -39,7 +39,8 @@ class Layer:
     Attributes:
         name: names of the nodes it came from.
         kind: TensorRT's own word.
-        precision: of its results: int8, fp16, fp32, or empty where TensorRT doesn't say.
+        precision: int8, fp16 or fp32, or two where its results have another than what it reads (`int8 -> fp32` is a
+            convolution in INT8 whose sums stay float32); empty where TensorRT doesn't say.
     """
 
     name: str
@@ -83,12 +84,16 @@ def layers_of(text: str) -> tuple[Layer, ...]:
 def _layer(listed: Any) -> Layer:  # noqa: ANN401 - JSON
     if not isinstance(listed, dict):
         return Layer(str(listed), "", "")
-    outputs = listed.get("Outputs") or [{}]
-    described = str(outputs[0].get("Format/Datatype", "")) if isinstance(outputs[0], dict) else ""
-    precision = next(
-        (ours for theirs, ours in _PRECISIONS if re.search(theirs, described, re.IGNORECASE)), ""
-    )
+    ends = [_precision(listed.get(side)) for side in ("Inputs", "Outputs")]
+    precision = " -> ".join(dict.fromkeys(filter(None, ends)))
     return Layer(str(listed.get("Name", "")), str(listed.get("LayerType", "")), precision)
+
+
+def _precision(tensors: Any) -> str:  # noqa: ANN401 - JSON
+    """Of a layer's first input or output."""
+    first = tensors[0] if isinstance(tensors, list) and tensors else None
+    described = str(first.get("Format/Datatype", "")) if isinstance(first, dict) else ""
+    return next((ours for theirs, ours in _PRECISIONS if re.search(theirs, described, re.IGNORECASE)), "")
 
 
 def _binding(trt: Any, engine: Any, name: str) -> Binding:  # noqa: ANN401

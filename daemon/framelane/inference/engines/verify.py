@@ -113,7 +113,7 @@ def verify(
     Raw outputs are compared on the same tensors; detections through each model's own whole path.
     """
     errors = _output_errors(reference, other, pictures, batch)
-    agreement = agree(_detections(reference, pictures, batch), _detections(other, pictures, batch))
+    agreement = agree(detect_all(reference, pictures, batch), detect_all(other, pictures, batch))
     return Verification(errors, agreement, least_agreement)
 
 
@@ -191,7 +191,8 @@ def _output_errors(
     )
 
 
-def _detections(model: Model, pictures: Sequence[av.VideoFrame], batch: int) -> list[Detections]:
+def detect_all(model: Model, pictures: Sequence[av.VideoFrame], batch: int) -> list[Detections]:
+    """What a model detects in each picture, by its whole path."""
     everything = model.filter()
     found: list[Detections] = []
     with closing(model.runner(batch)) as runner:
