@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from tests.inference import tiny_models
 from tests.neighbours.clips import ClipShape, draw_clip
 from tests.neighbours.mosquitto import Mosquitto
 from tests.neighbours.subscriber import Subscriber
+from tests.waiting import wait_until
 
 from framelane.app import App
 from framelane.config.load import parse_config
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     Make = Callable[..., App]
 
-WAIT_S = 30.0
 BOX = tiny_models.Box((16.0, 16.0, 64.0, 96.0), class_id=0, score=0.9)
 
 
@@ -61,13 +60,6 @@ def make(base: Path, tmp_path: Path) -> Iterator[Make]:
     for each in made:
         each.stop(10)
     forget_secrets()
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + WAIT_S
-    while not happened():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
 
 
 def lines(tmp_path: Path) -> list[dict[str, Any]]:

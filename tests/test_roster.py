@@ -13,6 +13,7 @@ import psutil
 import pytest
 from tests.inference import tiny_models
 from tests.neighbours.clips import ClipShape, draw_clip
+from tests.waiting import wait_until
 
 from framelane.app import App
 from framelane.config.load import parse_config
@@ -23,7 +24,7 @@ from framelane.telemetry.meters import Meters
 from framelane.telemetry.status import StatusBoard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from framelane.config.schema import Config
@@ -68,13 +69,6 @@ streams: [{", ".join(streams)}]
     @property
     def streams(self) -> list[str]:
         return [state.stream for state in self.app.board.streams()]
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + WAIT_S
-    while not happened():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
 
 
 @pytest.fixture

@@ -43,7 +43,23 @@ def test_parse_listen(text: str, expected: tuple[str, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "h", ":1", "h:", "h:x", "h:65536", "::1:80", "http://h:80", "u@h:80", "h:80/x"]
+    "text",
+    [
+        "",
+        ":",
+        "8080",
+        "h",
+        ":1",
+        "h:",
+        "h:x",
+        "h:65536",
+        "::1:80",
+        "http://h:80",
+        "u@h:80",
+        "h:80/x",
+        "h:-1",
+        "h:\u0661",
+    ],
 )
 def test_parse_listen_refuses_all_else(text: str) -> None:
     with pytest.raises(AddressError):

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.e2e.daemon import ROOT, Daemon, free_port, python_path
 from tests.neighbours.mosquitto import Mosquitto
 from tests.neighbours.subscriber import Received, Subscriber
+from tests.waiting import wait_until
 
 from framelane.demo.rtsp import CameraSpec, RtspServer
 
@@ -164,13 +164,6 @@ def others_notice_nothing(node: Node) -> Iterator[None]:
         assert_gapless(messages)
         assert sum(message["dropped"] for message in messages[results[stream] :]) == 0
         assert len(node.states(stream)) == states[stream]
-
-
-def wait_until(happened: Callable[[], bool], what: str = "it did not happen") -> None:
-    deadline_s = time.monotonic() + WAIT_S
-    while not happened():
-        assert time.monotonic() < deadline_s, what
-        time.sleep(0.1)
 
 
 def test_stream_comes_changes_and_goes_over_http(node: Node) -> None:

@@ -13,11 +13,12 @@ from tests.e2e.contract import assert_contract
 from tests.e2e.daemon import Daemon
 from tests.neighbours.mosquitto import Mosquitto, MosquittoOptions
 from tests.neighbours.subscriber import Received, Subscriber
+from tests.waiting import wait_until
 
 from framelane.demo.rtsp import CameraSpec, RtspServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
 
     from tests.e2e.conftest import Material
@@ -26,14 +27,6 @@ pytestmark = pytest.mark.e2e
 
 BASE = "framelane/gate-01"
 STREAMS = ("c0", "c1")
-WAIT_S = 60.0
-
-
-def wait_until(happened: Callable[[], bool], timeout_s: float = WAIT_S) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not happened():
-        assert time.monotonic() < deadline_s, "did not happen"
-        time.sleep(0.1)
 
 
 def config(material: Material, server: RtspServer, url: str, folder: Path, **more: Any) -> dict[str, Any]:

@@ -18,11 +18,12 @@ from tests.e2e.contract import assert_contract
 from tests.e2e.daemon import Daemon, free_port
 from tests.neighbours.mosquitto import Mosquitto
 from tests.neighbours.subscriber import Received, Subscriber
+from tests.waiting import wait_until
 
 from framelane.demo.rtsp import CameraSpec, RtspServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.e2e.conftest import Material
@@ -75,13 +76,6 @@ class Node:
             for sample in family.samples
             if sample.name == f"framelane_{name}"
         }
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + WAIT_S
-    while not happened():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.1)
 
 
 def config(material: Material, **sections: Any) -> dict[str, Any]:

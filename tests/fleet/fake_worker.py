@@ -77,7 +77,7 @@ class Fake:
     def snapshot(self) -> None:
         seen = dict.fromkeys(self.streams, time.monotonic())
         error = "the broker refuses this client" if sys.argv[1] == "refused" else None
-        sink = SinkHealth("mqtt", error is None, 2, 100, 10, 1, error)
+        sink = SinkHealth("mqtt", error is None, 2, 10, 1, error)
         ailments = ("frames arrive, and none was inferred for 31 s",) if self.hangs else ()
         self.say(Snapshot(self.meters.snapshot(), seen, (sink,), ailments, ProcessSample(1000, 0.5)))
 

@@ -47,7 +47,7 @@ class FakeWorker:
         self.meters.model("m").batch_done(frames, 0.001, 0.01, 0.001)
 
     def snapshot(self, delivered: int = 0, queued: int = 0) -> Snapshot:
-        sink = SinkHealth("mqtt", True, queued, 100, delivered, 0, None)  # noqa: FBT003 - positions of a value
+        sink = SinkHealth("mqtt", True, queued, delivered, 0, None)  # noqa: FBT003 - positions of a value
         return Snapshot(self.meters.snapshot(), {}, (sink,), (), ProcessSample(1000, 2.0))
 
 
@@ -104,7 +104,6 @@ def test_what_is_on_disk_is_not_lost_when_a_worker_ends(ledger: Ledger) -> None:
         "mqtt",
         connected=True,
         queued=45,
-        capacity=100,
         delivered=9,
         dropped=3,
         last_error=None,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from tests.waiting import wait_until
 
 from framelane.config.load import check_config, parse_config
 from framelane.core.errors import ConfigError, FramelaneError
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     Make = Callable[..., Fleet]
 
-WAIT_S = 30.0
 FAKE = Path(__file__).with_name("fake_worker.py")
 QUICK = Patience(look_s=0.02, silence_s=5.0, start_s=30.0, first_s=0.5, most_s=0.5, deaths=3)
 
@@ -59,13 +59,6 @@ streams: [{id: a, url: "rtsp://127.0.0.1/a"}, {id: b, url: "rtsp://127.0.0.1/b"}
     yield fleet
     for each in made:
         each.stop(2.0)
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + WAIT_S
-    while not happened():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
 
 
 def get(fleet: Fleet, path: str) -> httpx.Response:

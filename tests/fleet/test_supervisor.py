@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.waiting import wait_until
 
 from framelane.config.load import parse_config
 from framelane.core.clock import SystemClock
@@ -107,13 +108,6 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + WAIT_S
-    while not happened():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
 
 
 def test_worker_runs_where_the_quota_of_pipes_is_used_up(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from framelane.sinks.sink import SinkHealth
 
 
 def session(overdue_s: float) -> SinkHealth:
-    return SinkHealth("mqtt", True, 0, 100, 0, 0, None, overdue_s)  # noqa: FBT003 - positions of a value
+    return SinkHealth("mqtt", True, 0, 0, 0, None, overdue_s)  # noqa: FBT003 - positions of a value
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import av
 import numpy as np
 import pytest
+from tests.waiting import wait_until
 
 from framelane.core.clock import SystemClock
 from framelane.core.errors import FramelaneError, ModelError
@@ -361,13 +362,6 @@ def test_a_lost_gpu_ends_the_slot_and_is_reported_once(bench: Callable[..., Benc
     assert [str(error) for error in one.fatal] == ["an illegal memory access was encountered"]
     assert one.meters["a"].counts == {"failed": 1}
     assert not one.worker.alive
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + GENEROUS_S
-    while not happened():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
 
 
 def test_gpu_that_fails_every_batch_is_lost_after_a_while(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from structlog.testing import capture_logs
+from tests.waiting import wait_until
 
 from framelane.core.errors import FramelaneError
 from framelane.live.control import ControlSocket, ask_to_reload, own_folders, socket_name
@@ -15,7 +16,7 @@ from framelane.live.doors import Doors
 from framelane.live.watch import ConfigWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.live.conftest import Rig
@@ -35,13 +36,6 @@ def doors(rig: Rig, environ: dict[str, str]) -> Iterator[Doors]:
     made.start()
     yield made
     made.stop()
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + WAIT_S
-    while not happened():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
 
 
 @pytest.mark.usefixtures("doors")

@@ -20,8 +20,6 @@ from framelane.telemetry.states import NodeState, StreamState
 from framelane.telemetry.stats import LatencyMs, ModelStats, NodeStats, StreamStats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from framelane.sinks.message import Encoding
 
 ORIGIN = Origin("gate-01", "run-1")
@@ -102,14 +100,6 @@ class Gate:
         self._event.set()
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
-    """For what announces itself nowhere: a count that another thread keeps."""
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s, "did not happen"
-        time.sleep(0.005)
-
-
 def objects(count: int, *, track: bool = False) -> Detections:
     left = np.arange(count, dtype=np.float32) * 10.0 + 0.123
     xyxy = np.stack([left, left + 1, left + 20.456, left + 41], axis=1).astype(np.float32)
@@ -168,7 +158,7 @@ def node_stats(*, idle: bool = False) -> NodeStats:
         "latency_ms": latency,
     }
     mean = None if idle else 12.3456
-    stream = StreamStats(stream="lobby", queue_ms=mean, infer_ms=mean, reconnects=1, video=None, **common)
+    stream = StreamStats(stream="lobby", queue_ms=mean, infer_ms=mean, reconnects=1, **common)
     model = ModelStats("yolox", 2.5, mean, mean, mean, mean)
     full = GpuSample(0, "NVIDIA Test 100", 0.73, 3 << 30, 80 << 30, 61.0, 0.4, 312.44, ("sw_power_cap",))
     gpus = (GpuSample(0, "NVIDIA Test 100"),) if idle else (full,)

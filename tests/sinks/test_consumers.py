@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.neighbours.mosquitto import Mosquitto, MosquittoOptions
-from tests.sinks.examples import ORIGIN, detections, result, state, wait_until
+from tests.sinks.examples import ORIGIN, detections, result, state
+from tests.waiting import wait_until
 
 from framelane.sinks.message import as_replayed, detections_message
 
@@ -47,7 +48,7 @@ def consumer(broker: Mosquitto) -> Iterator[Callable[[], tuple[str, int, str]]]:
             return found[1], int(found[2]), found[3]
 
         try:
-            wait_until(lambda: broker.log.count("my-consumer 1 framelane/+/streams/+/detections") > 0, 20)
+            wait_until(lambda: broker.log.count("my-consumer 1 framelane/+/streams/+/detections") > 0)
             yield line
         finally:
             process.kill()

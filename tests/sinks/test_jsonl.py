@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 from structlog.testing import capture_logs
-from tests.sinks.examples import FAREWELL, checked, detections, seqs, state, status, wait_until
+from tests.sinks.examples import FAREWELL, checked, detections, seqs, state, status
+from tests.waiting import wait_until
 
 from framelane.config.schema import JsonlConfig
 from framelane.core.clock import SystemClock

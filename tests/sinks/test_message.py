@@ -160,7 +160,6 @@ def test_stats_messages_fit_their_schemas(*, idle: bool) -> None:
         "mqtt",
         connected=True,
         queued=3,
-        capacity=10,
         delivered=5,
         dropped=1,
         last_error=None,

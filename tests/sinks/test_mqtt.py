@@ -10,7 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 from tests.neighbours.mosquitto import Mosquitto, MosquittoOptions
 from tests.neighbours.subscriber import Login, Subscriber
-from tests.sinks.examples import FAREWELL, Gate, checked, detections, seqs, state, status, wait_until
+from tests.sinks.examples import FAREWELL, Gate, checked, detections, seqs, state, status
+from tests.waiting import wait_until
 
 from framelane.config.schema import MqttConfig, TlsConfig
 from framelane.core.clock import SystemClock

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from structlog.testing import capture_logs
-from tests.sinks.examples import FAREWELL, ShiftedClock, detections, seqs, state, status, wait_until
+from tests.sinks.examples import FAREWELL, ShiftedClock, detections, seqs, state, status
 from tests.sinks.fake_broker import FakeBroker, Manner
+from tests.waiting import wait_until
 
 from framelane.sinks import link
 

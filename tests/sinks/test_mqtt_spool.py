@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.neighbours.mosquitto import Mosquitto, MosquittoOptions
 from tests.neighbours.subscriber import Subscriber
-from tests.sinks.examples import FAREWELL, Gate, detections, seqs, wait_until
+from tests.sinks.examples import FAREWELL, Gate, detections, seqs
 from tests.sinks.fake_broker import FakeBroker, Manner
+from tests.waiting import wait_until
 
 from framelane.config.schema import MqttConfig
 from framelane.config.spool import SpoolConfig
@@ -82,7 +83,7 @@ def test_no_result_is_lost_in_an_outage(tmp_path: Path, place: SpoolPlace, start
                 sink.offer(detections(seq, stream))
             most_in_memory = max(most_in_memory, sink._backlog.in_memory())
             time.sleep(0.003)
-        wait_until(lambda: spooled(sink) == RESULTS * len(STREAMS), 30)
+        wait_until(lambda: spooled(sink) == RESULTS * len(STREAMS))
         assert most_in_memory < 1000
         broker.start()
         with Subscriber(broker.url, "framelane/#") as subscriber:
@@ -152,7 +153,7 @@ def test_broker_that_cuts_off_again_and_again_gets_every_result(place: SpoolPlac
         for seq in range(1, 1001):
             sink.offer(detections(seq, STREAMS[seq % 2]))
             time.sleep(0.002)
-        wait_until(lambda: sink.health().queued == 0, 30)
+        wait_until(lambda: sink.health().queued == 0)
         bodies = [(each.connection, each.json) for each in broker.publishes]
     assert len({connection for connection, _ in bodies}) > 10
     assert {body["seq"] for _, body in bodies} == set(range(1, 1001))
@@ -179,7 +180,7 @@ def test_connection_that_breaks_again_and_again_costs_no_result(
             if seq % 200 == 0:
                 take_over(broker, "same")
             time.sleep(0.002)
-        wait_until(lambda: sink.health().queued == 0, 30)
+        wait_until(lambda: sink.health().queued == 0)
         subscriber.wait_for(lambda message: message.json["seq"] == 1200)
         wait_until(lambda: {message.json["seq"] for message in subscriber.messages} == set(range(1, 1201)))
     assert sum(not connected for connected, _ in sink.watch.seen) >= 4
@@ -206,11 +207,11 @@ def test_broker_that_restarts_every_two_seconds_gets_every_result(
                         sink.offer(detections(seq, stream))
                     time.sleep(0.02)
                 turn()
-        wait_until(lambda: sink.health().queued == 0, 60)
+        wait_until(lambda: sink.health().queued == 0)
         wanted = {(stream, number) for stream in STREAMS for number in range(1, seq + 1)}
         subscriber.wait_for_count(len(wanted), 60)
         wait_until(
-            lambda: wanted == {(each.json["stream"], each.json["seq"]) for each in subscriber.messages}, 30
+            lambda: wanted == {(each.json["stream"], each.json["seq"]) for each in subscriber.messages}
         )
         replayed = [message for message in subscriber.messages if message.json["replayed"]]
     assert sum(connected for connected, _ in sink.watch.seen) >= 4

@@ -38,9 +38,7 @@ class Collected:
         self.stopped.append((drain_s, farewell))
 
     def health(self) -> SinkHealth:
-        return SinkHealth(
-            "kept", connected=True, queued=0, capacity=1, delivered=0, dropped=0, last_error=None
-        )
+        return SinkHealth("kept", connected=True, queued=0, delivered=0, dropped=0, last_error=None)
 
     @property
     def bodies(self) -> list[Any]:

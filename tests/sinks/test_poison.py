@@ -8,7 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 from tests.neighbours.mosquitto import Mosquitto, MosquittoOptions
 from tests.neighbours.subscriber import Subscriber
-from tests.sinks.examples import detections, seqs, state, wait_until
+from tests.sinks.examples import detections, seqs, state
+from tests.waiting import wait_until
 
 from framelane.sinks import rivalry
 from framelane.sinks.backlog import Entry

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 from tests.neighbours.mosquitto import Mosquitto
-from tests.sinks.examples import FakeClock, detections, wait_until
+from tests.sinks.examples import FakeClock, detections
 from tests.sinks.fake_broker import FakeBroker, Manner
+from tests.waiting import wait_until
 
 from framelane.core.backoff import Backoff
 from framelane.sinks import rivalry
@@ -44,12 +45,12 @@ def test_two_sinks_with_one_id_say_so_and_take_turns(tmp_path: Path, start: Star
         for sink in two:
             sink.offer(detections(1))
         for sink in two:  # neither is shut out
-            wait_until(lambda sink=sink: sink.health().delivered == 1, 20)  # type: ignore[misc]
+            wait_until(lambda sink=sink: sink.health().delivered == 1)  # type: ignore[misc]
             sink.watch.wait(connected=True, text=SEEMS)  # and the node is not well while it is connected
         took_s = time.monotonic() - began_s
         assert broker.log.count("already connected") - fights <= 2 * (took_s / 0.75 + 1)  # not ten a second
         two[0].stop(1.0, None)
-        wait_until(lambda: two[1].health().last_error is None, 30)
+        wait_until(lambda: two[1].health().last_error is None)
     said = [log for log in logs if log["event"] == "sink_failed" and log["reason"] == "taken_over"]
     assert all("give each node its own node.id, or set mqtt.client_id" in log["error"] for log in said)
     assert 1 <= len(said) <= 4

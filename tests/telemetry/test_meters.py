@@ -12,7 +12,6 @@ from framelane.telemetry.meters import (
     Histogram,
     Meters,
     StreamMeter,
-    VideoInfo,
 )
 
 
@@ -28,7 +27,6 @@ def test_stream_meter_counts_each_event_under_its_own_name() -> None:
     meter.frame_inferred(0.030, 0.040)
     meter.result_published(0.050)
     meter.reconnected()
-    meter.stream_opened(640, 480, "h264", 25.0)
 
     counts = meter.snapshot()
 
@@ -37,7 +35,6 @@ def test_stream_meter_counts_each_event_under_its_own_name() -> None:
     assert counts.queued_s == pytest.approx(0.040)
     assert counts.inferred_s == pytest.approx(0.060)
     assert counts.reconnects == 1
-    assert counts.video == VideoInfo(640, 480, "h264", 25.0)
 
 
 def test_stream_meter_knows_every_reason_before_the_first_drop() -> None:

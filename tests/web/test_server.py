@@ -13,7 +13,7 @@ import pytest
 
 from framelane.core.errors import FramelaneError
 from framelane.web import connection
-from framelane.web.server import HttpServer, split_listen
+from framelane.web.server import HttpServer
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -160,27 +160,6 @@ def test_start_names_address_and_remedy_when_the_port_is_taken() -> None:
 def test_start_names_the_remedy_when_the_address_is_not_ours(listen: str, part: str) -> None:
     with pytest.raises(FramelaneError, match=part):
         HttpServer(hello, listen).start()
-
-
-@pytest.mark.parametrize(
-    ("listen", "expected"),
-    [
-        ("127.0.0.1:8080", ("127.0.0.1", 8080)),
-        ("0.0.0.0:0", ("0.0.0.0", 0)),
-        ("[::1]:65535", ("::1", 65535)),
-        ("localhost:80", ("localhost", 80)),
-    ],
-)
-def test_split_listen_takes(listen: str, expected: tuple[str, int]) -> None:
-    assert split_listen(listen) == expected
-
-
-@pytest.mark.parametrize(
-    "listen", ["", ":", "8080", ":8080", "host:", "host:http", "host:65536", "host:-1", "host:\u0661"]
-)
-def test_split_listen_refuses(listen: str) -> None:
-    with pytest.raises(FramelaneError, match=r"http\.listen: .* is not host:port"):
-        split_listen(listen)
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="this Python has no IPv6")

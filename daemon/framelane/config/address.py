@@ -88,7 +88,7 @@ def parse_listen(text: str) -> tuple[str, int]:
     Raises:
         AddressError: It is not of this form.
     """
-    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\s:/\[\]@]+)):(\d{1,5})", text)
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\s:/\[\]@]+)):([0-9]{1,5})", text)
     if found is None or int(found[3]) > 65_535:  # noqa: PLR2004 - the largest port
         raise AddressError("expected host:port, such as 127.0.0.1:8080 or [::1]:8080")
     return found[1] or found[2], int(found[3])

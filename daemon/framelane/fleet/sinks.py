@@ -62,7 +62,6 @@ class SharedSink:
             name=every[0].name,
             connected=all(each.connected for each in every),
             queued=sum(each.queued for each in every),
-            capacity=sum(each.capacity for each in every),
             delivered=sum(each.delivered for each in every),
             dropped=sum(each.dropped for each in every),
             last_error=next((each.last_error for each in every if each.last_error), None),

@@ -34,7 +34,6 @@ def continued(before: StreamCounts, now: StreamCounts) -> StreamCounts:
         latency=summed(before.latency, now.latency),
         queue=summed(before.queue, now.queue),
         ring=_ring(before, now),
-        video=now.video or before.video,
     )
 
 

@@ -80,7 +80,6 @@ class JsonlSink:
             name="jsonl",
             connected=self._writer.outage.text is None,
             queued=len(lines),
-            capacity=self._config.queue,
             delivered=lines.written,
             dropped=lines.dropped,
             last_error=self._writer.outage.text,

@@ -165,7 +165,6 @@ class MqttSink:
             name="mqtt",
             connected=self.mqtt_connected,
             queued=self.mqtt_spool_messages,
-            capacity=self._config.queue,
             delivered=self._courier.delivered,
             dropped=sum(dropped.values()),
             last_error=self._courier.outage.text,

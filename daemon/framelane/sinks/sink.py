@@ -38,7 +38,6 @@ class SinkHealth:
         name: "mqtt" or "jsonl".
         connected: whether messages get through now.
         queued: messages that wait (MQTT: detections), those not yet acknowledged and those on disk included.
-        capacity: most messages that may wait in memory.
         delivered: messages acknowledged by the broker, or written, since the start.
         dropped: messages given up since the start.
         last_error: why messages don't get through, for a person and free of credentials; None while they do.
@@ -51,7 +50,6 @@ class SinkHealth:
     name: str
     connected: bool
     queued: int
-    capacity: int
     delivered: int
     dropped: int
     last_error: str | None

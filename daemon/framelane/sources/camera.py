@@ -64,10 +64,6 @@ class CameraMeter(SourceMeter, Protocol):
         """The decoder gave a frame."""
         ...
 
-    def stream_opened(self, width: int, height: int, codec: str, fps: float) -> None:
-        """The source is open."""
-        ...
-
     def decoder_fell_back(self) -> None:
         """NVDEC refused the stream, which the CPU decodes now."""
         ...
@@ -203,7 +199,7 @@ class CameraWorker(Worker):
     def _opened(self, source: Source) -> None:
         info = source.info
         size = info.width or None, info.height or None
-        self._show(StreamDetails(info.codec, *size, info.fps, info.decoder))
+        self._details = StreamDetails(info.codec, *size, info.fps, info.decoder)
         self._status.opened(self._details)
         self._each_consumer(lambda consumer: consumer.join(self._config.id))
 
@@ -254,13 +250,8 @@ class CameraWorker(Worker):
         """Show a size or clock that is new: cameras change their resolution without a word."""
         details = self._details
         if (details.width, details.height, details.clock) != (picture.width, picture.height, clock):
-            self._show(replace(details, width=picture.width, height=picture.height, clock=clock))
+            self._details = replace(details, width=picture.width, height=picture.height, clock=clock)
             self._status.described(self._details)
-
-    def _show(self, details: StreamDetails) -> None:
-        self._details = details
-        size = details.width or 0, details.height or 0
-        self._meter.stream_opened(*size, details.codec or "", details.fps or 0.0)
 
     def _frame(self, picture: Picture, pts_s: float, captured_at: float, clock: ClockName) -> Frame:
         info = FrameInfo(

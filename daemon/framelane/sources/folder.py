@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import av
-from av import error as av_error
-
 from framelane.core.errors import SourceError
+from framelane.core.picture_files import SUFFIXES_TEXT, picture_files, read_picture
 from framelane.sources.source import Decoded, SourceInfo, SourceMeter
 
 if TYPE_CHECKING:
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
 
     from framelane.core.clock import Clock
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 IMAGES_PER_S = 25.0
 
 
@@ -30,10 +27,9 @@ class FolderSource:
     def __init__(self, url: str, clock: Clock, meter: SourceMeter) -> None:
         self._clock = clock
         self._meter = meter
-        folder = Path(url)
-        self._paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+        self._paths = picture_files(Path(url))
         if not self._paths:
-            raise SourceError("missing", f"no images in {folder}; it takes {', '.join(sorted(SUFFIXES))}")
+            raise SourceError("missing", f"no images in {url}; it takes {SUFFIXES_TEXT}")
 
     def __enter__(self) -> FolderSource:
         return self
@@ -50,7 +46,7 @@ class FolderSource:
         """Decode the images one by one; one that can't be read is counted and passed over."""
         for index, path in enumerate(self._paths):
             self._meter.frame_received()
-            picture = _picture(path)
+            picture = read_picture(path)
             if picture is None:
                 self._meter.frame_dropped("decode")
             else:
@@ -61,11 +57,3 @@ class FolderSource:
 
     def close(self) -> None:
         """Nothing is held open between two images."""
-
-
-def _picture(path: Path) -> av.VideoFrame | None:
-    try:
-        with av.open(str(path)) as container:
-            return next(container.decode(container.streams.video[0]), None)
-    except (av_error.FFmpegError, OSError, IndexError):
-        return None

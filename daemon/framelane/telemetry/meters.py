@@ -68,16 +68,6 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
-class VideoInfo:
-    """What a stream carries, as its container declares it; `fps` is 0 where it declares none."""
-
-    width: int
-    height: int
-    codec: str
-    fps: float
-
-
-@dataclass(frozen=True, slots=True)
 class StreamCounts:
     """A StreamMeter as it stood: totals since the meter was made.
 
@@ -96,7 +86,6 @@ class StreamCounts:
         latency: capture to publish, in seconds.
         queue: frame in hand to batch start, in seconds.
         ring: the last latencies; `latencies_since` reads it.
-        video: what the stream carries, once opened.
     """
 
     stream: str
@@ -114,7 +103,6 @@ class StreamCounts:
     latency: HistogramCounts
     queue: HistogramCounts
     ring: array[float]
-    video: VideoInfo | None
 
     def latencies_since(self, published_before: int) -> array[float]:
         """Latencies in seconds of what was published after `published_before`, at most the last RING."""
@@ -157,7 +145,6 @@ class StreamMeter:
         self._latency = Histogram(LATENCY_BUCKETS_S)
         self._queue = Histogram(STAGE_BUCKETS_S)
         self._ring = array("d", bytes(8 * RING))
-        self._video: VideoInfo | None = None
 
     def frame_received(self) -> None:
         """A packet of video was read from the network or file. Camera thread only."""
@@ -203,10 +190,6 @@ class StreamMeter:
         """NVDEC refused the stream, and the CPU decodes it. Camera thread only."""
         self._fallbacks += 1
 
-    def stream_opened(self, width: int, height: int, codec: str, fps: float) -> None:
-        """The source is open and declares this video."""
-        self._video = VideoInfo(width, height, codec, fps)
-
     def snapshot(self) -> StreamCounts:
         """All totals at one moment."""
         with self._lock:
@@ -226,7 +209,6 @@ class StreamMeter:
                 latency=self._latency.counts(),
                 queue=self._queue.counts(),
                 ring=self._ring[:],
-                video=self._video,
             )
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from framelane.core.clock import Clock
     from framelane.telemetry.gpus import GpuSample
-    from framelane.telemetry.meters import Counts, CountsSource, ModelCounts, StreamCounts, VideoInfo
+    from framelane.telemetry.meters import Counts, CountsSource, ModelCounts, StreamCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,6 @@ class StreamStats:
     queue_ms: float | None
     infer_ms: float | None
     reconnects: int
-    video: VideoInfo | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +216,6 @@ class _Delta:
             queue_ms=_mean_ms(self._queued_s, self._inferred),
             infer_ms=_mean_ms(self._inferred_s, self._inferred),
             reconnects=self._now.reconnects,
-            video=self._now.video,
         )
 
 

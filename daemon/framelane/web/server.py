@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from framelane.config.address import parse_listen
 from framelane.core.errors import FramelaneError
 from framelane.core.worker import Worker
 from framelane.web.connection import PromptConnection
@@ -24,7 +25,6 @@ _REMEDIES = {
     errno.EACCES: "this user may not; choose a port above 1023 in http.listen",
     errno.EADDRNOTAVAIL: "this host does not have that address; set http.listen to one it has, or to 0.0.0.0",
 }
-_LAST_PORT = 65_535
 _POLITE_SHARE = 0.6
 
 
@@ -38,7 +38,7 @@ class HttpServer(Worker):
         self._listen = listen
         self._socket: socket.socket | None = None
         self._server: uvicorn.Server | None = None
-        self.address = split_listen(listen)
+        self.address = parse_listen(listen)
         """Host and port; the real port once started, where 0 was asked for."""
 
     def start(self) -> None:
@@ -102,14 +102,6 @@ class HttpServer(Worker):
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-
-
-def split_listen(listen: str) -> tuple[str, int]:
-    """Host and port of `host:port` or `[v6]:port`; raises FramelaneError if it is neither."""
-    host, _, port = listen.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit()) or int(port) > _LAST_PORT:
-        raise FramelaneError(f"http.listen: {listen!r} is not host:port, such as 127.0.0.1:8080")
-    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -8,9 +8,10 @@ import pytest
 from structlog.testing import capture_logs
 from tests.neighbours.mosquitto import Mosquitto
 from tests.neighbours.subscriber import Subscriber
-from tests.sinks.examples import FAREWELL, Watch, wait_until
+from tests.sinks.examples import FAREWELL, Watch
 from tests.sinks.fake_broker import FakeBroker, Manner
 from tests.sinks.homeassistant.examples import LABELS, stream
+from tests.waiting import wait_until
 
 from framelane.config.homeassistant import HomeAssistantConfig
 from framelane.config.schema import MqttConfig

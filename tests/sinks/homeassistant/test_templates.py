@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SINKS = (
-    SinkHealth("jsonl", connected=True, queued=9, capacity=9, delivered=9, dropped=9, last_error=None),
-    SinkHealth("mqtt", connected=True, queued=12, capacity=10_000, delivered=5, dropped=3, last_error=None),
+    SinkHealth("jsonl", connected=True, queued=9, delivered=9, dropped=9, last_error=None),
+    SinkHealth("mqtt", connected=True, queued=12, delivered=5, dropped=3, last_error=None),
 )
 
 

@@ -6,13 +6,12 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import av
 import numpy as np
 import onnx
 import onnxruntime
-from av import error as av_error
 
 from framelane.core.errors import ModelError
+from framelane.core.picture_files import SUFFIXES_TEXT, picture_files, read_picture
 from framelane.inference.preprocess import Preprocessor
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 LEAST_PICTURES = 128
 MOST_PICTURES = 512  # more change nothing and take minutes
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 _LEVELS = 127
 
 # A bin is a float32's exponent and the first 6 bits of its mantissa: 1.6 % wide, for any size of value.
@@ -46,10 +44,10 @@ def calibration_pictures(folder: str | Path) -> list[Path]:
         raise ModelError(
             f"{folder} is no folder; INT8 is calibrated with your own pictures, at least 128 of them"
         )
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    paths = picture_files(folder)
     if len(paths) < LEAST_PICTURES:
         raise ModelError(
-            f"{folder} holds {len(paths)} pictures ({', '.join(sorted(SUFFIXES))}); INT8 takes at least "
+            f"{folder} holds {len(paths)} pictures ({SUFFIXES_TEXT}); INT8 takes at least "
             f"{LEAST_PICTURES} pictures such as your cameras give"
         )
     if len(paths) <= MOST_PICTURES:
@@ -63,15 +61,6 @@ def digest_of(paths: Sequence[Path]) -> str:
     for each in sorted(hashlib.sha256(path.read_bytes()).digest() for path in paths):
         digest.update(each)
     return digest.hexdigest()[:12]
-
-
-def read_picture(path: Path) -> av.VideoFrame | None:
-    """A picture as the daemon decodes it; None for a file that is none."""
-    try:
-        with av.open(str(path)) as container:
-            return next(container.decode(container.streams.video[0]), None)
-    except (av_error.FFmpegError, OSError, IndexError):
-        return None
 
 
 def batches_of(paths: Iterable[Path], spec: InputSpec) -> Iterator[NDArray[np.generic]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from framelane.core.errors import ModelError
-from framelane.inference.engines.calibrate import SUFFIXES, read_picture
+from framelane.core.picture_files import SUFFIXES_TEXT, picture_files, read_picture
 from framelane.inference.preprocess import Preprocessor
 
 if TYPE_CHECKING:
@@ -93,15 +93,11 @@ def pictures_in(folder: Path, most: int) -> list[av.VideoFrame]:
     Raises:
         ModelError: there are none.
     """
-    paths = (
-        sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-        if folder.is_dir()
-        else []
-    )
+    paths = picture_files(folder) if folder.is_dir() else []
     chosen = [paths[round(index)] for index in np.linspace(0, len(paths) - 1, min(most, len(paths)))]
     read = [picture for path in chosen if (picture := read_picture(path)) is not None]
     if not read:
-        raise ModelError(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+        raise ModelError(f"{folder} holds no pictures ({SUFFIXES_TEXT})")
     return read
 
 
