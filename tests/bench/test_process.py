@@ -48,6 +48,17 @@ def test_child_that_says_nothing_is_an_error(tmp_path: Path) -> None:
         child.read_line(0.1)
 
 
+def test_late_answer_is_not_taken_for_that_to_the_next_question(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; [(time.sleep(float(line)), print(line.strip(), flush=True)) for line in sys.stdin]"
+    )
+    with python(tmp_path, code) as child:
+        with pytest.raises(BenchError, match="says nothing"):
+            child.ask("0.5", timeout_s=0.1)
+        assert child.ask("0.01") == "0.01"
+        assert child.ask("0.02") == "0.02"
+
+
 def test_usage_is_that_of_the_process() -> None:
     usage = usage_of(os.getpid())
 

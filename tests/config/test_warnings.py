@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TWO = '{id: a, url: "rtsp://h/1"}, {id: b, url: "rtsp://h/1"}'
+MQTT = 'mqtt: {url: "mqtt://h"}\n'
 CLEAR = (
     '{id: a, url: "rtsp://u:hunter2@h/1"}, {id: b, url: "rtsp://u:${PW}@h/2"}, {id: c, url: "rtsp://u:x@h/3"}'
 )
@@ -65,6 +66,9 @@ streams: [{streams}]
             "mqtt.tls.verify: anyone between here and the broker can read and change messages"]),
         (text_of('{id: a, url: "rtsp://h/1", classes: [car], confidence: {person: 0.5, car: 0.1}}'), [
             "streams[0].confidence.person: has no effect: `classes` leaves this label out"]),
+        (text_of('{id: a, url: "rtsp://h/1"}', rest="jsonl: {path: '-', kinds: [state]}"), []),
+        (text_of('{id: a, url: "rtsp://h/1"}', rest="jsonl: {path: '-', kinds: [state]}").replace(MQTT, ""), [
+            "jsonl.kinds: detections go nowhere: there is no `mqtt`, and they are not among these"]),
     ],
 )  # fmt: skip
 def test_check_warns_of_what_is_odd(base: Path, text: str, expected: list[str]) -> None:

@@ -138,6 +138,7 @@ class Child:
         self._log = folder / f"{name}.log"
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._process: subprocess.Popen[str] | None = None
+        self._unanswered = 0
 
     def __enter__(self) -> Child:
         self.start()
@@ -187,7 +188,7 @@ class Child:
         return line
 
     def ask(self, question: str, timeout_s: float = 10.0) -> str:
-        """Send a line and return the answer.
+        """Send a line and return its answer, passing over late ones to earlier lines.
 
         Raises:
             BenchError: it doesn't answer in time, or has ended.
@@ -198,7 +199,11 @@ class Child:
             pipe.write(f"{question}\n")
         except BrokenPipeError as error:
             raise BenchError(f"{self.name} has ended{self._tail()}") from error
-        return self.read_line(timeout_s)
+        self._unanswered += 1
+        while self._unanswered:
+            answer = self.read_line(timeout_s)
+            self._unanswered -= 1
+        return answer
 
     def usage(self) -> Usage:
         """What it has used so far.

@@ -30,6 +30,9 @@ def find_oddities(config: Config, written: Node, file: Path | None, places: Sequ
     found = [_secrets(written, file, places), _models(config), _same_urls(config, places)]
     if config.mqtt is not None:
         found += [_mqtt(config.mqtt), _homeassistant(config.mqtt, config.streams)]
+    elif config.jsonl is not None and "detections" not in config.jsonl.kinds:
+        message = "detections go nowhere: there is no `mqtt`, and they are not among these"
+        found.append(iter([Problem(("jsonl", "kinds"), message)]))
     found += [_stream(("streams", index), stream) for index, stream in enumerate(config.streams)]
     enabled = sum(stream.enabled for stream in config.streams)
     if not enabled:
