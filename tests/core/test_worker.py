@@ -98,14 +98,16 @@ def test_stop_ends_the_wait_after_a_fault() -> None:
 
 
 def test_stop_says_false_when_the_work_takes_longer() -> None:
-    release = threading.Event()
+    works, release = threading.Event(), threading.Event()
 
     class Stuck(Worker):
         def run_once(self) -> None:
+            works.set()
             release.wait(GENEROUS_S)
 
     worker = Stuck("stuck")
     worker.start()
+    assert works.wait(GENEROUS_S)
     assert not worker.stop(0.01)
     release.set()
     assert worker.join(GENEROUS_S)
