@@ -206,7 +206,7 @@ class CameraWorker(Worker):
     def _read(self, source: Source) -> None:
         timeline = Timeline(1 / source.info.fps if source.info.fps else None)
         limit = FrameRateLimit(self._config.fps)
-        pacer = RealtimePacer(self._clock, self.stopping)
+        pacer = None if source.paced or self._wait else RealtimePacer(self._clock, self.stopping)
         started_s = self._clock.monotonic()
         while not self.stopping.is_set():
             seen = False
@@ -227,11 +227,11 @@ class CameraWorker(Worker):
             source.rewind()
 
     def _take(
-        self, decoded: Decoded, timeline: Timeline, limit: FrameRateLimit, pacer: RealtimePacer
+        self, decoded: Decoded, timeline: Timeline, limit: FrameRateLimit, pacer: RealtimePacer | None
     ) -> None:
         pts_s = timeline.place(decoded.pts_s)
         self._meter.frame_decoded()
-        if not self._live and not self._wait:
+        if pacer is not None:
             pacer.wait(pts_s)
         captured_at, clock = self._captured(decoded)
         self._describe(decoded.picture, clock)

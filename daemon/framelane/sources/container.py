@@ -29,6 +29,8 @@ _MOST_FAILED_UNITS = 250
 _FIRST_PICTURE_S = 60.0
 """A camera is joined between two key frames, and some send one in many seconds."""
 _UNTIMED = ("mpjpeg", "mjpeg", "h264", "hevc")
+_IN_PIECES = ("hls", "dash")
+"""Protocols over HTTP that send some seconds of video at once."""
 _MOST_ARRIVALS = 64
 
 
@@ -92,8 +94,15 @@ class ContainerSource:
 
     @property
     def live(self) -> bool:
-        """Whether pictures come at their own pace, now."""
+        """Whether pictures are of now."""
         return self.kind in LIVE_KINDS
+
+    @property
+    def paced(self) -> bool:
+        """See Source: over HTTP, a recording and what comes in pieces is not."""
+        container = self._opened
+        at_once = container.duration or container.format.name in _IN_PIECES
+        return self.live and not (self.kind == "http" and at_once)
 
     @property
     def info(self) -> SourceInfo:

@@ -42,6 +42,11 @@ class FolderSource:
         """What is known before the first image is read."""
         return SourceInfo("images", 0, 0, IMAGES_PER_S, "cpu")
 
+    @property
+    def paced(self) -> bool:
+        """Never: they lie there."""
+        return False
+
     def pictures(self) -> Iterator[Decoded]:
         """Decode the images one by one; one that can't be read is counted and passed over."""
         for index, path in enumerate(self._paths):

@@ -33,7 +33,7 @@ class FrameRateLimit:
 
 
 class RealtimePacer:
-    """Holds a file's frames back until their time has come."""
+    """Holds frames back until their time has come, where they are there before: a file's, those of HLS."""
 
     def __init__(self, clock: Clock, stopping: threading.Event) -> None:
         self._clock = clock

@@ -67,6 +67,11 @@ class Source(Protocol):
         """What the source says of itself."""
         ...
 
+    @property
+    def paced(self) -> bool:
+        """Whether pictures come when they are taken; else they come as fast as they are read."""
+        ...
+
     def pictures(self) -> Iterator[Decoded]:
         """Pictures until the source ends; raises SourceError when it breaks."""
         ...
