@@ -74,6 +74,7 @@ def test_results_outlive_outage_kill_and_another_division(material: Material, tm
                 )
             )
             broker.stop()
+            wait_until(lambda: not subscriber.client.is_connected())  # it has read all that was acknowledged
             before = subscriber.messages
         time.sleep(2.0)
         assert daemon._process is not None
