@@ -39,7 +39,10 @@ GENEROUS_S = 30.0
 
 
 class FakeModel:
-    """Finds one object whose class is the brightness of the picture; `before` runs on every batch first."""
+    """Finds one object whose class is the brightness of the picture, and one outside the picture.
+
+    `before` runs on every batch first.
+    """
 
     info = ModelInfo("fake", "0" * 12, "test", ("dark",))
     input = InputSpec(SIZE, SIZE, "rgb", 1.0, "topleft")
@@ -64,9 +67,9 @@ class FakeModel:
     ) -> list[Detections]:
         return [
             Detections(
-                np.zeros((1, 4), np.float32),
-                np.ones(1, np.float32),
-                np.array([round(float(level))], np.int32),
+                np.array([[0, 0, 1, 1], [SIZE, 0, SIZE, 1]], np.float32),
+                np.ones(2, np.float32),
+                np.array([round(float(level))] * 2, np.int32),
             )
             for level in outputs[0]
         ]
@@ -207,6 +210,14 @@ def test_results_keep_each_streams_order_when_slots_finish_at_random(bench: Call
     one.wait_for(180)
     assert one.indexes() == {stream: list(range(60)) for stream in STREAMS}
     assert one.total("inferred") == 180
+
+
+def test_objects_outside_the_picture_are_left_out(bench: Callable[..., Bench]) -> None:
+    one = bench(batch=1)
+    one.offer("a", 7)
+    one.wait_for(1)
+    assert one.results[0].detections.xyxy.tolist() == [[0, 0, 1, 1]]
+    assert len(one.results[0].detections.class_id) == 1
 
 
 def test_results_belong_to_their_own_pictures(bench: Callable[..., Bench]) -> None:

@@ -83,6 +83,14 @@ class Detections:
         track_id = None if self.track_id is None else self.track_id[keep]
         return Detections(self.xyxy[keep], self.confidence[keep], self.class_id[keep], track_id)
 
+    def with_area(self) -> Detections:
+        """Without boxes that have no width or height.
+
+        A model may see something in the border around the picture; clipped to the picture, nothing is left of it.
+        """
+        extents = self.xyxy[:, 2:] > self.xyxy[:, :2]
+        return self if extents.all() else self.select(extents[:, 0] & extents[:, 1])
+
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:

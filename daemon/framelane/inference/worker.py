@@ -197,7 +197,7 @@ class _Slot(Worker):
                 continue
             queued_s = batch.collected_s - info.received_s
             lane.meter.frame_inferred(queued_s, inferred_s)
-            results.append(Result(info, self._owner.model.info, detections, queued_s, inferred_s))
+            results.append(Result(info, self._owner.model.info, detections.with_area(), queued_s, inferred_s))
         return results
 
     def _give_up(self, batch: Batch) -> None:
