@@ -49,7 +49,9 @@ class Rivalry:
         doubt = "uses" if self._sure else "seems to use"
         why = "" if self._sure else ", for one connection after another is soon lost"
         remedy = "give each node its own node.id, or set mqtt.client_id"
-        else_ = "" if self._sure else "; if no other does, the broker ends the connections, and its log says why"
+        else_ = (
+            "" if self._sure else "; if no other does, the broker ends the connections, and its log says why"
+        )
         return f"{self._broker}: another client {doubt} the id {self._client_id!r} too{why}: {remedy}{else_}"
 
     def began(self) -> None:

@@ -154,13 +154,19 @@ class ContainerSource:
 
     def _access_units(self) -> Iterator[av.Packet[Any]]:
         """Packets for the decoder, each a whole access unit; an empty one at the end drains the decoder."""
-        for packet in self._opened.demux(self._stream):
-            if packet.size:
+        noted: int | None = None
+        for packet in self._opened.demux(
+            self._stream
+        ):  # ten pieces a picture and more, each of which comes by here
+            pts = packet.pts
+            if packet.size and (pts is None or pts != noted):
                 self._note_arrival(packet)
+                noted = pts
             if self._units is None:
                 yield packet
             elif packet.size:
-                yield from map(self._packed, self._units.feed(bytes(packet), packet.pts))
+                for unit in self._units.feed(bytes(packet), pts):
+                    yield self._packed(unit)
             else:
                 yield from map(self._packed, self._units.flush())
                 yield packet
