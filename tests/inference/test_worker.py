@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import av
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 from tests.waiting import wait_until
 
 from framelane.core.clock import SystemClock
 from framelane.core.errors import FramelaneError, ModelError
 from framelane.core.frames import Detections, Frame, FrameInfo, ModelInfo
-from framelane.gpu.errors import DeviceLostError, GpuError
+from framelane.gpu.errors import DeviceLostError, GpuError, OutOfMemoryError
 from framelane.inference import worker
 from framelane.inference.batcher import Batcher
 from framelane.inference.cpu_runner import CpuRunner
@@ -361,6 +362,45 @@ def test_pictures_are_let_go_when_a_batch_fails(bench: Callable[..., Bench]) -> 
     one.worker.stop(GENEROUS_S)
     assert kept == [[]]
     assert one.meters["a"].counts == {"failed": 1}
+
+
+class Cramped(FakeModel):
+    """Has no room for a batch with a picture brighter than 100, as a GPU whose memory is full."""
+
+    def runner(self, batch: int) -> FakeRunner:
+        run = super().runner(batch)
+        detect = run.detect
+
+        def refuse(pictures: list[av.VideoFrame], *more: Any) -> Detected:
+            if max(picture.to_ndarray().max() for picture in pictures) > 100:
+                raise OutOfMemoryError("cuMemAlloc: out of memory (CUDA_ERROR_OUT_OF_MEMORY, 2)")
+            return detect(pictures, *more)
+
+        run.detect = refuse  # type: ignore[assignment,method-assign]
+        return run
+
+
+def test_picture_for_which_the_gpu_has_no_room_costs_no_other_in_its_batch(
+    bench: Callable[..., Bench],
+) -> None:
+    one = bench(Cramped(), slots=1, batch=3)
+    with capture_logs() as logs:
+        for index in (1, *range(150, 160)):
+            for stream in STREAMS:
+                one.offer(stream, index if stream == "b" else 2)
+        one.worker.stop(GENEROUS_S)
+    assert one.indexes() == {"a": [2] * 11, "b": [1], "c": [2] * 11}
+    assert one.meters["b"].counts["failed"] == one.total("failed") == 10
+    assert [each["stream"] for each in logs if each["event"] == "no_room_for_picture"] == ["b"]
+    assert one.fatal == []
+
+
+def test_batch_of_pictures_without_room_fails_once(bench: Callable[..., Bench]) -> None:
+    one = bench(Cramped(), slots=1, batch=3)
+    for stream in STREAMS:
+        one.offer(stream, 150)
+    one.worker.stop(GENEROUS_S)
+    assert one.total("failed") == 3
 
 
 def test_a_lost_gpu_ends_the_slot_and_is_reported_once(bench: Callable[..., Bench]) -> None:

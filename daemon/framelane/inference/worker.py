@@ -10,7 +10,8 @@ import structlog
 
 from framelane.core.frames import Result
 from framelane.core.worker import Worker
-from framelane.gpu.errors import DeviceLostError, GpuError
+from framelane.gpu.errors import DeviceLostError, GpuError, OutOfMemoryError
+from framelane.inference.batcher import Batch
 from framelane.inference.inorder import InOrder
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
     from framelane.core.clock import Clock
     from framelane.core.errors import FramelaneError
-    from framelane.inference.batcher import Batch, Batcher
+    from framelane.core.frames import FrameInfo
+    from framelane.inference.batcher import Batcher
     from framelane.inference.lanes import Lane
     from framelane.inference.model import Model
     from framelane.inference.runner import Detected
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _IDLE_S = 0.5
+_TELL_EVERY_S = 30.0
 _HOPELESS_S = 10.0
 _HOPELESS = 5
 """So many batches in a row that fail on the GPU, over so long: only a new process can find out whether it helps."""
@@ -123,6 +126,7 @@ class _Slot(Worker):
         self._runner = owner.model.runner(owner.batcher.most)
         self._failed_in_a_row = 0
         self._failing_since_s = 0.0
+        self._silent_until_s = 0.0
 
     def drain(self, timeout_s: float) -> None:
         """Wait for the batcher to run dry, then stop."""
@@ -141,7 +145,7 @@ class _Slot(Worker):
             return
         results: list[Result] = []
         try:
-            results = self._infer(batch)
+            results = self._infer_all(batch)
             self._failed_in_a_row = 0
         finally:
             batch.pictures.clear()
@@ -179,6 +183,14 @@ class _Slot(Worker):
         self.opened.cancel()  # nobody may wait for it any more
         self._runner.close()
 
+    def _infer_all(self, batch: Batch) -> list[Result]:
+        try:
+            return self._infer(batch)
+        except OutOfMemoryError:
+            if len(batch.infos) == 1 or not batch.pictures:
+                raise
+        return self._infer_apart(batch)
+
     def _infer(self, batch: Batch) -> list[Result]:
         lanes = [self._owner.lane_of(info.stream) for info in batch.infos]
         found = self._runner.detect(
@@ -188,6 +200,33 @@ class _Slot(Worker):
         )
         self._owner.meter.batch_done(len(lanes), found.preprocess_s, found.infer_s, found.postprocess_s)
         return self._results(batch, found, lanes)
+
+    def _infer_apart(self, batch: Batch) -> list[Result]:
+        """Each picture alone: one for which the GPU has no room costs no other.
+
+        Raises:
+            OutOfMemoryError: there is room for none of them.
+        """
+        results: list[Result] = []
+        without: list[tuple[FrameInfo, OutOfMemoryError]] = []
+        for info, picture in zip(batch.infos, batch.pictures, strict=True):
+            try:
+                results += self._infer(Batch(batch.number, [info], [picture], batch.collected_s))
+            except OutOfMemoryError as error:
+                without.append((info, error))
+        if len(without) == len(batch.infos):
+            raise without[-1][1]
+        for info, reason in without:
+            self._owner.lane_of(info.stream).meter.frame_dropped("failed")
+            self._tell_of(info, reason)
+        return results
+
+    def _tell_of(self, info: FrameInfo, reason: OutOfMemoryError) -> None:
+        now_s = self._owner.clock.monotonic()
+        if now_s >= self._silent_until_s:
+            self._silent_until_s = now_s + _TELL_EVERY_S
+            size = f"{info.width}x{info.height}"
+            log.error("no_room_for_picture", stream=info.stream, size=size, error=str(reason))
 
     def _results(self, batch: Batch, found: Detected, lanes: list[Lane]) -> list[Result]:
         inferred_s = found.preprocess_s + found.infer_s + found.postprocess_s
