@@ -138,6 +138,7 @@ class App:
         self.reporter.start()
         none = self.config.model_copy(update={"streams": []})
         self.roster.apply(stream_changes(none, self.config))
+        self.board.completed()
         self.started = True
         if self._whole:
             log.info("started", node=self.config.node.id, run=self.run, streams=len(self.roster.cameras))
@@ -250,9 +251,11 @@ class App:
     def _make_board(self, uplink: Callable[[StreamState], None] | None) -> StatusBoard:
         """The parent of a worker process speaks for the node, and of streams that left."""
         if uplink is not None:
-            return StatusBoard(self.clock, uplink, _untold)
+            return StatusBoard(self.clock, uplink, _untold, complete=False)
         outlet = self.outlet
-        return StatusBoard(self.clock, outlet.publish_state, outlet.publish_status, outlet.publish_removed)
+        return StatusBoard(
+            self.clock, outlet.publish_state, outlet.publish_status, outlet.publish_removed, complete=False
+        )
 
     def _deliver(self, result: Result) -> None:
         """A result of a stream that has left meanwhile goes nowhere."""

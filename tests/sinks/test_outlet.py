@@ -183,6 +183,15 @@ def test_outlet_goes_by_the_new_rate_when_a_stream_changes_and_goes_on_numbering
     assert [body["seq"] for body in rig.bodies] == [1, 2, 3]
 
 
+def test_outlet_keeps_rate_and_heartbeat_when_a_reload_says_the_same_again() -> None:
+    rig = Rig(empty="heartbeat", max_rate=1.0)
+    for index in range(6):
+        rig.clock.monotonic_s = 100.0 + index / 10
+        rig.outlet.publish(result(index))
+        rig.publish = PublishConfig(empty="heartbeat", heartbeat_s=10.0, max_rate=1.0)
+    assert rig.meter.left_out == ["rate"] * 5
+
+
 def test_outlet_limits_the_rate_of_each_stream_and_model() -> None:
     rig = Rig(max_rate=1.0)
     for stream, model in [("lobby", YOLOX), ("lobby", OTHER), ("yard", YOLOX), ("yard", YOLOX)]:

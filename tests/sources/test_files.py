@@ -162,6 +162,15 @@ def test_http_gives_every_frame_and_finishes_when_it_is_a_recording(
     assert numbers(camera, clips.numbers("h264")) == list(range(50))
 
 
+def test_http_recording_is_played_again_though_its_server_can_not_seek(
+    web: str, clips: Clips, watch: Watch
+) -> None:
+    camera = watch(f"{web}/clip.mp4", loop=True)
+    frames = camera.wait_for_frames(120)
+    assert [clips.numbers("h264").get(each.pixels) for each in frames] == [*range(50), *range(50), *range(20)]
+    assert [state.state for state in camera.states if state.state == "down"] == []
+
+
 def test_file_goes_on_when_the_resolution_changes_in_mid_stream(
     tmp_path: Path, clips: Clips, watch: Watch
 ) -> None:

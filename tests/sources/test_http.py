@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from typing import TYPE_CHECKING
 
 import cv2
@@ -13,6 +15,7 @@ import pytest
 
 from framelane.config.schema import StreamOptions
 from framelane.core.clock import SystemClock
+from framelane.core.errors import SourceError
 from framelane.sources.container import ContainerSource
 from framelane.telemetry.meters import Meters
 
@@ -25,12 +28,14 @@ PART = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n
 
 
 class Camera(BaseHTTPRequestHandler):
+    """`/ends` closes the connection after a while, without a word, as a camera that restarts does."""
+
     def do_GET(self) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
         try:
-            while True:
+            for _ in range(2 * FPS) if self.path == "/ends" else count():
                 self.wfile.write(PART)
                 time.sleep(1 / FPS)
         except OSError:
@@ -62,3 +67,13 @@ def test_pictures_without_times_have_those_at_which_they_come(url: str) -> None:
     by_pts, by_clock = (settled[-1][each] - settled[0][each] for each in (0, 1))
     assert by_pts == pytest.approx(by_clock, abs=0.1)
     assert by_clock > 1.0
+
+
+def test_camera_that_closes_the_connection_is_lost_and_not_unreachable(url: str) -> None:
+    ends = url.replace("video.mjpg", "ends")
+    with ContainerSource(ends, StreamOptions(), SystemClock(), Meters().stream("cam")) as source:
+        pictures = source.pictures()
+        next(pictures)
+        with pytest.raises(SourceError) as caught:
+            deque(pictures, 0)
+    assert caught.value.reason == "lost"

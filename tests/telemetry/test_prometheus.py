@@ -15,7 +15,7 @@ from framelane.telemetry.gpus import GpuSample
 from framelane.telemetry.meters import DROP_REASONS
 from framelane.telemetry.prometheus import FramelaneCollector, MetricsPage
 from framelane.telemetry.stats import ProcessSample, StatsWindow
-from framelane.telemetry.status import StatusBoard
+from framelane.telemetry.status import StatusBoard, StreamDetails
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -197,6 +197,15 @@ def test_docs_list_every_metric_and_every_reason() -> None:
     documented = {f"framelane_{name}" for name, _kind in rows}
     assert documented == set(DOCUMENTED)
     assert [reason for reason in DROP_REASONS if f"| `{reason}` |" not in text] == []
+
+
+def test_decoder_is_told_of_open_streams_alone(daemon: Daemon) -> None:
+    lobby = daemon.board.stream("lobby")
+    lobby.opened(StreamDetails("h264", 640, 480, 25.0, "cpu"))
+    lobby.frame_seen(daemon.clock.monotonic())
+    assert daemon.value("framelane_decoder_info", stream="lobby", decoder="cpu") == 1
+    lobby.down("lost", "the other side ended the stream")
+    assert daemon.value("framelane_decoder_info", stream="lobby", decoder="cpu") is None
 
 
 def test_page_is_openmetrics_when_asked_for(daemon: Daemon) -> None:

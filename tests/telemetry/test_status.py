@@ -236,6 +236,24 @@ def test_node_state_follows_streams_and_broker(
     assert node.streams == len(states.split())
 
 
+def test_node_starts_until_all_streams_are_on_the_board(clock: FakeClock, seen: Seen) -> None:
+    """The broker may be there before the first of them is, and nobody may take that for `online`."""
+    board = StatusBoard(clock, seen.streams.append, seen.nodes.append, complete=False)
+    board.broker_changed(connected=False)
+    board.broker_changed(connected=True)
+    for name in ("lobby", "yard"):
+        board.stream(name)
+    board.completed()
+    told = [(node.state, node.reason, node.streams) for node in seen.nodes]
+    assert told == [("degraded", "broker", 0), ("degraded", "starting", 0), ("degraded", "streams", 2)]
+
+
+def test_node_without_streams_is_online_once_it_has_started(clock: FakeClock, seen: Seen) -> None:
+    board = StatusBoard(clock, seen.streams.append, seen.nodes.append, complete=False)
+    board.completed()
+    assert [(node.state, node.reason) for node in seen.nodes] == [("online", "ok")]
+
+
 def test_node_is_reported_at_once_for_a_new_state_and_at_the_tick_for_a_new_text(
     board: StatusBoard, seen: Seen, clock: FakeClock
 ) -> None:

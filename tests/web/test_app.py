@@ -132,6 +132,15 @@ def test_locked_paths_ask_for_the_token(
         reply = httpx.get(url + path, headers=headers)
         assert (path, reply.status_code, reply.headers["www-authenticate"]) == (path, 401, challenge)
         assert TOKEN not in reply.text
+        assert (reply.headers["content-type"], reply.json()["status"]) == ("application/problem+json", 401)
+
+
+def test_unknown_path_and_method_are_problems(daemon: Daemon, serve: Serve) -> None:
+    url = serve(daemon.app())
+    for reply, status in ((httpx.get(f"{url}/nowhere"), 404), (httpx.delete(f"{url}/metrics"), 405)):
+        assert (reply.status_code, reply.headers["content-type"]) == (status, "application/problem+json")
+        assert reply.json() | {"detail": ""} == {"title": reply.reason_phrase, "status": status, "detail": ""}
+    assert httpx.delete(f"{url}/metrics").headers["allow"] == "GET"
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])

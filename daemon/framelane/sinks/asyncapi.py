@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _BASE = "{prefix}/{node}"
 _BINDING = "0.2.0"
+_REMOVED = "state-removed"
 _PARAMETERS = {
     "prefix": {"description": "First levels of every topic: `mqtt.prefix`.", "default": "framelane"},
     "node": {
@@ -56,7 +57,8 @@ def asyncapi() -> dict[str, Any]:
                 _message_name(channel, encoding): _message(channel, encoding)
                 for channel in CHANNELS
                 for encoding in channel.encodings
-            },
+            }
+            | {_REMOVED: _removed(next(each for each in CHANNELS if each.kind == "state"))},
             "schemas": {channel.name: _schema(channel) for channel in CHANNELS},
         },
     }
@@ -137,6 +139,16 @@ def _message(channel: Channel, encoding: Encoding) -> dict[str, Any]:
     }
 
 
+def _removed(channel: Channel) -> dict[str, Any]:
+    """A state message without a state."""
+    return _message(channel, "json") | {
+        "name": _REMOVED,
+        "title": "A stream is gone",
+        "summary": "Empty: the stream is no longer there. It takes the retained state away.",
+        "payload": {"type": "string", "maxLength": 0},
+    }
+
+
 def _schema(channel: Channel) -> dict[str, Any]:
     """Without its dialect: the schemas use nothing that AsyncAPI's own, a superset of draft 07, does not know."""
     schema = schemas.load(channel.name)
@@ -144,7 +156,8 @@ def _schema(channel: Channel) -> dict[str, Any]:
 
 
 def _message_names(channel: Channel) -> list[str]:
-    return [_message_name(channel, encoding) for encoding in channel.encodings]
+    names = [_message_name(channel, encoding) for encoding in channel.encodings]
+    return [*names, _REMOVED] if channel.kind == "state" else names
 
 
 def _message_name(channel: Channel, encoding: Encoding) -> str:

@@ -43,7 +43,7 @@ class Channel:
 # Retained topics must be right, or a consumer waits for ever; lost statistics are replaced by the next.
 CHANNELS = (
     Channel("status", "status", False, 1, True, "At each change of the node's status, and as Last Will."),  # noqa: FBT003 - a table
-    Channel("state", "state", True, 1, True, "At each change of a stream's state."),  # noqa: FBT003
+    Channel("state", "state", True, 1, True, "At each change of a stream's state; empty when it is removed."),  # noqa: FBT003
     Channel("detections", "detections", True, None, False, "For each result that `publish` lets through."),  # noqa: FBT003
     Channel("stats", "stats", True, 0, False, "Every `node.stats_s`: a stream's rates, drops and latency."),  # noqa: FBT003
     Channel("node-stats", "stats", False, 0, False, "Every `node.stats_s`: the node's totals."),  # noqa: FBT003

@@ -67,11 +67,16 @@ class ContainerSource:
         self.heard_s = clock.monotonic()
         """When the last picture came whole (monotonic), decodable or not, or this was made."""
         self._arrivals: OrderedDict[int | None, tuple[float | None, float]] = OrderedDict()
+        self._url, self._options, self._choice, self._fell_back = url, options, choice, fell_back
+        self._connect()
+
+    def _connect(self) -> None:
+        clock, options = self._clock, self._options
         self._began_s = clock.monotonic()
         try:
-            self._container, self._units = _open(url, self.kind, options)
+            self._container, self._units = _open(self._url, self.kind, options)
             self._stream = _video_stream(self._container)
-            self._decoder = StreamDecoder(self._stream, choice, options, fell_back)
+            self._decoder = StreamDecoder(self._stream, self._choice, options, self._fell_back)
         except (av_error.FFmpegError, OSError, ValueError) as error:
             self.close()
             waited_s = clock.monotonic() - self._began_s
@@ -123,16 +128,20 @@ class ContainerSource:
                 self.heard_s = self._clock.monotonic()
                 yield from self._decode(unit)
         except (av_error.FFmpegError, OSError) as error:
-            raise source_error(error) from None
+            raise source_error(error, reading=True) from None
         if self.kind == "rtsp" or (self.kind in LIVE_KINDS and not self._opened.duration):
             raise SourceError("lost", "the other side ended the stream")
 
     def rewind(self) -> None:
-        """Go back to the first picture of a file.
+        """Go back to the first picture of a recording.
 
         Raises:
-            SourceError: the file can't seek.
+            SourceError: the file can't seek, or the server of one is gone.
         """
+        if self.kind == "http":  # few servers take byte ranges, which seeking needs
+            self.close()
+            self._connect()
+            return
         container = self._opened
         try:
             container.seek(container.start_time if container.start_time is not None else 0)

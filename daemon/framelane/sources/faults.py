@@ -59,11 +59,13 @@ _BY_NUMBER = {
 NO_VIDEO = "the connection is alive, but no video comes; if it stays so, restart the camera"
 
 
-def source_error(error: BaseException, *, silent: bool = False) -> SourceError:
+def source_error(error: BaseException, *, silent: bool = False, reading: bool = False) -> SourceError:
     """The error to raise in place of one of PyAV's; FFmpeg's own words end the message, without the URL.
 
     PyAV's text holds the URL with its password, so that only the errno's meaning is taken from it. Of a server that
     accepts and never answers FFmpeg says that its data is invalid: `silent` says that the time to answer has passed.
+    `reading` says that it was open: what FFmpeg has no better word for than input/output error is then no matter of
+    the way to it.
     """
     if silent and isinstance(error, av_error.InvalidDataError):
         return SourceError("timeout", "the other side accepts the connection and does not answer")
@@ -73,5 +75,7 @@ def source_error(error: BaseException, *, silent: bool = False) -> SourceError:
         return SourceError(known[0], f"{known[1]} ({words})")
     for kind, reason, meaning in _MEANINGS:
         if isinstance(error, kind):
+            if reading and kind is OSError:
+                return SourceError("lost", f"reading broke off ({words})")
             return SourceError(reason, f"{meaning} ({words})")
     return SourceError("failed", f"FFmpeg failed ({words})")

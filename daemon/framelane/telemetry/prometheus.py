@@ -214,7 +214,7 @@ def _stream_gauges(states: Sequence[StreamState], latest: NodeStats | None) -> I
     )
     for state in states:
         up.add_metric((state.stream,), float(state.live))
-        if state.details.decoder is not None:
+        if state.details.decoder is not None and state.state in {"live", "stalled"}:
             decoder.add_metric((state.stream, state.details.decoder), 1)
     fps = GaugeMetricFamily(
         "framelane_stream_fps",

@@ -154,6 +154,8 @@ class StatusBoard:
         on_change: Callable[[StreamState], None],
         on_node: Callable[[NodeState], None],
         on_removed: Callable[[str], None] = lambda _stream: None,
+        *,
+        complete: bool = True,
     ) -> None:
         self.clock = clock
         self._on_change = on_change
@@ -164,7 +166,8 @@ class StatusBoard:
         self._broker_away: str | None = None
         self._spool_trouble: str | None = None
         self._stopping: str | None = None
-        self._node = NodeState("degraded", "starting", "no stream yet", clock.wall())
+        self._complete = complete
+        self._node = NodeState("degraded", "starting", "it starts", clock.wall())
         self._node_text_new = False
         self._reports: deque[StreamState | NodeState | str] = deque()  # a text: the stream that was removed
         self._reporting = threading.Lock()
@@ -197,6 +200,13 @@ class StatusBoard:
             if self._streams.pop(stream, None) is not None:
                 self._reports.append(stream)
                 self._derive_node()
+        self._report()
+
+    def completed(self) -> None:
+        """All streams of the start are on the board."""
+        with self._lock:
+            self._complete = True
+            self._derive_node()
         self._report()
 
     def broker_changed(self, *, connected: bool, text: str = "") -> None:
@@ -325,6 +335,8 @@ class StatusBoard:
             return "degraded", "broker", f"{self._broker_away}{more}"
         if self._spool_trouble is not None:
             return "degraded", "spool", self._spool_trouble
+        if not self._complete:
+            return "degraded", "starting", "it starts"
         late = [stream.stream for stream in states if not stream.live and not stream.ended]
         if late:
             more = f" and {len(late) - _NAMES_SHOWN} more" if len(late) > _NAMES_SHOWN else ""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
+from starlette.exceptions import HTTPException
 
 from framelane import __version__
 from framelane.web import metrics as metrics_routes
@@ -13,11 +14,14 @@ from framelane.web import probes as probe_routes
 from framelane.web import status as status_routes
 from framelane.web import streams as stream_routes
 from framelane.web.guard import Guard
+from framelane.web.problem import ProblemError, problem_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastapi import APIRouter
+    from starlette.requests import Request
+    from starlette.responses import Response
     from starlette.types import ASGIApp
 
     from framelane.web.probes import HealthSource
@@ -48,6 +52,7 @@ def create_app(
     app = FastAPI(
         title="Framelane", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False
     )
+    app.add_exception_handler(HTTPException, _problem)
     # The guard checks the token; this only tells readers of /openapi.json about it.
     locked = [Depends(HTTPBearer(auto_error=False))] if token is not None else []
     app.include_router(probe_routes.router(health))
@@ -59,3 +64,9 @@ def create_app(
         writers = [] if token is not None else [Depends(stream_routes.only_from_here)]
         app.include_router(stream_routes.router(editor, writers), dependencies=locked)
     return Guard(app, token)
+
+
+async def _problem(_request: Request, error: Exception) -> Response:
+    """What no route takes: an unknown path, or a method that it doesn't know."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - what the handler is for
+    return problem_response(ProblemError(error.status_code, error.detail, error.headers))

@@ -6,7 +6,8 @@ import hmac
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+
+from framelane.web.problem import ProblemError, problem_response
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -57,4 +58,4 @@ class Guard:
             return None
         challenge = 'Bearer realm="framelane"' + (', error="invalid_token"' if given else "")
         reason = "the token is wrong" if given else "a bearer token is needed"
-        return JSONResponse({"detail": reason}, 401, {"WWW-Authenticate": challenge})
+        return problem_response(ProblemError(401, reason, {"WWW-Authenticate": challenge}))
