@@ -168,7 +168,7 @@ def bench_engine(
     from framelane.bench import report
 
     _quiet()
-    sizes = [int(size) for size in batches.split(",")] if batches else None
+    sizes = _batch_sizes(batches) if batches else None
     if backend == "tensorrt":
         from framelane.bench.gpu_engine import GpuOptions, bench_gpu_engine
 
@@ -178,6 +178,15 @@ def bench_engine(
     from framelane.bench import engine
 
     report.show(engine.bench_engine(model, sizes or engine.BATCHES, seconds=seconds), as_json=as_json)
+
+
+def _batch_sizes(text: str) -> list[int]:
+    sizes = [int(each) for each in text.split(",") if each.strip().isdecimal()]
+    if len(sizes) < text.count(",") + 1 or min(sizes) < 1:
+        raise typer.BadParameter(
+            f"`{text}` is no list of numbers above 0, such as 1,8,16", param_hint="--batches"
+        )
+    return sizes
 
 
 @bench.command("decode")

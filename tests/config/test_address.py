@@ -95,3 +95,9 @@ def test_is_loopback(host: str, expected: bool) -> None:  # noqa: FBT001 - a cas
 )
 def test_source_kind(url: str, expected: str) -> None:
     assert source_kind(url) == expected
+
+
+@pytest.mark.parametrize("url", ["clip.mp4\0.nope", "rtsp://h/\a", "x\ny.mp4"])
+def test_url_with_a_control_character_is_refused(url: str) -> None:
+    with pytest.raises(AddressError, match="control character"):
+        source_kind(url)

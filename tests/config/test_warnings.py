@@ -69,6 +69,13 @@ streams: [{streams}]
         (text_of('{id: a, url: "rtsp://h/1"}', rest="jsonl: {path: '-', kinds: [state]}"), []),
         (text_of('{id: a, url: "rtsp://h/1"}', rest="jsonl: {path: '-', kinds: [state]}").replace(MQTT, ""), [
             "jsonl.kinds: detections go nowhere: there is no `mqtt`, and they are not among these"]),
+        (text_of('{id: a, url: "rtsp://h/1"}', rest="jsonl: {path: no/x.jsonl}"), [
+            "jsonl.path: there is no such folder (yet): {base}/no"]),
+        (text_of('{id: a, url: "rtsp://h/1"}', rest="jsonl: {path: .}"), ["jsonl.path: this is a folder: {base}"]),
+        (text_of('{id: a, url: "rtsp://h/1"}', rest="streams_dir: no.d"), [
+            "streams_dir: there is no such folder (yet): {base}/no.d"]),
+        (text_of('{id: a, url: "rtsp://u:2024/x@10.0.0.7/1"}'), [
+            "streams[0].url: an `@` in the path; if it ends a password, percent-encode `/ ? # @ [ ]` in that"]),
     ],
 )  # fmt: skip
 def test_check_warns_of_what_is_odd(base: Path, text: str, expected: list[str]) -> None:

@@ -101,6 +101,18 @@ def test_streams_of_a_folder_that_vanishes_go_on(rig: Rig) -> None:
     assert rig.ids == ["lobby", "more"]
 
 
+def test_reload_without_the_folder_takes_no_stream_of_it(rig: Rig) -> None:
+    file = rig.main.parent / "streams.d/more.yaml"
+    file.write_text("id: more\nurl: rtsp://h\n")
+    rig.live.reload()
+    file.parent.rename(rig.main.parent / "away")
+    with pytest.raises(ConfigError, match="the folder has gone, and its streams go on without it"):
+        rig.live.reload()
+    assert rig.ids == ["lobby", "more"]
+    (rig.main.parent / "away").rename(file.parent)
+    assert rig.live.reload().removed == ()
+
+
 def test_last_stream_may_go_from_a_running_daemon(rig: Rig) -> None:
     assert rig.edits.remove("lobby", persist=False).removed == ("lobby",)
     assert (rig.ids, rig.node.committed) == ([], [[]])

@@ -53,6 +53,8 @@ def test_answers_show_options_in_effect_and_no_credential(rig: Rig) -> None:
     [
         ("rtsp://h/1", "rtsp://h/1"),
         ("rtsp://user@h/1", "rtsp://***@h/1"),
+        ("rtsp://viewer:2024/Zugang@10.0.0.7/1", "rtsp://***@10.0.0.7/1"),
+        ("rtsp://viewer:p@ss/Zugang@10.0.0.7/1", "rtsp://***@10.0.0.7/1"),
         ("rtsp://u:p%40s@h:554/1?x=1", "rtsp://***@h:554/1?x=1"),
         ("http://h/cgi?user=a&pwd=geheim1", "http://h/cgi?user=a&pwd=***"),
         ("/clips/a@b.mp4", "/clips/a@b.mp4"),

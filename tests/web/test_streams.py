@@ -220,3 +220,10 @@ def test_routes_are_documented_and_absent_without_an_editor(
     assert set(paths["/api/streams/{stream}"]) == {"get", "patch", "delete"}
     assert "requestBody" in paths["/api/streams"]["post"]
     assert httpx.get(serve(daemon.app()) + "/api/streams").status_code == 404
+
+
+def test_parameter_that_is_no_boolean_is_a_problem(site: Site) -> None:
+    reply = site.call("PATCH", "/api/streams/lobby?persist=banana", json={})
+    assert (reply.status_code, reply.headers["content-type"]) == (422, "application/problem+json")
+    assert "persist" in reply.json()["detail"]
+    assert site.editor.asked == []

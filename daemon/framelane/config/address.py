@@ -44,8 +44,10 @@ def source_kind(url: str) -> SourceKind:
     """What kind of source a stream's URL names.
 
     Raises:
-        AddressError: The scheme is unknown, or the URL has no host or a bad port.
+        AddressError: The scheme is unknown, the URL has no host or a bad port, or it holds a control character.
     """
+    if re.search(r"[\x00-\x1f\x7f]", url):
+        raise AddressError("holds a control character")
     if _DEVICE.fullmatch(url):
         return "device"
     scheme = _SCHEME.match(url)

@@ -7,6 +7,7 @@ from collections import defaultdict
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from framelane.config.address import source_kind
 from framelane.config.keypath import KeyPath, Node, Problem
@@ -38,7 +39,7 @@ def find_oddities(config: Config, written: Node, file: Path | None, places: Sequ
     if not enabled:
         shard = ", or falls to this shard" if config.shard.count > 1 else ""
         found.append(iter([Problem(("streams",), f"no stream is enabled{shard}")]))
-    found.append(_workers(config, enabled))
+    found += [_workers(config, enabled), _places(config)]
     return list(chain.from_iterable(found))
 
 
@@ -77,6 +78,17 @@ def _same_urls(config: Config, places: Sequence[str]) -> Iterator[Problem]:
             yield Problem(("streams", index, "url"), message)
 
 
+def _places(config: Config) -> Iterator[Problem]:
+    if config.streams_dir is not None and not Path(config.streams_dir).is_dir():
+        yield Problem(("streams_dir",), f"there is no such folder (yet): {config.streams_dir}")
+    if config.jsonl is not None and config.jsonl.path != "-":
+        path = Path(config.jsonl.path)
+        if path.is_dir():
+            yield Problem(("jsonl", "path"), f"this is a folder: {path}")
+        elif not path.parent.is_dir():
+            yield Problem(("jsonl", "path"), f"there is no such folder (yet): {path.parent}")
+
+
 def _workers(config: Config, streams: int) -> Iterator[Problem]:
     processes = config.workers * len(config.gpus)
     if processes > max(streams, 1):
@@ -109,6 +121,9 @@ def _stream(path: KeyPath, stream: StreamConfig) -> Iterator[Problem]:
     url = stream.url.get_secret_value()
     if source_kind(url) == "path" and not Path(url).exists():
         yield Problem((*path, "url"), f"there is no such file or folder (yet): {url}")
+    if "://" in url and "@" in urlsplit(url).path:
+        message = "an `@` in the path; if it ends a password, percent-encode `/ ? # @ [ ]` in that"
+        yield Problem((*path, "url"), message)
     if stream.classes is not None and isinstance(stream.confidence, dict):
         for label in stream.confidence:
             if label not in stream.classes:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 IDENTIFIER_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 PREFIX_PATTERN = r"^[^#+$/\x00]+(/[^#+/\x00]+)*$"
+SIZE_PATTERN = r"^[1-9][0-9]{0,8} ?([KMG]i?B)?$"
 
 
 def _shape(value: object) -> str:
@@ -23,7 +24,7 @@ Text = Annotated[str, Field(min_length=1)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Unit = Annotated[float, Field(ge=0, le=1)]
 QueueLength = Annotated[int, Field(ge=1, le=1_000_000)]
-Size = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8} ?([KMG]i?B)?$")]
+Size = Annotated[str, Field(pattern=SIZE_PATTERN)]
 Side = Annotated[int, Field(ge=32, le=4096)]
 NameOrNames = Annotated[
     Annotated[Text, Tag("<one>")] | Annotated[list[Text], Field(min_length=1), Tag("<list>")],

@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from framelane.config.schema import Config
-from framelane.config.section import IDENTIFIER_PATTERN, PREFIX_PATTERN
+from framelane.config.section import IDENTIFIER_PATTERN, PREFIX_PATTERN, SIZE_PATTERN
 from framelane.config.suggest import listed
 from framelane.core.redact import redact
 
@@ -19,6 +19,7 @@ Schema = dict[str, Any]
 
 _PATTERNS = {
     IDENTIFIER_PATTERN: "a name of 1 to 64 letters, digits, `.`, `_` or `-`, the first a letter or a digit",
+    SIZE_PATTERN: "bytes, such as `512MiB`, `4GiB`, `2GB` or `1000000`",
     PREFIX_PATTERN: "topic levels without `#`, `+`, or `/` at an end",
 }
 _LONGEST_SHOWN = 60

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _HTTP = "http"
+_RELOAD = "reload"
 _FOLDER = "streams_dir"
 
 
@@ -134,7 +135,7 @@ class LiveConfig:
         """
         # A service manager that is told of the end of a reload takes a daemon that still starts for ready.
         with self._around_reload() if self._state == "runs" else nullcontext():
-            return self._try("reload", self._read)
+            return self._try(_RELOAD, self._read)
 
     def reread(self) -> Outcome:
         """Read the folder again, and nothing else; raises as `reload` does."""
@@ -155,12 +156,16 @@ class LiveConfig:
     def _read_folder(self) -> Edit:
         written = self.written.with_entries(entry for entry in self.written.entries if not entry.place.file)
         folder = self.folder
-        if folder is not None and not folder.is_dir():  # unmounted for a moment, rather than meant so
-            text = f"the folder has gone, and its streams go on without it: {folder}"
-            raise ConfigError([Finding("streams_dir", text)])
+        self._refuse_without(folder)
         if folder is not None:
             written = written.and_also(*read_dropins(folder, len(written.entries)))
         return Edit(written, written)
+
+    @staticmethod
+    def _refuse_without(folder: Path | None) -> None:
+        if folder is not None and not folder.is_dir():  # unmounted for a moment, rather than meant so
+            text = f"the folder has gone, and its streams go on without it: {folder}"
+            raise ConfigError([Finding("streams_dir", text)])
 
     def _try(self, cause: str, make: Callable[[], Edit]) -> Outcome:
         began_s = time.monotonic()
@@ -171,6 +176,9 @@ class LiveConfig:
                 edit = make()
                 # What the files say must do for a start too; a daemon that runs may be left without a stream.
                 config = self._checked(edit.written, needs_streams=cause != _HTTP)
+                in_folder = any(entry.place.file for entry in self.written.entries)
+                if cause == _RELOAD and in_folder and config.streams_dir == self.config.streams_dir:
+                    self._refuse_without(self.folder)
                 outcome = self._go_over(self._node, config, edit, began_s)
             except FramelaneError as error:
                 self._log_refusal(cause, error)

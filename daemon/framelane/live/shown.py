@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from framelane.config.schema import StreamConfig
     from framelane.config.written import Entry
 
-_USERINFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@")
+# Up to the last `@` before a query: a password may hold slashes that somebody forgot to encode.
+_USERINFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^?#]*@")
 
 
 def shown(stream: StreamConfig, entry: Entry, main: Path) -> dict[str, Any]:

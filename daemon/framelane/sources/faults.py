@@ -49,6 +49,7 @@ _BY_NUMBER = {
         "transport",
         "the camera doesn't speak this transport; set the stream's `transport` to the other of tcp and udp",
     ),
+    errno.EISDIR: ("failed", "it is a folder; here one of its files is wanted, or a camera"),
     errno.EBUSY: ("busy", "another program uses the device"),
     errno.ENODEV: ("missing", "the device is gone"),
     errno.ENXIO: ("missing", "the device is gone"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastapi import Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
@@ -14,7 +15,7 @@ from framelane.web import probes as probe_routes
 from framelane.web import status as status_routes
 from framelane.web import streams as stream_routes
 from framelane.web.guard import Guard
-from framelane.web.problem import ProblemError, problem_response
+from framelane.web.problem import ProblemError, invalid, problem_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +54,7 @@ def create_app(
         title="Framelane", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False
     )
     app.add_exception_handler(HTTPException, _problem)
+    app.add_exception_handler(RequestValidationError, _invalid)
     # The guard checks the token; this only tells readers of /openapi.json about it.
     locked = [Depends(HTTPBearer(auto_error=False))] if token is not None else []
     app.include_router(probe_routes.router(health))
@@ -70,3 +72,8 @@ async def _problem(_request: Request, error: Exception) -> Response:
     """What no route takes: an unknown path, or a method that it doesn't know."""
     assert isinstance(error, HTTPException)  # noqa: S101 - what the handler is for
     return problem_response(ProblemError(error.status_code, error.detail, error.headers))
+
+
+async def _invalid(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - what the handler is for
+    return problem_response(invalid(error))

@@ -16,7 +16,7 @@ from framelane.core.errors import RequestError
 from framelane.web.body import read_body
 from framelane.web.gate import Gate
 from framelane.web.picture import DECODERS, check_media_type, decode_picture
-from framelane.web.problem import ProblemError, documented, problem_response
+from framelane.web.problem import ProblemError, documented, invalid, problem_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -179,7 +179,7 @@ async def _answer(handle: Callable[[Request], Coroutine[Any, Any, Response]], re
             ProblemError(_STATUSES.get(error.reason, HTTPStatus.SERVICE_UNAVAILABLE), str(error))
         )
     except RequestValidationError as error:
-        return problem_response(ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, _worded(error)))
+        return problem_response(invalid(error))
 
 
 async def _upload(request: Request, config: DetectConfig) -> bytes:
@@ -211,7 +211,3 @@ def _reply(result: Result, objects: list[dict[str, Any]], decode_s: float, total
 
 def _ms(seconds: float) -> float:
     return round(seconds * 1e3, 1)
-
-
-def _worded(error: RequestValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())

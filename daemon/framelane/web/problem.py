@@ -11,6 +11,8 @@ from pydantic import BaseModel, Field
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from fastapi.exceptions import RequestValidationError
+
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -36,6 +38,12 @@ def problem_response(problem: ProblemError) -> JSONResponse:
     """The answer."""
     body = ProblemReply(title=HTTPStatus(problem.status).phrase, status=problem.status, detail=problem.detail)
     return JSONResponse(body.model_dump(), problem.status, problem.headers, MEDIA_TYPE)
+
+
+def invalid(error: RequestValidationError) -> ProblemError:
+    """A parameter is not what it must be."""
+    detail = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
 
 
 def documented(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
