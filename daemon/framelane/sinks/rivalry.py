@@ -46,13 +46,13 @@ class Rivalry:
     @property
     def text(self) -> str:
         """What to tell a person."""
-        doubt = "uses" if self._sure else "seems to use"
-        why = "" if self._sure else ", for one connection after another is soon lost"
         remedy = "give each node its own node.id, or set mqtt.client_id"
-        else_ = (
-            "" if self._sure else "; if no other does, the broker ends the connections, and its log says why"
+        if self._sure:
+            return f"{self._broker}: another client uses the id {self._client_id!r} too: {remedy}"
+        return (
+            f"{self._broker}: another client seems to use the id {self._client_id!r} too, for one connection after "
+            f"another is soon lost: {remedy}; if no other does, the broker ends them, and its log says why"
         )
-        return f"{self._broker}: another client {doubt} the id {self._client_id!r} too{why}: {remedy}{else_}"
 
     def began(self) -> None:
         """A connection was made."""
