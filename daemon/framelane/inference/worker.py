@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, cast
 
 import cv2
@@ -11,7 +12,6 @@ import structlog
 from framelane.core.frames import Result
 from framelane.core.worker import Worker
 from framelane.gpu.errors import DeviceLostError, GpuError, OutOfMemoryError
-from framelane.inference.batcher import Batch
 from framelane.inference.inorder import InOrder
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from framelane.core.clock import Clock
     from framelane.core.errors import FramelaneError
     from framelane.core.frames import FrameInfo
-    from framelane.inference.batcher import Batcher
+    from framelane.inference.batcher import Batch, Batcher
     from framelane.inference.lanes import Lane
     from framelane.inference.model import Model
     from framelane.inference.runner import Detected
@@ -211,7 +211,7 @@ class _Slot(Worker):
         without: list[tuple[FrameInfo, OutOfMemoryError]] = []
         for info, picture in zip(batch.infos, batch.pictures, strict=True):
             try:
-                results += self._infer(Batch(batch.number, [info], [picture], batch.collected_s))
+                results += self._infer(replace(batch, infos=[info], pictures=[picture]))
             except OutOfMemoryError as error:
                 without.append((info, error))
         if len(without) == len(batch.infos):

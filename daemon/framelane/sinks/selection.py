@@ -36,16 +36,16 @@ class Selection:
         self._told_objects = False
         self._last_index = -1
         self.publish = publish
-        self._begin(publish)
+        self._begin()
 
     def follow(self, publish: PublishConfig) -> None:
         """Go by this from now on: a stream may be changed while it runs. What says the same changes nothing."""
         before, self.publish = self.publish, publish
         if publish != before:
-            self._begin(publish)
+            self._begin()
 
-    def _begin(self, publish: PublishConfig) -> None:
-        self._interval_s = 1 / publish.max_rate if publish.max_rate else 0.0
+    def _begin(self) -> None:
+        self._interval_s = 1 / self.publish.max_rate if self.publish.max_rate else 0.0
         self._due_s = self._beat_due_s = -math.inf
 
     def saw(self, index: int) -> None:

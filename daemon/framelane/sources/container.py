@@ -164,9 +164,8 @@ class ContainerSource:
     def _access_units(self) -> Iterator[av.Packet[Any]]:
         """Packets for the decoder, each a whole access unit; an empty one at the end drains the decoder."""
         noted: int | None = None
-        for packet in self._opened.demux(
-            self._stream
-        ):  # ten pieces a picture and more, each of which comes by here
+        # Ten pieces a picture and more, each of which comes by here.
+        for packet in self._opened.demux(self._stream):
             pts = packet.pts
             if packet.size and (pts is None or pts != noted):
                 self._note_arrival(packet)
