@@ -194,7 +194,7 @@ def test_camera_waits_until_its_predecessor_has_let_go(rig: Rig) -> None:
     board = StatusBoard(clock, lambda state: states.append(state.state), lambda _node: None)
     stream = rig.config(STEADY).streams[0]
     meter: Any = Meters().stream("steady")
-    camera = CameraWorker(stream, [], meter, board.stream("steady"), clock, before=[stuck])
+    camera = CameraWorker(stream, [], meter, board.stream("steady"), clock, {}, before=[stuck])
     camera.start()
     time.sleep(0.3)
     assert states == ["connecting"]

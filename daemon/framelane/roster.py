@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from framelane.gpu.present import why_no_nvdec
 from framelane.sources.camera import CameraWorker
+from framelane.sources.decode_pool import NVDEC_THREADS, DecodePool, cpu_threads
 from framelane.sources.decoder import choose_decoder
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from framelane.config.schema import StreamConfig
     from framelane.core.clock import Clock
     from framelane.pool import ModelPool
+    from framelane.sources.decoder import DecoderName
     from framelane.telemetry.meters import Meters, StreamMeter
     from framelane.telemetry.status import StatusBoard, StreamStatus
 
@@ -54,6 +56,10 @@ class Roster:
         self._clock = clock
         self._gpu = gpu
         self._forget = forget
+        self._pools: dict[DecoderName, DecodePool] = {
+            "cpu": DecodePool("decode-cpu", cpu_threads(), clock),
+            "nvdec": DecodePool("decode-nvdec", NVDEC_THREADS, clock),
+        }
         self._seats: dict[str, _Seat] = {}
         self._leaving: list[CameraWorker] = []
         self._lock = threading.Lock()
@@ -100,6 +106,8 @@ class Roster:
             camera.stopping.set()
         for camera in cameras:
             camera.stop(max(deadline_s - self._clock.monotonic(), 0.0))
+        for pool in self._pools.values():
+            pool.stop(max(deadline_s - self._clock.monotonic(), 0.0))
 
     def _open_all(
         self, streams: Iterable[StreamConfig], status_of: Callable[[StreamConfig, StreamMeter], StreamStatus]
@@ -141,4 +149,4 @@ class Roster:
         choice = choose_decoder(stream.decode, backends, self._gpu, why_no_nvdec)
         before = [camera for camera in self._leaving if camera.stream == stream.id]
         batchers = [worker.batcher for worker in workers]
-        return CameraWorker(stream, batchers, meter, status, self._clock, choice, before)
+        return CameraWorker(stream, batchers, meter, status, self._clock, self._pools, choice, before)

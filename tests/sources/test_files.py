@@ -119,7 +119,7 @@ def test_file_loses_no_frame_when_inference_is_slower(clips: Clips) -> None:
     drops: list[tuple[str, str]] = []
     batcher = Batcher(1, 0.0, SystemClock(), lambda *drop: drops.append(drop))
     camera = WatchedCamera(str(clips.paths["h264"]), **FAST)
-    camera.worker._consumers = [batcher]
+    camera.worker._frames._consumers = [batcher]
     camera.worker.start()
     taken: list[int] = []
     while len(taken) < 50:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from framelane.sources.timeline import MOST_CLOCK_ERROR_S, Timeline, capture_time
+from framelane.sources.timeline import Timeline
 
 
 @pytest.mark.parametrize(
@@ -44,20 +44,3 @@ def test_restart_continues_time_when_a_short_clip_loops() -> None:
     timeline.restart()
     times += [timeline.place(index / 10) for index in range(3)]
     assert times == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4, 0.5])
-
-
-@pytest.mark.parametrize(
-    ("camera_s", "wanted", "expected"),
-    [
-        (None, "auto", (1000.0, "receive")),
-        (None, "rtcp", (1000.0, "receive")),
-        (999.9, "auto", (999.9, "rtcp")),
-        (999.9, "receive", (1000.0, "receive")),
-        (1000.0 - 2 * MOST_CLOCK_ERROR_S, "auto", (1000.0, "receive")),
-        (1000.0 - 2 * MOST_CLOCK_ERROR_S, "rtcp", (980.0, "rtcp")),
-    ],
-)
-def test_capture_time_believes_the_camera_when_it_may(
-    camera_s: float | None, wanted: str, expected: tuple[float, str]
-) -> None:
-    assert capture_time(camera_s, 1000.0, wanted) == expected

@@ -12,6 +12,7 @@ from tests.sources.pictures import fingerprint
 from framelane.config.schema import StreamConfig
 from framelane.core.clock import SystemClock
 from framelane.sources.camera import CameraWorker
+from framelane.sources.decode_pool import DecodePool
 from framelane.telemetry.meters import Meters
 from framelane.telemetry.status import StatusBoard, StreamState
 
@@ -54,7 +55,8 @@ class WatchedCamera:
         config = StreamConfig.model_validate({"id": "cam", "url": url, **QUICK, **options})
         self.board = StatusBoard(clock, self._on_state, lambda _node: None)
         status = self.board.stream("cam", silence_s, self.meter)
-        self.worker = CameraWorker(config, [self], self.meter, status, clock)
+        self.pools = {name: DecodePool(f"decode-{name}", 2, clock) for name in ("cpu", "nvdec")}
+        self.worker = CameraWorker(config, [self], self.meter, status, clock, self.pools)
 
     def join(self, stream: str) -> None:
         self.live = True

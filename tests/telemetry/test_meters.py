@@ -31,7 +31,7 @@ def test_stream_meter_counts_each_event_under_its_own_name() -> None:
     counts = meter.snapshot()
 
     assert (counts.received, counts.decoded, counts.inferred, counts.published) == (5, 4, 2, 1)
-    assert counts.dropped == {"fps": 1, "replaced": 2, "decode": 0, "stopping": 0, "failed": 0}
+    assert counts.dropped == {"fps": 1, "late": 0, "replaced": 2, "decode": 0, "stopping": 0, "failed": 0}
     assert counts.queued_s == pytest.approx(0.040)
     assert counts.inferred_s == pytest.approx(0.060)
     assert counts.reconnects == 1

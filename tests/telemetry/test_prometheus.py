@@ -56,6 +56,7 @@ DOCUMENTED = {
     "framelane_results_left_out_total": "counter",
     "framelane_results_published_total": "counter",
     "framelane_stage_seconds": "histogram",
+    "framelane_stream_clock_offset_seconds": "gauge",
     "framelane_stream_fps": "gauge",
     "framelane_stream_up": "gauge",
 }

@@ -60,7 +60,7 @@ def test_close_gives_rates_of_the_window_alone(meters: Meters, clock: FakeClock,
         6.0,
         4.0,
     )
-    assert stream.dropped == {"fps": 0, "replaced": 7, "decode": 0, "stopping": 0, "failed": 0}
+    assert stream.dropped == {"fps": 0, "late": 0, "replaced": 7, "decode": 0, "stopping": 0, "failed": 0}
     assert stream.left_out == node.left_out == {"empty": 0, "rate": 1}
     assert stream.queue_ms == pytest.approx(10.0)
     assert stream.infer_ms == pytest.approx(20.0)

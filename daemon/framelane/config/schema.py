@@ -25,6 +25,8 @@ from framelane.config.section import (
 )
 from framelane.config.spool import SpoolConfig
 
+ClockChoice = Literal["auto", "rtcp", "receive"]
+
 
 def _whole(value: object) -> object:
     """A whole number written as text (all scalars of the YAML file arrive as text), or the value as it is."""
@@ -305,7 +307,12 @@ class StreamOptions(Section):
         default=True,
         description="Decode an RTSP picture when its own last packet is in; else when the next one begins.",
     )
-    clock: Literal["auto", "rtcp", "receive"] = Field(
+    late_ms: Annotated[float, Field(ge=50, le=60_000)] = Field(
+        default=500.0,
+        description="Milliseconds within which a live picture has to be decoded once it has arrived; else it is "
+        "skipped, up to the next key frame, and counted as `late`.",
+    )
+    clock: ClockChoice = Field(
         default="auto",
         description="Capture time: the camera's RTCP clock where it is sane, or the arrival here.",
     )

@@ -29,6 +29,7 @@ def continued(before: StreamCounts, now: StreamCounts) -> StreamCounts:
         fallbacks=before.fallbacks + now.fallbacks,
         dropped=_by_reason(before.dropped, now.dropped),
         left_out=_by_reason(before.left_out, now.left_out),
+        clock_offset_s=now.clock_offset_s,
         queued_s=before.queued_s + now.queued_s,
         inferred_s=before.inferred_s + now.inferred_s,
         latency=summed(before.latency, now.latency),

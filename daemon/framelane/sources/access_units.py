@@ -28,6 +28,8 @@ class AccessUnit(NamedTuple):
 
     data: bytes
     pts: int | None
+    key: bool = False
+    disposable: bool = False
 
 
 def h264_kind(header: int) -> NalKind:
@@ -116,7 +118,7 @@ class AccessUnits:
             self._key |= kind == "key"
 
     def _take(self) -> AccessUnit:
-        unit = AccessUnit(b"".join(self._pieces), self._pts)
+        unit = AccessUnit(b"".join(self._pieces), self._pts, self._key)
         self._reset()
         return unit
 

@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from framelane.core.backoff import Backoff
 from framelane.core.errors import SourceError
-from framelane.core.frames import Frame, FrameInfo
 from framelane.core.worker import Worker
+from framelane.sources.arrivals import arrival_now
+from framelane.sources.connection import awaited_connection
 from framelane.sources.container import ContainerSource
 from framelane.sources.decoder import ON_CPU
+from framelane.sources.economy import Economy
 from framelane.sources.faults import NO_VIDEO
 from framelane.sources.folder import FolderSource
+from framelane.sources.frame_maker import FrameMaker, FrameMeter
 from framelane.sources.hangup import hang_up
-from framelane.sources.pacing import FrameRateLimit, RealtimePacer
-from framelane.sources.source import LIVE_KINDS, Decoded, Source, SourceMeter, kind_of
-from framelane.sources.timeline import Timeline, capture_time
-from framelane.telemetry.status import ENDED, StreamDetails
+from framelane.sources.live_decoding import LiveDecoding
+from framelane.sources.pacing import RealtimePacer
+from framelane.sources.source import LIVE_KINDS, Source, kind_of
+from framelane.sources.timeline import Timeline
+from framelane.sources.unit_queue import UnitQueue
+from framelane.telemetry.status import ENDED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from framelane.config.schema import StreamConfig
     from framelane.core.clock import Clock
-    from framelane.core.frames import ClockName, Picture
-    from framelane.sources.decoder import DecoderChoice
+    from framelane.sources.decode_pool import DecodePool
+    from framelane.sources.decoder import DecoderChoice, DecoderName
+    from framelane.sources.frame_maker import FrameConsumer
+    from framelane.sources.units import Unit
     from framelane.telemetry.status import StreamStatus
 
 log = structlog.get_logger(__name__)
@@ -41,31 +47,15 @@ _LEAVING_S = 1.0
 _LOOK_S = 0.1
 
 
-class FrameConsumer(Protocol):
-    """Where frames go: a model's batcher."""
-
-    def join(self, stream: str) -> None:
-        """The stream is live."""
-        ...
-
-    def leave(self, stream: str) -> None:
-        """The stream is gone, for now."""
-        ...
-
-    def offer(self, frame: Frame, *, wait: bool = False) -> None:
-        """Take the stream's newest frame."""
-        ...
-
-
-class CameraMeter(SourceMeter, Protocol):
-    """Told of every step of a frame on the camera's thread."""
-
-    def frame_decoded(self) -> None:
-        """The decoder gave a frame."""
-        ...
+class CameraMeter(FrameMeter, Protocol):
+    """Told of every step of a stream's frames until they are offered."""
 
     def decoder_fell_back(self) -> None:
         """NVDEC refused the stream, which the CPU decodes now."""
+        ...
+
+    def camera_clock_told(self, offset_s: float | None) -> None:
+        """The camera's clock is ahead of ours by so much; None where it doesn't tell."""
         ...
 
 
@@ -78,6 +68,7 @@ class CameraWorker(Worker):
         meter: counts its steps.
         status: its state machine.
         clock: where the time is read.
+        pools: decode what is live, by decoder.
         choice: which decoder.
         before: who read the stream before it was changed, and may still be at it; many a camera allows one session.
     """
@@ -89,6 +80,7 @@ class CameraWorker(Worker):
         meter: CameraMeter,
         status: StreamStatus,
         clock: Clock,
+        pools: Mapping[DecoderName, DecodePool],
         choice: DecoderChoice = ON_CPU,
         before: Sequence[Worker] = (),
     ) -> None:
@@ -98,18 +90,16 @@ class CameraWorker(Worker):
         self._choice = choice
         self._refusal = ""  # the last one that the log has
         self._config = config
-        self._consumers = consumers
         self._meter = meter
         self._status = status
         self._clock = clock
         self._url = config.url.get_secret_value()
-        self._live = kind_of(self._url) in LIVE_KINDS
-        self._wait = not self._live and not config.realtime
+        self._wait = kind_of(self._url) not in LIVE_KINDS and not config.realtime
+        self._frames = FrameMaker(config, consumers, meter, status, clock, wait=self._wait)
+        self._pools = pools
         self._backoff = Backoff(config.backoff.first_s, config.backoff.most_s)
-        self._details = StreamDetails()
-        self._index = 0
         self._thread_id = 0
-        self._rtsp: ContainerSource | None = None  # while it is read
+        self._read_from: ContainerSource | None = None
         self._hung_up = False
         status.on_tick = self._look
 
@@ -120,14 +110,16 @@ class CameraWorker(Worker):
         self._status.connecting()
         self._status.noted("")
         with self._open() as source:
-            self._opened(source)
             self._thread_id, self._hung_up = threading.get_native_id(), False
-            self._rtsp = source if isinstance(source, ContainerSource) and source.kind == "rtsp" else None
+            self._frames.opened(source.info)
             try:
-                self._read(source)
+                if isinstance(source, ContainerSource) and source.endless:
+                    self._watch(source)
+                else:
+                    self._play(source)
             finally:
-                self._rtsp = None
-                self._each_consumer(lambda consumer: consumer.leave(self._config.id))
+                self._read_from = None
+                self._frames.closed()
         if not self.stopping.is_set():
             self._status.down(ENDED, "played to its end")
             self.stopping.set()
@@ -160,11 +152,18 @@ class CameraWorker(Worker):
 
     def _look(self) -> None:
         """Called twice a second, on another thread."""
+        source = self._read_from
+        if source is not None:
+            self._meter.camera_clock_told(source.camera_offset_s)
+            if source.line.connection is None:
+                source.line.connection = awaited_connection(self._thread_id)
         self._hang_up_after(_PATIENCE * self._config.read_timeout_s)
 
     def _hang_up_after(self, silence_s: float) -> None:
-        source = self._rtsp
-        if source is not None and self._clock.monotonic() - source.heard_s > silence_s:
+        source = self._read_from
+        if source is None or source.kind != "rtsp":
+            return
+        if self._clock.monotonic() - source.heard_s > silence_s:
             self._hung_up = True  # before, for the reader may be quick, and clear it
             if not hang_up(self._thread_id):
                 self._hung_up = False
@@ -180,7 +179,7 @@ class CameraWorker(Worker):
 
     def _open(self) -> ContainerSource | FolderSource:
         if kind_of(self._url) == "folder":
-            return FolderSource(self._url, self._clock, self._meter)
+            return FolderSource(self._url, self._meter)
         return ContainerSource(
             self._url, self._config, self._clock, self._meter, self._choice, self._fell_back
         )
@@ -189,24 +188,39 @@ class CameraWorker(Worker):
         """Show that the CPU decodes what NVDEC should. The next connection tries NVDEC again, which costs nothing."""
         self._meter.decoder_fell_back()
         self._status.noted(f"decoded on the CPU: {why}")
-        if self._details.decoder is not None:
-            self._details = replace(self._details, decoder="cpu")
-            self._status.described(self._details)
+        self._frames.decoder_changed("cpu")
         if why != self._refusal:
             self._refusal = why
             log.warning("decoder_fallback", stream=self._config.id, reason=why)
 
-    def _opened(self, source: Source) -> None:
-        info = source.info
-        size = info.width or None, info.height or None
-        self._details = StreamDetails(info.codec, *size, info.fps, info.decoder)
-        self._status.opened(self._details)
-        self._each_consumer(lambda consumer: consumer.join(self._config.id))
+    def _watch(self, source: ContainerSource) -> None:
+        """Read what is live as fast as it comes, and have it decoded beside; returns when it is stopped."""
+        self._read_from = source
+        config, clock = self._config, self._clock
+        economy = Economy(config.fps)
+        waiting = UnitQueue(config.late_ms / 1e3, economy, clock, self._skipped)
+        decoding = LiveDecoding(source, waiting, self._frames, self._pools, self._status, clock)
+        pacer = None if source.paced else _PiecePacer(clock, self.stopping)
+        proven_s = clock.monotonic() + _PROVEN_S
+        try:
+            for unit in source.units():
+                if self.stopping.is_set():
+                    return
+                decoding.put(unit if pacer is None else pacer.hold(unit))
+                if proven_s and clock.monotonic() > proven_s:
+                    self._backoff.reset()
+                    proven_s = 0.0
+            decoding.finish(config.late_ms / 1e3)
+            source.check_end()
+        finally:
+            decoding.close()
 
-    def _read(self, source: Source) -> None:
-        timeline = Timeline(1 / source.info.fps if source.info.fps else None)
-        limit = FrameRateLimit(self._config.fps)
-        pacer = None if source.paced or self._wait else RealtimePacer(self._clock, self.stopping)
+    def _skipped(self, count: int) -> None:
+        self._meter.frame_dropped("late", count)
+
+    def _play(self, source: Source) -> None:
+        """Read, decode and show at its own pace what is recorded, once or again and again."""
+        pacer = None if self._wait else RealtimePacer(self._clock, self.stopping)
         started_s = self._clock.monotonic()
         while not self.stopping.is_set():
             seen = False
@@ -214,7 +228,7 @@ class CameraWorker(Worker):
                 if self.stopping.is_set():
                     return
                 seen = True
-                self._take(decoded, timeline, limit, pacer)
+                self._frames.take(decoded, pacer)
                 del decoded  # a picture may not stay here while the next one is awaited
                 if self._clock.monotonic() - started_s > _PROVEN_S:
                     self._backoff.reset()
@@ -223,54 +237,21 @@ class CameraWorker(Worker):
                 raise SourceError("undecodable", "there is no picture in it that can be decoded")
             if not self._config.loop:
                 return
-            timeline.restart()
+            self._frames.restarted()
             source.rewind()
 
-    def _take(
-        self, decoded: Decoded, timeline: Timeline, limit: FrameRateLimit, pacer: RealtimePacer | None
-    ) -> None:
-        pts_s = timeline.place(decoded.pts_s)
-        self._meter.frame_decoded()
-        if pacer is not None:
-            pacer.wait(pts_s)
-        captured_at, clock = self._captured(decoded)
-        self._describe(decoded.picture, clock)
-        self._status.frame_seen(self._clock.monotonic())
-        if limit.due(pts_s):
-            self._offer(self._frame(decoded.picture, pts_s, captured_at, clock))
-        else:
-            self._meter.frame_dropped("fps")
 
-    def _captured(self, decoded: Decoded) -> tuple[float, ClockName]:
-        if self._live:
-            return capture_time(decoded.camera_s, decoded.arrived_s, self._config.clock)
-        return self._clock.wall(), "media"
+class _PiecePacer:
+    """Holds units of a stream that comes in pieces of some seconds back until their time has come."""
 
-    def _describe(self, picture: Picture, clock: ClockName) -> None:
-        """Show a size or clock that is new: cameras change their resolution without a word."""
-        details = self._details
-        if (details.width, details.height, details.clock) != (picture.width, picture.height, clock):
-            self._details = replace(details, width=picture.width, height=picture.height, clock=clock)
-            self._status.described(self._details)
+    def __init__(self, clock: Clock, stopping: threading.Event) -> None:
+        self._clock = clock
+        self._pacer = RealtimePacer(clock, stopping)
+        self._timeline = Timeline()
 
-    def _frame(self, picture: Picture, pts_s: float, captured_at: float, clock: ClockName) -> Frame:
-        info = FrameInfo(
-            self._config.id,
-            self._index,
-            pts_s,
-            captured_at,
-            clock,
-            self._clock.monotonic(),
-            picture.width,
-            picture.height,
-        )
-        self._index += 1
-        return Frame(info, picture)
-
-    def _offer(self, frame: Frame) -> None:
-        for consumer in self._consumers:
-            consumer.offer(frame, wait=self._wait)
-
-    def _each_consumer(self, tell: Callable[[FrameConsumer], None]) -> None:
-        for consumer in self._consumers:
-            tell(consumer)
+    def hold(self, unit: Unit) -> Unit:
+        """The unit, when it is due: that is when it has arrived."""
+        packet = unit.packet
+        at = packet.pts if packet.dts is None else packet.dts
+        self._pacer.wait(self._timeline.place(None if at is None else float(at * packet.time_base)))
+        return unit._replace(arrival=arrival_now(self._clock))

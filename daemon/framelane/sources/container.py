@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections import OrderedDict
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +11,12 @@ from av import error as av_error
 
 from framelane.core.errors import SourceError
 from framelane.sources.access_units import NAL_SYNTAXES, AccessUnit, AccessUnits
+from framelane.sources.arrivals import ArrivalClock
+from framelane.sources.connection import Line
 from framelane.sources.decoder import ON_CPU, DecoderChoice, StreamDecoder
 from framelane.sources.faults import NO_DECODER, source_error
 from framelane.sources.source import LIVE_KINDS, Decoded, Kind, SourceInfo, SourceMeter, kind_of
+from framelane.sources.units import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
     from framelane.config.schema import StreamOptions
     from framelane.core.clock import Clock
+    from framelane.sources.arrivals import Arrival
+    from framelane.sources.decoder import DecoderName
 
 _MOST_FAILED_UNITS = 250
 _FIRST_PICTURE_S = 60.0
@@ -31,7 +35,9 @@ _FIRST_PICTURE_S = 60.0
 _UNTIMED = ("mpjpeg", "mjpeg", "h264", "hevc")
 _IN_PIECES = ("hls", "dash")
 """Protocols over HTTP that send some seconds of video at once."""
-_MOST_ARRIVALS = 64
+_MOST_FIRSTS = 64
+_MOST_INSIDE = 20
+"""H.264 and H.265 keep at most 16 pictures back to put them in order."""
 
 
 class ContainerSource:
@@ -66,7 +72,10 @@ class ContainerSource:
         self._failed = 0
         self.heard_s = clock.monotonic()
         """When the last picture came whole (monotonic), decodable or not, or this was made."""
-        self._arrivals: OrderedDict[int | None, tuple[float | None, float]] = OrderedDict()
+        self._firsts: dict[int | None, tuple[float | None, float]] = {}
+        self._inside = _Inside()
+        self.line = Line()
+        """What is known of the connection; whoever looks on from outside tells it."""
         self._url, self._options, self._choice, self._fell_back = url, options, choice, fell_back
         self._connect()
 
@@ -86,6 +95,7 @@ class ContainerSource:
         except SourceError:
             self.close()
             raise
+        self._arrivals = ArrivalClock(clock, options.clock)
         self._time_base = self._stream.time_base or Fraction(0)
         self._time_base_s = float(self._time_base)
         # FFmpeg counts 25 pictures a second where nothing says when they were taken.
@@ -98,16 +108,24 @@ class ContainerSource:
         self.close()
 
     @property
-    def live(self) -> bool:
-        """Whether pictures are of now."""
-        return self.kind in LIVE_KINDS
+    def endless(self) -> bool:
+        """Whether it shows what is now, for as long as it lasts; else it is a recording, which is played."""
+        return self.kind == "rtsp" or (self.kind in LIVE_KINDS and not self._opened.duration)
 
     @property
     def paced(self) -> bool:
-        """See Source: over HTTP, a recording and what comes in pieces is not."""
-        container = self._opened
-        at_once = container.duration or container.format.name in _IN_PIECES
-        return self.live and not (self.kind == "http" and at_once)
+        """Whether pictures come one by one; else they come in pieces, or as fast as they are read."""
+        return self.endless and self._opened.format.name not in _IN_PIECES
+
+    @property
+    def decoder_name(self) -> DecoderName:
+        """What decodes now."""
+        return self._decoder.name
+
+    @property
+    def camera_offset_s(self) -> float | None:
+        """By how much the camera's clock is ahead of ours, less the way here; None where it sends no reports."""
+        return self._arrivals.camera_offset_s
 
     @property
     def info(self) -> SourceInfo:
@@ -118,18 +136,54 @@ class ContainerSource:
         return SourceInfo(context.name, context.width, context.height, fps, self._decoder.name)
 
     def pictures(self) -> Iterator[Decoded]:
-        """Decode until the container ends.
+        """Read and decode until the container ends.
 
         Raises:
             SourceError: the connection broke, or nothing in it can be decoded.
         """
+        for unit in self.units():
+            yield from self.decode(unit)
+        yield from self.drain()
+        self.check_end()
+
+    def units(self) -> Iterator[Unit]:
+        """Read access units until the container ends.
+
+        Raises:
+            SourceError: the connection broke.
+        """
         try:
             for unit in self._access_units():
                 self.heard_s = self._clock.monotonic()
-                yield from self._decode(unit)
+                yield unit
         except (av_error.FFmpegError, OSError) as error:
             raise source_error(error, reading=True) from None
-        if self.kind == "rtsp" or (self.kind in LIVE_KINDS and not self._opened.duration):
+
+    def decode(self, unit: Unit) -> Iterator[Decoded]:
+        """The pictures that a unit completes; may run on another thread than the one that reads.
+
+        Raises:
+            SourceError: the decoder fails, or nothing can be decoded.
+        """
+        if unit.resumes:
+            held_back = self._inside.clear()
+            if self._decoded_any:
+                self._meter.frame_dropped("late", held_back)
+            self._decoder.flush()
+        self._inside.enter(unit.packet.pts, unit.arrival)
+        yield from self._decode(unit.packet)
+
+    def drain(self) -> Iterator[Decoded]:
+        """The pictures that the decoder holds back."""
+        yield from self._decode(None)
+
+    def check_end(self) -> None:
+        """Say that the other side has ended what should not end.
+
+        Raises:
+            SourceError: it is no recording.
+        """
+        if self.endless:
             raise SourceError("lost", "the other side ended the stream")
 
     def rewind(self) -> None:
@@ -161,54 +215,72 @@ class ContainerSource:
             raise SourceError("closed", "the source is closed")
         return self._container
 
-    def _access_units(self) -> Iterator[av.Packet[Any]]:
-        """Packets for the decoder, each a whole access unit; an empty one at the end drains the decoder."""
+    def _access_units(self) -> Iterator[Unit]:
         noted: int | None = None
         # Ten pieces a picture and more, each of which comes by here.
         for packet in self._opened.demux(self._stream):
             pts = packet.pts
             if packet.size and (pts is None or pts != noted):
-                self._note_arrival(packet)
+                self._note_first(packet)
                 noted = pts
             if self._units is None:
-                yield packet
+                if packet.size:
+                    yield self._whole(packet)
             elif packet.size:
                 for unit in self._units.feed(bytes(packet), pts):
                     yield self._packed(unit)
             else:
-                yield from map(self._packed, self._units.flush())
-                yield packet
+                for unit in self._units.flush():
+                    yield self._packed(unit)
 
-    def _note_arrival(self, packet: av.Packet[Any]) -> None:
-        """Remember when a picture's first packet came, and when its camera says that it was captured."""
-        if packet.pts in self._arrivals and packet.pts is not None:
+    def _note_first(self, packet: av.Packet[Any]) -> None:
+        """Remember when a picture's first packet was read, and when its camera says that it was captured."""
+        firsts = self._firsts
+        if packet.pts in firsts and packet.pts is not None:
             return
-        self._meter.frame_received()
         camera_s = _camera_time(packet) if self.kind == "rtsp" else None
-        self._arrivals[packet.pts] = (camera_s, self._clock.wall())
-        if len(self._arrivals) > _MOST_ARRIVALS:
-            self._arrivals.popitem(last=False)
+        firsts[packet.pts] = (camera_s, self._clock.monotonic())
+        if len(firsts) > _MOST_FIRSTS:
+            del firsts[next(iter(firsts))]
 
-    def _packed(self, unit: AccessUnit) -> av.Packet[Any]:
+    def _packed(self, unit: AccessUnit) -> Unit:
         packet: av.Packet[Any] = av.Packet(unit.data)
         packet.pts = unit.pts
         packet.time_base = self._time_base
-        return packet
+        return self._timed(packet, key=unit.key, disposable=unit.disposable)
 
-    def _decode(self, unit: av.Packet[Any]) -> Iterator[Decoded]:
-        frames = self._decoder.decode(unit if unit.size else None)
+    def _whole(self, packet: av.Packet[Any]) -> Unit:
+        return self._timed(packet, key=packet.is_keyframe, disposable=packet.is_disposable)
+
+    def _timed(self, packet: av.Packet[Any], *, key: bool, disposable: bool) -> Unit:
+        self._meter.frame_received()
+        pts = packet.pts
+        camera_s, read_s = self._firsts.pop(pts, (None, self._clock.monotonic()))
+        if not self.endless:
+            return Unit(packet, key, disposable)
+        pts_s = None if pts is None or self._untimed else pts * self._time_base_s
+        drained = self.line.drained(packet.size, pts_s, self._clock.monotonic())
+        return Unit(packet, key, disposable, self._arrivals.note(pts_s, read_s, camera_s, drained=drained))
+
+    def _decode(self, packet: av.Packet[Any] | None) -> Iterator[Decoded]:
+        try:
+            frames = self._decoder.decode(packet)
+        except (av_error.FFmpegError, OSError) as error:
+            raise source_error(error, reading=True) from None
         if frames is None:
+            self._inside.leave(packet.pts if packet is not None else None)
             self._count_failure()
             return
         frames.reverse()
         while frames:  # no picture is kept here while its consumer, or the next one's packet, takes its time
             frame = frames.pop()
+            arrival = self._inside.leave(frame.pts)
             if frame.is_corrupt:
                 self._count_failure()
                 continue
             self._decoded_any = True
             self._failed = 0
-            decoded = self._decoded(frame)
+            decoded = Decoded(frame, self._time_of(frame, arrival), arrival)
             del frame
             yield decoded
             del decoded
@@ -217,19 +289,39 @@ class ContainerSource:
         self._failed += 1
         if self._decoded_any:
             self._meter.frame_dropped("decode")
-        elif self.live and self._clock.monotonic() - self._began_s < _FIRST_PICTURE_S:
+        elif self.endless and self._clock.monotonic() - self._began_s < _FIRST_PICTURE_S:
             return  # before the first key frame nothing can be decoded, and nothing is wrong
         if self._failed > _MOST_FAILED_UNITS:
             raise SourceError("undecodable", f"{self._failed} frames in a row could not be decoded")
 
-    def _decoded(self, frame: av.VideoFrame) -> Decoded:
-        arrival = self._arrivals.pop(frame.pts) if frame.pts in self._arrivals else (None, self._clock.wall())
-        return Decoded(frame, self._time_of(frame), *arrival)
-
-    def _time_of(self, frame: av.VideoFrame) -> float | None:
-        if self._untimed:
-            return self._clock.monotonic() - self._began_s
+    def _time_of(self, frame: av.VideoFrame, arrival: Arrival | None) -> float | None:
+        if self._untimed and arrival is not None:
+            return arrival.at_s - self._began_s
         return None if frame.pts is None else frame.pts * self._time_base_s
+
+
+class _Inside:
+    """Arrivals of the pictures that are inside a decoder, which gives them back in another order."""
+
+    def __init__(self) -> None:
+        self._arrivals: dict[int | None, Arrival | None] = {}
+        self._newest: Arrival | None = None
+
+    def enter(self, pts: int | None, arrival: Arrival | None) -> None:
+        """A picture goes in."""
+        self._newest = self._arrivals[pts] = arrival
+        if len(self._arrivals) > _MOST_INSIDE:  # damaged ones never come out
+            del self._arrivals[next(iter(self._arrivals))]
+
+    def leave(self, pts: int | None) -> Arrival | None:
+        """A picture comes out; one that never went in is taken for the newest."""
+        return self._arrivals.pop(pts, self._newest)
+
+    def clear(self) -> int:
+        """Nothing that is inside comes out any more; return how many pictures that are."""
+        count = len(self._arrivals)
+        self._arrivals.clear()
+        return count
 
 
 def _open(url: str, kind: Kind, options: StreamOptions) -> tuple[InputContainer, AccessUnits | None]:

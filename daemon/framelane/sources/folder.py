@@ -12,8 +12,6 @@ from framelane.sources.source import Decoded, SourceInfo, SourceMeter
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from framelane.core.clock import Clock
-
 IMAGES_PER_S = 25.0
 
 
@@ -24,8 +22,7 @@ class FolderSource:
         SourceError: there are no images in it.
     """
 
-    def __init__(self, url: str, clock: Clock, meter: SourceMeter) -> None:
-        self._clock = clock
+    def __init__(self, url: str, meter: SourceMeter) -> None:
         self._meter = meter
         self._paths = picture_files(Path(url))
         if not self._paths:
@@ -42,11 +39,6 @@ class FolderSource:
         """What is known before the first image is read."""
         return SourceInfo("images", 0, 0, IMAGES_PER_S, "cpu")
 
-    @property
-    def paced(self) -> bool:
-        """Never: they lie there."""
-        return False
-
     def pictures(self) -> Iterator[Decoded]:
         """Decode the images one by one; one that can't be read is counted and passed over."""
         for index, path in enumerate(self._paths):
@@ -55,7 +47,7 @@ class FolderSource:
             if picture is None:
                 self._meter.frame_dropped("decode")
             else:
-                yield Decoded(picture, index / IMAGES_PER_S, None, self._clock.wall())
+                yield Decoded(picture, index / IMAGES_PER_S, None)
 
     def rewind(self) -> None:
         """Nothing to do: the next `pictures` starts at the first image."""

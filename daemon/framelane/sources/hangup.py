@@ -2,29 +2,18 @@
 
 FFmpeg gives up a connection that is silent. One on which something comes, but never a picture, such as the sender
 reports of a camera whose encoder has died, it reads for ever. PyAV could interrupt that in a callback, which takes the
-interpreter lock several times a packet; closing the container from another thread crashes the process. But the kernel
-knows on which sockets a thread waits (proc(5), /proc/[pid]/task/[tid]/syscall), and a socket that is shut down gives
-its reader the end of the stream, as if the camera had gone.
+interpreter lock several times a packet; closing the container from another thread crashes the process. But a socket
+that is shut down gives its reader the end of the stream, as if the camera had gone.
 """
 
 from __future__ import annotations
 
-import os
 import platform
 import socket
-import stat
-import struct
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Container
+from framelane.sources.connection import POLLS, awaited_descriptors, duplicate
 
-_POLLS = {"x86_64": frozenset({7, 271}), "aarch64": frozenset({73})}
-"""Numbers of poll and ppoll by machine (asm/unistd.h): both begin with an array of pollfd, and its length."""
-_POLLFD = struct.Struct("@ihh")
-_MOST_FDS = 64
 _LOOKS, _LOOK_S = 20, 0.002  # who reads rubbish as it comes waits now and then
 
 
@@ -34,9 +23,8 @@ def hang_up(thread_id: int) -> bool:
     Args:
         thread_id: as `threading.get_native_id` gives it.
     """
-    polls = _POLLS.get(platform.machine(), frozenset())
-    for _ in range(_LOOKS if polls else 0):
-        if any(map(_shut_down, _awaited(thread_id, polls))):
+    for _ in range(_LOOKS if platform.machine() in POLLS else 0):
+        if any(map(_shut_down, awaited_descriptors(thread_id))):
             return True
         time.sleep(_LOOK_S)
     return False
@@ -44,30 +32,14 @@ def hang_up(thread_id: int) -> bool:
 
 def _shut_down(descriptor: int) -> bool:
     """Whether it is a connection, which is shut down now."""
-    try:
-        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-            return False
-        with socket.socket(fileno=os.dup(descriptor)) as connection:
-            if connection.type != socket.SOCK_STREAM:
-                return False
-            connection.shutdown(socket.SHUT_RDWR)
-    except OSError:  # it has ended by itself meanwhile
+    handle = duplicate(descriptor)
+    if handle is None:
         return False
+    with handle:
+        if handle.type != socket.SOCK_STREAM:
+            return False
+        try:
+            handle.shutdown(socket.SHUT_RDWR)
+        except OSError:  # it has ended by itself meanwhile
+            return False
     return True
-
-
-def _awaited(thread_id: int, polls: Container[int]) -> list[int]:
-    """The descriptors that the thread polls; none where it does something else, or the kernel doesn't tell."""
-    try:
-        words = Path(f"/proc/self/task/{thread_id}/syscall").read_text(encoding="ascii").split()
-        if len(words) < 3 or int(words[0]) not in polls:  # noqa: PLR2004 - number, array, length
-            return []
-        count = min(int(words[2], 16), _MOST_FDS)
-        with Path("/proc/self/mem").open(
-            "rb", buffering=0
-        ) as memory:  # a thread that has ended takes its stack along
-            memory.seek(int(words[1], 16))
-            table = memory.read(count * _POLLFD.size)
-    except (OSError, ValueError):
-        return []
-    return [descriptor for descriptor, _, _ in _POLLFD.iter_unpack(table[: count * _POLLFD.size])]

@@ -13,7 +13,6 @@ from framelane.core.errors import SourceError
 from framelane.sources.container import ContainerSource
 from framelane.sources.faults import NO_VIDEO
 from framelane.sources.hangup import hang_up
-from framelane.sources.timeline import capture_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,8 +151,7 @@ class _Seen:
 def _report(source: ContainerSource, seen: _Seen, tally: _Tally, first_frame_s: float) -> ProbeReport:
     newest = seen.newest
     assert newest is not None  # noqa: S101 - the caller has seen a frame
-    camera_s, picture = newest.camera_s, newest.picture
-    clock_name = capture_time(camera_s, newest.arrived_s, "auto")[1] if source.live else "media"
+    picture, arrival, offset_s = newest.picture, newest.arrival, source.camera_offset_s
     return ProbeReport(
         codec=source.info.codec,
         width=picture.width,
@@ -161,8 +159,8 @@ def _report(source: ContainerSource, seen: _Seen, tally: _Tally, first_frame_s: 
         pixel_format=picture.format.name,
         declared_fps=source.info.fps,
         measured_fps=round(seen.fps(), 2),
-        clock=clock_name,
-        clock_offset_ms=None if camera_s is None else round((camera_s - newest.arrived_s) * 1e3, 1),
+        clock="media" if arrival is None else arrival.clock,
+        clock_offset_ms=None if offset_s is None else round(offset_s * 1e3, 1),
         first_frame_s=round(first_frame_s, 3),
         frames=seen.frames,
         packets=tally.packets,

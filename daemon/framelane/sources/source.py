@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     import av
 
+    from framelane.sources.arrivals import Arrival
+
 Kind = Literal["rtsp", "http", "device", "folder", "file"]
 
 LIVE_KINDS: frozenset[Kind] = frozenset({"rtsp", "http", "device"})
@@ -26,14 +28,12 @@ class Decoded:
     Attributes:
         picture: the pixels, in the decoder's own format.
         pts_s: presentation time in seconds as the source has it, None where it has none.
-        camera_s: Unix time of capture by the camera's own clock, None where it doesn't say.
-        arrived_s: Unix time at which the picture's packet came in.
+        arrival: when it came in and was captured; None of what is played, which is captured when it is played.
     """
 
     picture: av.VideoFrame
     pts_s: float | None
-    camera_s: float | None
-    arrived_s: float
+    arrival: Arrival | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +65,6 @@ class Source(Protocol):
     @property
     def info(self) -> SourceInfo:
         """What the source says of itself."""
-        ...
-
-    @property
-    def paced(self) -> bool:
-        """Whether pictures come when they are taken; else they come as fast as they are read."""
         ...
 
     def pictures(self) -> Iterator[Decoded]:

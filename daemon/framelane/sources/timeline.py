@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from framelane.core.frames import ClockName
-
-MOST_CLOCK_ERROR_S = 10.0
-"""A camera's clock further than this from ours is not believed with `clock: auto`: it was never set."""
-
 _DEFAULT_INTERVAL_S = 1 / 25
 _SMALL_STEP_BACK_S = 0.5
 _MOST_INTERVAL_S = 1.0
@@ -54,18 +46,3 @@ class Timeline:
             return last_s + self._interval_s / 1000
         self._interval_s += (min(at_s - last_s, _MOST_INTERVAL_S) - self._interval_s) / 8
         return at_s
-
-
-def capture_time(camera_s: float | None, arrived_s: float, wanted: str) -> tuple[float, ClockName]:
-    """When a live frame was captured, in Unix seconds, and by which clock.
-
-    Args:
-        camera_s: Unix time by the camera's RTCP sender reports, if it sends them.
-        arrived_s: Unix time at which the frame's packet came in.
-        wanted: the stream's `clock`: "auto", "rtcp" or "receive".
-    """
-    if camera_s is None or wanted == "receive":
-        return arrived_s, "receive"
-    if wanted == "auto" and abs(camera_s - arrived_s) > MOST_CLOCK_ERROR_S:
-        return arrived_s, "receive"
-    return camera_s, "rtcp"

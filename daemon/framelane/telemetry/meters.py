@@ -20,9 +20,9 @@ LATENCY_BUCKETS_S = (0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0
 STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 BATCH_BUCKETS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 
-DROP_REASONS = ("fps", "replaced", "decode", "stopping", "failed")
-"""Why a frame was not inferred: over the `fps` limit, replaced by a newer one while it waited, not decodable,
-the daemon or stream was stopping, inference of its batch failed."""
+DROP_REASONS = ("fps", "late", "replaced", "decode", "stopping", "failed")
+"""Why a frame was not inferred: over the `fps` limit, skipped before it was decoded to stay on time, replaced by a
+newer one while it waited, not decodable, the daemon or stream was stopping, inference of its batch failed."""
 
 LEFT_OUT_REASONS = ("empty", "rate")
 """Why a result was not published: without objects (`publish.empty`), over `publish.max_rate`."""
@@ -73,7 +73,7 @@ class StreamCounts:
 
     Attributes:
         born: differs between two meters of the same stream id, so that a difference never spans a removal.
-        received: video packets read.
+        received: pictures read.
         decoded: frames decoded.
         inferred: frames inferred; a frame that goes to two models counts twice.
         published: results handed to the sinks.
@@ -81,6 +81,7 @@ class StreamCounts:
         fallbacks: times NVDEC refused the stream and the CPU decoded it.
         dropped: frames not inferred, by reason.
         left_out: results that `publish` leaves out, by reason.
+        clock_offset_s: by how much the camera's clock is ahead of this host's, None where it doesn't tell.
         queued_s: sum of seconds between frame in hand and batch start, over inferred frames.
         inferred_s: sum of seconds between batch start and detections, over inferred frames.
         latency: capture to publish, in seconds.
@@ -98,6 +99,7 @@ class StreamCounts:
     fallbacks: int
     dropped: Mapping[str, int]
     left_out: Mapping[str, int]
+    clock_offset_s: float | None
     queued_s: float
     inferred_s: float
     latency: HistogramCounts
@@ -117,14 +119,14 @@ class StreamCounts:
 class StreamMeter:
     """Counts what happens to one stream's frames.
 
-    `frame_received` and `frame_decoded` have one writer, the stream's camera thread, and take no lock. All
-    else may be called from any thread at once (camera, batcher, every slot of every model) and takes the
-    meter's own lock, which is never held for more than a few additions: about 0.1 microseconds, and simpler
-    to trust than per-thread cells.
+    `frame_received` and `frame_decoded` have one writer each at a time, the thread that reads or decodes the stream,
+    and take no lock. All else may be called from any thread at once (camera, decoder, batcher, every slot of every
+    model) and takes the meter's own lock, which is never held for more than a few additions: about 0.1 microseconds,
+    and simpler to trust than per-thread cells.
     """
 
     __slots__ = (
-        "_born", "_decoded", "_dropped", "_fallbacks", "_inferred", "_inferred_s", "_latency", "_left_out", "_lock",
+        "_born", "_clock_offset_s", "_decoded", "_dropped", "_fallbacks", "_inferred", "_inferred_s", "_latency", "_left_out", "_lock",
         "_published", "_queue", "_queued_s", "_received", "_reconnects", "_ring", "_video", "stream",
     )  # fmt: skip
 
@@ -140,6 +142,7 @@ class StreamMeter:
         self._fallbacks = 0
         self._dropped = dict.fromkeys(DROP_REASONS, 0)
         self._left_out = dict.fromkeys(LEFT_OUT_REASONS, 0)
+        self._clock_offset_s: float | None = None
         self._queued_s = 0.0
         self._inferred_s = 0.0
         self._latency = Histogram(LATENCY_BUCKETS_S)
@@ -147,11 +150,11 @@ class StreamMeter:
         self._ring = array("d", bytes(8 * RING))
 
     def frame_received(self) -> None:
-        """A packet of video was read from the network or file. Camera thread only."""
+        """A picture was read from the network or file. The thread that reads the stream alone."""
         self._received += 1
 
     def frame_decoded(self) -> None:
-        """The decoder gave a frame. Camera thread only."""
+        """The decoder gave a frame. The thread that decodes the stream alone."""
         self._decoded += 1
 
     def frame_dropped(self, reason: str, count: int = 1) -> None:
@@ -187,8 +190,12 @@ class StreamMeter:
             self._reconnects += 1
 
     def decoder_fell_back(self) -> None:
-        """NVDEC refused the stream, and the CPU decodes it. Camera thread only."""
+        """NVDEC refused the stream, and the CPU decodes it. The thread that decodes the stream alone."""
         self._fallbacks += 1
+
+    def camera_clock_told(self, offset_s: float | None) -> None:
+        """The camera's clock is ahead of this host's by so much; None where it doesn't tell."""
+        self._clock_offset_s = offset_s
 
     def snapshot(self) -> StreamCounts:
         """All totals at one moment."""
@@ -204,6 +211,7 @@ class StreamMeter:
                 fallbacks=self._fallbacks,
                 dropped=dict(self._dropped),
                 left_out=dict(self._left_out),
+                clock_offset_s=self._clock_offset_s,
                 queued_s=self._queued_s,
                 inferred_s=self._inferred_s,
                 latency=self._latency.counts(),

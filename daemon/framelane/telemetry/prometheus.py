@@ -114,7 +114,7 @@ class FramelaneCollector(Collector):
         counts = self._meters.snapshot()
         yield InfoMetricFamily("framelane_build", "The running version.", {"version": __version__})
         yield _engines(self._models())
-        yield from _stream_counters(counts)
+        yield from _stream_counts(counts)
         yield from _stream_gauges(self._board.streams(), self._latest())
         yield from _histograms(counts)
         latest = self._latest()
@@ -184,14 +184,19 @@ def _engines(models: Iterable[ModelInfo]) -> Metric:
     return family
 
 
-def _stream_counters(counts: Counts) -> Iterator[Metric]:
-    received = _counter("frames_received", "Video packets read from the source.")
+def _stream_counts(counts: Counts) -> Iterator[Metric]:
+    received = _counter("frames_received", "Pictures read from the source.")
     dropped = _counter("frames_dropped", "Frames that were not inferred, by reason.", "reason")
     inferred = _counter("frames_inferred", "Frames that a model ran on; a frame for two models counts twice.")
     published = _counter("results_published", "Results handed to the sinks.")
     left_out = _counter("results_left_out", "Results that `publish` leaves out, by reason.", "reason")
     reconnects = _counter("reconnects", "Times the stream came back after it was lost.")
     fallbacks = _counter("decoder_fallbacks", "Times NVDEC refused the stream, and the CPU decoded it.")
+    offset = GaugeMetricFamily(
+        "framelane_stream_clock_offset_seconds",
+        "By how much the camera's clock is ahead of this host's.",
+        labels=("stream",),
+    )
     for name, stream in counts.streams.items():
         received.add_metric((name,), stream.received)
         for reason, count in stream.dropped.items():
@@ -202,7 +207,9 @@ def _stream_counters(counts: Counts) -> Iterator[Metric]:
             left_out.add_metric((name, reason), count)
         reconnects.add_metric((name,), stream.reconnects)
         fallbacks.add_metric((name,), stream.fallbacks)
-    return iter((received, dropped, inferred, published, left_out, reconnects, fallbacks))
+        if stream.clock_offset_s is not None:
+            offset.add_metric((name,), stream.clock_offset_s)
+    return iter((received, dropped, inferred, published, left_out, reconnects, fallbacks, offset))
 
 
 def _stream_gauges(states: Sequence[StreamState], latest: NodeStats | None) -> Iterator[Metric]:

@@ -63,6 +63,7 @@ class StreamStatus:
         self._last_s: float | None = None
         self._lost = False
         self._note = ""
+        self._late = ""
         self.on_tick: Callable[[], None] = _nothing
         """Called at each tick of the board, on its thread: by who must look after the stream from outside."""
 
@@ -73,6 +74,7 @@ class StreamStatus:
     def opened(self, details: StreamDetails) -> None:
         """The source is open; the stream is live from its first frame on."""
         self._last_s = None
+        self._late = ""
         self._interval_s = 1.0 / details.fps if details.fps else 0.0
         self._board.describe(self, details)
 
@@ -83,6 +85,12 @@ class StreamStatus:
     def noted(self, note: str) -> None:
         """Something that a person should know of the stream while it is live, or nothing more."""
         self._note = note
+        if self.current.state == "live":
+            self._go_live()
+
+    def late(self, text: str) -> None:
+        """Pictures are not decoded to stay on time, and this is why, or all are again (an empty text)."""
+        self._late = text
         if self.current.state == "live":
             self._go_live()
 
@@ -101,8 +109,8 @@ class StreamStatus:
         self._board.change(self, "down", reason, text)
 
     def _go_live(self) -> None:
-        text = f"frames arrive; {self._note}" if self._note else "frames arrive"
-        self._board.change(self, "live", "ok", text)
+        parts = ["frames arrive", *filter(None, (self._late, self._note))]
+        self._board.change(self, "live", "late" if self._late else "ok", "; ".join(parts))
 
     def snapshot(self) -> StreamState:
         """The state now, with the time of the newest frame."""
@@ -113,6 +121,13 @@ class StreamStatus:
         if self._last_s is None:
             return 0.0
         return now_s - self._last_s - 2 * (self._interval_s or _UNKNOWN_INTERVAL_S) - self._most_silence_s
+
+    def stall(self) -> None:
+        """Frames have failed to come for too long. Only the board calls this, under its lock."""
+        if self._late:
+            self.move("stalled", "late", f"no frame is decoded in time; {self._late}")
+        else:
+            self.move("stalled", "silent", "the connection is open, but no frame arrives")
 
     def move(self, state: StateName, reason: str, text: str) -> bool:
         """Take a new state; False if nothing is new. Only the board calls this, under its lock."""
@@ -240,7 +255,7 @@ class StatusBoard:
         with self._lock:
             for status in self._streams.values():
                 if status.current.live and status.overdue_s(now_s) > 0:
-                    status.move("stalled", "silent", "the connection is open, but no frame arrives")
+                    status.stall()
                     self._reports.append(status.current)
             self._derive_node()
             if self._node_text_new:

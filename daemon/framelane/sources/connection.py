@@ -1,0 +1,125 @@
+"""What the kernel knows of the connection that a thread reads within FFmpeg, which tells nothing of it.
+
+The kernel knows on which sockets a thread waits (proc(5), /proc/[pid]/task/[tid]/syscall), and how much of what has
+come to a socket nobody has read yet.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import socket
+import stat
+import struct
+import termios
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+POLLS = {"x86_64": frozenset({7, 271}), "aarch64": frozenset({73})}
+"""Numbers of poll and ppoll by machine (asm/unistd.h): both begin with an array of pollfd, and its length."""
+_POLLFD = struct.Struct("@ihh")
+_MOST_FDS = 64
+_INT = struct.Struct("@i")
+_NOTHING = bytes(_INT.size)
+_EVEN = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The sockets on which pictures come.
+
+    Attributes:
+        descriptors: their file descriptors; valid while FFmpeg has them open.
+        datagrams: whether it is UDP.
+    """
+
+    descriptors: tuple[int, ...]
+    datagrams: bool
+
+    def unread(self) -> int:
+        """Bytes that have come and wait to be read; of datagrams those of the next one."""
+        total = 0
+        for descriptor in self.descriptors:
+            try:
+                (count,) = _INT.unpack(fcntl.ioctl(descriptor, termios.FIONREAD, _NOTHING))
+            except OSError:  # it has been closed
+                continue
+            total += count
+        return total
+
+
+class Line:
+    """Whether a reader keeps up with what comes on its connection."""
+
+    def __init__(self) -> None:
+        self.connection: Connection | None = None
+        """Set by whoever finds it, on any thread."""
+        self._last: tuple[float, float | None] | None = None
+
+    def drained(self, size: int, pts_s: float | None, now_s: float) -> bool:
+        """Whether less than a picture waited when the last one had been read whole.
+
+        Where the connection is not known, a picture that comes its time after the one before has not waited.
+
+        Args:
+            size: bytes of the picture.
+            pts_s: its time stamp in seconds.
+            now_s: monotonic time.
+        """
+        last, self._last = self._last, (now_s, pts_s)
+        if self.connection is not None:
+            return self.connection.unread() <= (0 if self.connection.datagrams else size)
+        if last is None or last[1] is None or pts_s is None:
+            return True
+        return now_s - last[0] >= _EVEN * abs(pts_s - last[1])
+
+
+def awaited_connection(thread_id: int) -> Connection | None:
+    """The connection on which a thread of this process waits; None where it waits on none.
+
+    Args:
+        thread_id: as `threading.get_native_id` gives it.
+    """
+    streams: list[int] = []
+    datagrams: list[int] = []
+    for descriptor in awaited_descriptors(thread_id):
+        handle = duplicate(descriptor)
+        if handle is not None:
+            with handle:
+                (datagrams if handle.type == socket.SOCK_DGRAM else streams).append(descriptor)
+    if not datagrams and not streams:
+        return None
+    # With UDP a camera's TCP connection stays open beside it, for commands.
+    return Connection(tuple(datagrams or streams), datagrams=bool(datagrams))
+
+
+def awaited_descriptors(thread_id: int) -> list[int]:
+    """The descriptors that a thread polls; none where it does something else, or the kernel doesn't tell."""
+    polls: Container[int] = POLLS.get(platform.machine(), frozenset())
+    try:
+        words = Path(f"/proc/self/task/{thread_id}/syscall").read_text(encoding="ascii").split()
+        if len(words) < 3 or int(words[0]) not in polls:  # noqa: PLR2004 - number, array, length
+            return []
+        count = min(int(words[2], 16), _MOST_FDS)
+        # A thread that has ended takes its stack along.
+        with Path("/proc/self/mem").open("rb", buffering=0) as memory:
+            memory.seek(int(words[1], 16))
+            table = memory.read(count * _POLLFD.size)
+    except (OSError, ValueError):
+        return []
+    return [descriptor for descriptor, _, _ in _POLLFD.iter_unpack(table[: count * _POLLFD.size])]
+
+
+def duplicate(descriptor: int) -> socket.socket | None:
+    """Another handle of a socket, to be closed by the caller; None of what is no socket, or has been closed."""
+    try:
+        if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            return socket.socket(fileno=os.dup(descriptor))
+    except OSError:  # it has ended by itself meanwhile
+        pass
+    return None

@@ -1,0 +1,98 @@
+"""What waits between the reading and the decoding of a live stream, and what of it is skipped to stay on time."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+from framelane.sources.economy import Level
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from framelane.core.clock import Clock
+    from framelane.sources.economy import Economy
+    from framelane.sources.units import Unit
+
+_TOLD_S = 5.0
+"""For how long a stream counts as late after a picture was skipped."""
+_TEXTS = {
+    Level.ALL: "pictures are skipped to stay on time",
+    Level.REFERENCES: "pictures that no other needs are not decoded, to stay on time",
+    Level.KEYS: "only key frames are decoded, to stay on time",
+}
+_WHY = "more comes in than this host decodes"
+
+
+class UnitQueue:
+    """The access units of one live stream that wait to be decoded. One thread puts, one at a time takes.
+
+    A unit that waits for longer than `late_s` since it arrived is skipped, with all that follow up to a key frame that
+    is on time: pictures between two key frames build on one another. So what waits is bounded in age, and with it in
+    memory, whatever happens at the decoder.
+
+    Args:
+        late_s: for how long a unit may wait.
+        economy: what is worth decoding when capacity is short.
+        clock: where the time is read.
+        skipped: told of how many units are skipped.
+    """
+
+    def __init__(self, late_s: float, economy: Economy, clock: Clock, skipped: Callable[[int], None]) -> None:
+        self._late_s = late_s
+        self._economy = economy
+        self._clock = clock
+        self._skipped = skipped
+        self._lock = threading.Lock()
+        self._units: deque[Unit] = deque()
+        self._gap = False
+        self._late_until_s = 0.0
+
+    def put(self, unit: Unit) -> bool:
+        """Have a unit wait that has just been read; True unless it is skipped."""
+        now_s = self._clock.monotonic()
+        with self._lock:
+            wanted = self._economy.wants(unit, now_s)
+            if not wanted or (self._gap and not unit.key):
+                # What no other picture needs leaves no gap.
+                self._gap |= not unit.disposable
+                self._skipped(1)
+                return False
+            self._units.append(unit._replace(resumes=True) if self._gap else unit)
+            self._gap = False
+            self._skip_late(now_s)
+            return bool(self._units)
+
+    def take(self) -> Unit | None:
+        """The next unit to decode, for which there is time; None if none waits."""
+        with self._lock:
+            self._skip_late(self._clock.monotonic())
+            return self._units.popleft() if self._units else None
+
+    def __len__(self) -> int:
+        return len(self._units)
+
+    def trouble(self, now_s: float) -> str:
+        """What is not decoded these days, and why, for a person; nothing if all is."""
+        level = self._economy.level
+        return f"{_TEXTS[level]}: {_WHY}" if level or now_s < self._late_until_s else ""
+
+    def _skip_late(self, now_s: float) -> None:
+        units = self._units
+        if not units or not self._is_late(units[0], now_s):
+            return
+        count = len(units)
+        units.popleft()
+        while units and (not units[0].key or self._is_late(units[0], now_s)):
+            units.popleft()
+        if units:
+            units[0] = units[0]._replace(resumes=True)
+        else:
+            self._gap = True
+        self._skipped(count - len(units))
+        self._late_until_s = now_s + _TOLD_S
+        self._economy.late(now_s)
+
+    def _is_late(self, unit: Unit, now_s: float) -> bool:
+        return unit.arrival is not None and now_s - unit.arrival.at_s > self._late_s

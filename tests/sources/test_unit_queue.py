@@ -1,0 +1,165 @@
+"""What is skipped before the decoder, and what is decoded in spite of everything."""
+
+from __future__ import annotations
+
+import pytest
+from tests.sources.ticking import TickingClock, unit
+
+from framelane.sources.economy import Economy, Level
+from framelane.sources.unit_queue import UnitQueue
+
+LATE_S = 0.5
+
+
+class Rig:
+    def __init__(self, fps: float | None = None) -> None:
+        self.clock = TickingClock()
+        self.skipped = 0
+        self.economy = Economy(fps, lambda _low, _high: 1.0)
+        self.queue = UnitQueue(LATE_S, self.economy, self.clock, self._skip)
+
+    def _skip(self, count: int) -> None:
+        self.skipped += count
+
+    def put(self, *pts: int, key: bool = False, disposable: bool = False, ago_s: float = 0.0) -> bool:
+        at_s = self.clock.monotonic() - ago_s
+        return [self.queue.put(unit(each, at_s, key=key, disposable=disposable)) for each in pts][-1]
+
+    def taken(self) -> list[tuple[int | None, bool]]:
+        """Everything that is decoded now: time stamp, and whether the decoder is told of a gap."""
+        units = iter(self.queue.take, None)
+        return [(each.packet.pts, each.resumes) for each in units]
+
+
+def test_units_come_out_as_they_went_in_when_there_is_time() -> None:
+    rig = Rig()
+    rig.put(0, key=True)
+    rig.put(1, 2, 3)
+    rig.clock.pass_s(LATE_S)
+    assert (rig.taken(), rig.skipped) == ([(0, False), (1, False), (2, False), (3, False)], 0)
+
+
+def test_late_units_go_up_to_the_next_key_frame() -> None:
+    rig = Rig()
+    rig.put(0, key=True)
+    rig.put(1, 2)
+    rig.clock.pass_s(0.4)
+    rig.put(3)
+    rig.put(4, key=True)
+    rig.put(5)
+    rig.clock.pass_s(0.2)
+    assert (rig.taken(), rig.skipped) == ([(4, True), (5, False)], 4)
+
+
+def test_nothing_is_decoded_before_a_key_frame_when_all_that_waited_was_late() -> None:
+    rig = Rig()
+    rig.put(0, key=True)
+    rig.clock.pass_s(0.6)
+    assert rig.taken() == []
+    assert not rig.put(1, 2, 3)
+    assert rig.put(4, key=True)
+    assert (rig.taken(), rig.skipped) == ([(4, True)], 4)
+
+
+def test_a_backlog_is_read_through_without_being_decoded() -> None:
+    """What the kernel has kept while a decoder was opened: read within a moment, its pictures have long been there."""
+    rig = Rig()
+    for number in range(100):
+        rig.put(number, key=number % 25 == 0, ago_s=4.0 - number / 25)
+    # Of 100 pictures in 4 s the last 12 are not late, and a key frame comes next.
+    assert (rig.taken(), rig.skipped) == ([], 100)
+    rig.put(100, key=True)
+    assert rig.taken() == [(100, True)]
+
+
+def test_each_late_picture_goes_by_itself_when_all_are_key_frames() -> None:
+    rig = Rig()
+    for number in range(10):
+        rig.put(number, key=True, ago_s=0.9 - number / 10)
+    assert [pts for pts, _ in rig.taken()] == [4, 5, 6, 7, 8, 9]
+
+
+def test_memory_is_bounded_when_nobody_decodes() -> None:
+    rig = Rig()
+    for number in range(10_000):
+        rig.put(number, key=number % 50 == 0)
+        rig.clock.pass_s(0.04)
+        assert len(rig.queue) <= LATE_S / 0.04 + 1
+
+
+def test_trouble_is_told_for_some_seconds_after_a_picture_was_skipped() -> None:
+    rig = Rig()
+    rig.put(0, key=True)
+    assert rig.queue.trouble(rig.clock.monotonic()) == ""
+    rig.clock.pass_s(0.6)
+    rig.taken()
+    rig.clock.pass_s(4.9)
+    assert "pictures are skipped" in rig.queue.trouble(rig.clock.monotonic())
+    rig.clock.pass_s(0.2)
+    assert rig.queue.trouble(rig.clock.monotonic()) == ""
+
+
+class Overload:
+    """A stream of 25 pictures a second with a key frame every second, on a host that decodes so many of them."""
+
+    def __init__(self, rig: Rig, disposable_every: int = 0) -> None:
+        self.rig = rig
+        self.number = 0
+        self.disposable_every = disposable_every
+
+    def run(self, seconds: float, *, late: bool) -> list[int]:
+        taken: list[int] = []
+        for _ in range(round(seconds * 25)):
+            number, self.number = self.number, self.number + 1
+            key = number % 25 == 0
+            disposable = bool(self.disposable_every) and number % self.disposable_every == 1 and not key
+            self.rig.put(number, key=key, disposable=disposable, ago_s=0.6 if late and not key else 0.0)
+            taken += [pts for pts, _ in self.rig.taken() if pts is not None]
+            self.rig.clock.pass_s(0.04)
+        return taken
+
+
+def test_a_stream_with_a_low_rate_goes_over_to_key_frames_when_it_is_late() -> None:
+    rig = Rig(fps=1)
+    overload = Overload(rig)
+    overload.run(3, late=False)
+    overload.run(1, late=True)
+    assert rig.economy.level is Level.KEYS
+    assert overload.run(5, late=False) == [100, 125, 150, 175, 200]
+    assert "only key frames" in rig.queue.trouble(rig.clock.monotonic())
+
+
+@pytest.mark.parametrize("fps", [None, 10.0])
+def test_a_stream_that_wants_more_than_key_frames_keeps_to_whole_groups(fps: float | None) -> None:
+    rig = Rig(fps=fps)
+    overload = Overload(rig)
+    overload.run(3, late=False)
+    overload.run(1, late=True)
+    assert rig.economy.level is Level.ALL
+    assert len(overload.run(2, late=False)) == 50
+
+
+def test_pictures_that_no_other_needs_go_first() -> None:
+    rig = Rig(fps=10)
+    overload = Overload(rig, disposable_every=2)
+    overload.run(6, late=False)
+    overload.run(1, late=True)
+    assert rig.economy.level is Level.REFERENCES
+    taken = overload.run(1, late=False)
+    assert len(taken) == 25 - 12
+    assert not rig.queue.put(unit(9999, rig.clock.monotonic(), disposable=True))
+
+
+def test_the_way_back_is_tried_after_a_while_and_later_each_time_it_fails() -> None:
+    rig = Rig(fps=1)
+    overload = Overload(rig)
+    overload.run(3, late=False)
+    waits = []
+    for _ in range(4):
+        overload.run(1, late=True)
+        began_s = rig.clock.monotonic()
+        while rig.economy.level is Level.KEYS:
+            overload.run(1, late=False)
+        waits.append(rig.clock.monotonic() - began_s)
+    assert waits == [pytest.approx(expected, abs=1.1) for expected in (9, 19, 39, 79)]
+    assert overload.run(1, late=False) != []
