@@ -3,8 +3,8 @@
 # Both base images are pinned by version; pin them by digest too, as PYTHON_IMAGE=python:3.12.12-slim-bookworm@sha256:...
 
 ARG PYTHON_IMAGE=python:3.12.12-slim-bookworm
-# TensorRT 8.6, CUDA 12.2, Python 3.10. Newer ones that fit: docs/deployment.md.
-ARG TENSORRT_IMAGE=nvcr.io/nvidia/tensorrt:23.09-py3
+# TensorRT 10.6, CUDA 12.6, Python 3.12. 23.09-py3 (TensorRT 8.6.1, Python 3.10) is supported too: docs/deployment.md.
+ARG TENSORRT_IMAGE=nvcr.io/nvidia/tensorrt:24.11-py3
 
 # hadolint ignore=DL3006
 FROM ${PYTHON_IMAGE} AS build-cpu
@@ -20,6 +20,8 @@ RUN apt-get update && apt-get install --yes --no-install-recommends python3-venv
 WORKDIR /src
 COPY . .
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf scripts/make_environment.sh /opt/framelane gpu
+# Found but not loaded, since nothing that builds images has a driver.
+RUN /opt/framelane/bin/python -c "import importlib.util as u, sys; sys.exit(None if u.find_spec('tensorrt') else 'this image has no TensorRT for its python3')"
 
 # hadolint ignore=DL3006
 FROM ${PYTHON_IMAGE} AS cpu

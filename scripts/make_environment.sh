@@ -9,6 +9,8 @@ prefix=$1
 kind=${2:-cpu}
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3}
+# NVIDIA's newer images constrain pip to the versions that they hold; here the locks alone decide.
+unset PIP_CONSTRAINT
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

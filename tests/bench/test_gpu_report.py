@@ -7,8 +7,10 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.neighbours.clips import ClipShape, draw_clip
 
 from framelane.bench.daemon_run import DaemonRun
+from framelane.bench.errors import BenchError
 from framelane.bench.figures import Percentiles
 from framelane.bench.gpu_report import Feed, GpuPipelineReport, Step
 from framelane.bench.gpu_use import GpuUse
@@ -16,7 +18,7 @@ from framelane.bench.host import describe_host
 from framelane.bench.report import show
 from framelane.telemetry.gpus import GpuSample
 
-FEED = Feed((Path("a.mp4"),), "h264", (1920, 1080), 30.0)
+FEED = Feed((Path("a.mp4"),), "h264", ((1920, 1080),), 30.0)
 
 
 def run(**changes: Any) -> DaemonRun:
@@ -31,6 +33,26 @@ def run(**changes: Any) -> DaemonRun:
 
 def step(**changes: Any) -> Step:
     return Step(10, {"workers": 2}, 300.0, run(**changes))
+
+
+def test_feed_takes_clips_of_several_sizes_and_names_them(tmp_path: Path) -> None:
+    clips = [draw_clip(tmp_path, "h264", ClipShape(width, 256, 5, 25)) for width in (640, 320, 640)]
+
+    feed = Feed.of(clips)
+
+    assert feed.sizes_wh == ((320, 256), (640, 256))
+    assert str(feed) == "3 clips h264 320x256, 640x256 at 25 frames/s"
+
+
+def test_feed_refuses_clips_of_several_rates(tmp_path: Path) -> None:
+    clips = [
+        draw_clip(tmp_path, "h264", ClipShape(width, 256, 5, fps)) for width, fps in ((320, 25), (640, 10))
+    ]
+
+    with pytest.raises(
+        BenchError, match=r"one codec and rate, and are of \[\('h264', 10.0\), \('h264', 25.0\)\]"
+    ):
+        Feed.of(clips)
 
 
 @pytest.mark.parametrize(

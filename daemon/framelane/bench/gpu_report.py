@@ -30,11 +30,18 @@ GOALS = {"h264": 148, "hevc": 229}
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """The clips that the streams show, all of one codec and rate."""
+    """The clips that the streams show, all of one codec and rate.
+
+    Attributes:
+        clips: the files.
+        codec: as FFmpeg names it.
+        sizes_wh: each size that there is once, from the smallest on.
+        fps: frames a second of each.
+    """
 
     clips: tuple[Path, ...]
     codec: str
-    size_wh: tuple[int, int]
+    sizes_wh: tuple[tuple[int, int], ...]
     fps: float
 
     @staticmethod
@@ -42,17 +49,19 @@ class Feed:
         """Look into the clips.
 
         Raises:
-            BenchError: they differ.
+            BenchError: their codecs or rates differ.
         """
-        looks = {_look(clip) for clip in clips}
-        if len(looks) != 1:
-            raise BenchError(f"the clips must be of one codec, size and rate, and are of {sorted(looks)}")
-        codec, width, height, fps = looks.pop()
-        return Feed(tuple(clip.resolve() for clip in clips), codec, (width, height), fps)
+        looks = [_look(clip) for clip in clips]
+        kinds = {(codec, fps) for codec, _, fps in looks}
+        if len(kinds) != 1:
+            raise BenchError(f"the clips must be of one codec and rate, and are of {sorted(kinds)}")
+        codec, fps = kinds.pop()
+        sizes_wh = sorted({size_wh for _, size_wh, _ in looks})
+        return Feed(tuple(clip.resolve() for clip in clips), codec, tuple(sizes_wh), fps)
 
     def __str__(self) -> str:
-        width, height = self.size_wh
-        return f"{len(self.clips)} clips {self.codec} {width}x{height} at {self.fps:g} frames/s"
+        sizes = ", ".join(f"{width}x{height}" for width, height in self.sizes_wh)
+        return f"{len(self.clips)} clips {self.codec} {sizes} at {self.fps:g} frames/s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +253,7 @@ def _text(settings: Mapping[str, object]) -> str:
     return " ".join(f"{name}={value}" for name, value in sorted(settings.items()))
 
 
-def _look(clip: Path) -> tuple[str, int, int, float]:
+def _look(clip: Path) -> tuple[str, tuple[int, int], float]:
     with av.open(str(clip)) as container:
         stream = container.streams.video[0]
-        return stream.codec_context.name, stream.width, stream.height, float(stream.average_rate or 0)
+        return stream.codec_context.name, (stream.width, stream.height), float(stream.average_rate or 0)
