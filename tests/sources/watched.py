@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import av
 
     from framelane.core.frames import Frame, FrameInfo
+    from framelane.sources.decoder import DecoderName
 
 GENEROUS_S = 30.0
 _TICK_S = 0.05
@@ -55,7 +56,7 @@ class WatchedCamera:
         config = StreamConfig.model_validate({"id": "cam", "url": url, **QUICK, **options})
         self.board = StatusBoard(clock, self._on_state, lambda _node: None)
         status = self.board.stream("cam", silence_s, self.meter)
-        self.pools = {name: DecodePool(f"decode-{name}", 2, clock) for name in ("cpu", "nvdec")}
+        self.pools: dict[DecoderName, DecodePool] = {"cpu": DecodePool("decode-cpu", 2, clock)}
         self.worker = CameraWorker(config, [self], self.meter, status, clock, self.pools)
 
     def join(self, stream: str) -> None:

@@ -126,8 +126,9 @@ class StreamMeter:
     """
 
     __slots__ = (
-        "_born", "_clock_offset_s", "_decoded", "_dropped", "_fallbacks", "_inferred", "_inferred_s", "_latency", "_left_out", "_lock",
-        "_published", "_queue", "_queued_s", "_received", "_reconnects", "_ring", "_video", "stream",
+        "_born", "_clock_offset_s", "_decoded", "_dropped", "_fallbacks", "_inferred", "_inferred_s", "_latency",
+        "_left_out", "_lock", "_published", "_queue", "_queued_s", "_received", "_reconnects", "_ring", "_video",
+        "stream",
     )  # fmt: skip
 
     def __init__(self, stream: str) -> None:
