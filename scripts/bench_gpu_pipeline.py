@@ -32,7 +32,7 @@ from framelane.bench.gpu_use import GpuRecorder
 from framelane.bench.host import describe_host
 from framelane.bench.mps import mps_daemon
 from framelane.bench.neighbours import Site
-from framelane.bench.script import command_line, make_parser, run_script, say
+from framelane.bench.script import add_stream_options, command_line, make_parser, run_script, say
 from framelane.bench.search import LargestThatHolds
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def parse_arguments() -> Namespace:
     parser.add_argument(
         "--patience", type=float, default=60.0, help="seconds to watch, at most, with these two"
     )
+    add_stream_options(parser)
     parser.add_argument("--mps", action="store_true", help="run NVIDIA's MPS daemon meanwhile")
     parser.add_argument("--ceiling", nargs="*", default=[], metavar="NAME=FRAMES_S", help="to compare with")
     parser.add_argument("--log-lines", type=int, default=3, help="of the daemon's log to show after a step")

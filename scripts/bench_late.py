@@ -28,7 +28,17 @@ from framelane.bench.lateness import Lateness, Stretch, Witness, lateness, stret
 from framelane.bench.neighbours import Site, stream_id
 from framelane.bench.process import peak_rss_mb
 from framelane.bench.report import Goal, Section, figures_section, goals_section, latency_text, number
-from framelane.bench.script import FAKE_CAMERAS, FOOTAGE, MODEL, command_line, make_parser, run_script, say
+from framelane.bench.script import (
+    FAKE_CAMERAS,
+    FOOTAGE,
+    MODEL,
+    add_stream_options,
+    command_line,
+    make_parser,
+    run_script,
+    say,
+    stream_options,
+)
 from framelane.bench.subscriber import subscribed
 
 if TYPE_CHECKING:
@@ -174,9 +184,7 @@ def parse_arguments() -> Namespace:
     parser.add_argument("--seconds", type=float, default=70.0, help="from the daemon's start")
     parser.add_argument("--processes", type=int, default=2, help="that the cameras are")
     parser.add_argument("--model", type=Path, default=MODEL)
-    parser.add_argument(
-        "--stream-option", nargs="*", default=[], metavar="KEY=VALUE", help="further options of all streams"
-    )
+    add_stream_options(parser)
     return parser.parse_args()
 
 
@@ -194,9 +202,7 @@ def clip_of(arguments: Namespace) -> Path:
 
 def defaults_of(arguments: Namespace) -> dict[str, object]:
     """Options of all streams."""
-    pairs = (pair.split("=", 1) for pair in arguments.stream_option)
-    options: dict[str, object] = {name: json.loads(value) for name, value in pairs}
-    return options | ({"fps": arguments.fps} if arguments.fps else {})
+    return stream_options(arguments) | ({"fps": arguments.fps} if arguments.fps else {})
 
 
 def start_cameras(

@@ -200,7 +200,7 @@ def _watch(daemon: Child, subscriber: Subscriber, window: Window) -> tuple[float
     """Let the window pass; returns the most memory that was seen, and what came in each span."""
     most_mb, parts, spans = 0.0, [], []
     began_s = time.monotonic()
-    due_s: float | None = min(window.span_s, window.seconds)
+    due_s = next_due(0.0, window)
     while due_s is not None:
         time.sleep(max(0.0, min(began_s + due_s - time.monotonic(), _SAMPLE_S)))
         rss_mb = daemon.usage().rss_mb
@@ -210,11 +210,11 @@ def _watch(daemon: Child, subscriber: Subscriber, window: Window) -> tuple[float
         if at_s >= due_s:
             parts.append(subscriber.take())
             spans.append(Span.of(parts[-1], at_s, rss_mb))
-            due_s = _next_due(due_s, window)
+            due_s = next_due(due_s, window)
     return most_mb, parts, spans
 
 
-def _next_due(due_s: float, window: Window) -> float | None:
+def next_due(due_s: float, window: Window) -> float | None:
     """When the next span ends; the last one may be up to half as long again."""
     if due_s >= window.seconds:
         return None

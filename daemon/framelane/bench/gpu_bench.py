@@ -15,7 +15,7 @@ from framelane.bench.neighbours import free_port, stream_id
 from framelane.bench.process import Child
 from framelane.bench.relief import Relief, reload, watch_relief
 from framelane.bench.rise import Load, Rise, readiness, watch_rise
-from framelane.bench.script import FAKE_CAMERAS, say
+from framelane.bench.script import FAKE_CAMERAS, say, stream_options
 from framelane.bench.soak import SoakDiary
 from framelane.bench.startup import StartUp, measure_startup
 
@@ -169,6 +169,7 @@ class Bench:
         if arguments.gpus:
             more["gpus"] = arguments.gpus
         options: dict[str, object] = {"loop": True, "model": names, "decode": arguments.decode}
+        options |= stream_options(arguments)
         if settings.get("fps"):
             options["fps"] = settings["fps"]
         return self._site.configure(model, urls, more | {"defaults": options})
