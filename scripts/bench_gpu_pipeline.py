@@ -5,9 +5,11 @@
     python scripts/bench_gpu_pipeline.py ... --rtsp 2 --streams 32   # live RTSP over loopback, from 2 processes
     python scripts/bench_gpu_pipeline.py ... --soak-minutes 8        # whether memory stays flat at that load
     python scripts/bench_gpu_pipeline.py ... --startup               # from the process's start to READY
+    python scripts/bench_gpu_pipeline.py ... --rtsp 4 --streams 220 --back-to 192   # in time again after a reload
+    python scripts/bench_gpu_pipeline.py ... --rtsp 4 --until-live   # all streams come up at once, twice
 
 From --streams it searches the largest number of streams that holds the goals: p95 from capture to publish
-<= 150 ms, less than 0.1 % of the frames dropped or lost, and every clip at its own speed. --no-search measures
+<= --p95-ms, less than 0.1 % of the frames dropped or lost, and every clip at its own speed. --no-search measures
 that number alone. It measures from when the rate has been what it should be for --steady seconds.
 Broker, subscribers and cameras are processes of their own. A file's frame counts as captured when it is played, after
 it was decoded; a live camera's by the camera's clock, so that there decoding is in the latency.
@@ -17,38 +19,27 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "daemon"))
 
-from framelane.bench.daemon_run import Window, measure_daemon
-from framelane.bench.errors import BenchError
-from framelane.bench.gpu_report import COLUMNS, COSTS, GOALS, TIMES, Feed, GpuPipelineReport, Step
+from framelane.bench.gpu_bench import MODEL_OPTIONS, Bench
+from framelane.bench.gpu_report import GOALS, P95_MS, Feed, GpuPipelineReport, Step
 from framelane.bench.gpu_use import GpuRecorder
 from framelane.bench.host import describe_host
 from framelane.bench.mps import mps_daemon
 from framelane.bench.neighbours import Site
-from framelane.bench.process import Child
-from framelane.bench.script import FAKE_CAMERAS, command_line, make_parser, run_script, say
+from framelane.bench.script import add_stream_options, command_line, make_parser, run_script, say
 from framelane.bench.search import LargestThatHolds
-from framelane.bench.soak import SoakDiary
-from framelane.bench.startup import StartUp, measure_startup
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Sequence
-
-    from framelane.bench.soak import Soak
 
 BROKER_SETTINGS = ("max_inflight_messages 1000", "max_queued_messages 100000")
 """Of a broker for thousands of results a second, as docs/mqtt.md advises: of 20 in flight each waits for the others."""
-SOAK_WARMUP_S = 20.0
-SOAK_LOOK_S = 5.0
-SOAK_LOOKS = 6  # for a window of what arrives
-MODEL_OPTIONS = ("backend", "precision", "batch", "slots", "waiting", "linger_ms", "confidence")
 NUMBERS = {
     "workers": int,
     "batch": int,
@@ -58,131 +49,6 @@ NUMBERS = {
     "fps": float,
     "confidence": float,
 }
-
-
-class Bench:
-    """Runs daemons on a site, one after another."""
-
-    def __init__(self, arguments: Namespace, site: Site, feed: Feed, watch: GpuRecorder) -> None:
-        self._arguments = arguments
-        self._site = site
-        self._feed = feed
-        self._watch = watch
-
-    def step(self, streams: int, settings: dict[str, Any]) -> Step:
-        """Measure one load; a daemon that fails is a step that failed."""
-        arguments = self._arguments
-        rate = min(self._feed.fps, settings.get("fps") or self._feed.fps)
-        wanted = streams * rate * arguments.models
-        window = Window(
-            streams,
-            arguments.warmup,
-            arguments.seconds,
-            rate,
-            self._watch.look,
-            wanted,
-            arguments.steady,
-            arguments.warmup_most,
-        )
-        try:
-            with ExitStack() as stack:
-                cameras, urls = self.feed(streams, stack)
-                daemon = self._daemon(self.configure(urls, settings))
-                neighbours = [*cameras, self._site.broker]
-                self._watch.take()
-                run = measure_daemon(daemon, self._site.subscriber, neighbours, window)
-            step = Step(streams, settings, wanted, run, self._watch.take())
-        except BenchError as error:
-            step = Step(streams, settings, wanted, error=str(error))
-        self._tell(step)
-        return step
-
-    def feed(self, streams: int, stack: ExitStack) -> tuple[list[Child], list[str]]:
-        """The cameras' processes, if any, and the URL of each stream."""
-        clips, servers = self._feed.clips, self._arguments.rtsp
-        if not servers:
-            return [], [str(clips[number % len(clips)]) for number in range(streams)]
-        cameras, urls = [], []
-        for server in range(servers):
-            count = len(range(server, streams, servers))
-            child, its_urls = self._site.cameras(FAKE_CAMERAS, clips, count, f"cameras{server}")
-            stack.enter_context(child)
-            cameras.append(child)
-            urls += its_urls
-        return cameras, urls
-
-    def configure(self, urls: Sequence[str], settings: dict[str, Any]) -> Path:
-        """Write the configuration of such a daemon."""
-        arguments = self._arguments
-        model: dict[str, object] = {"path": str(arguments.model.resolve())}
-        model |= {name: settings[name] for name in MODEL_OPTIONS if settings.get(name) is not None}
-        engine: dict[str, object] = {"min_batch": arguments.min_batch}
-        if arguments.engine_folder:
-            engine["folder"] = str(arguments.engine_folder.resolve())
-        model["engine"] = engine
-        names = [f"model{number}" for number in range(1, arguments.models + 1)]
-        more: dict[str, object] = {"models": dict.fromkeys(names, model)}
-        if settings.get("workers"):
-            more["workers"] = settings["workers"]
-        if arguments.gpus:
-            more["gpus"] = arguments.gpus
-        options: dict[str, object] = {"loop": True, "model": names, "decode": arguments.decode}
-        if settings.get("fps"):
-            options["fps"] = settings["fps"]
-        return self._site.configure(model, urls, more | {"defaults": options})
-
-    def soak(self, streams: int, settings: dict[str, Any]) -> Soak:
-        """Run for minutes at one load, and look every five seconds."""
-        diary, subscriber = SoakDiary(), self._site.subscriber
-        with ExitStack() as stack:
-            _cameras, urls = self.feed(streams, stack)
-            subscriber.open()
-            daemon = stack.enter_context(self._daemon(self.configure(urls, settings)))
-            subscriber.wait_for_streams(streams, daemon)
-            time.sleep(SOAK_WARMUP_S)
-            subscriber.open()
-            self._watch.take()
-            with suppress(SystemExit, KeyboardInterrupt):  # cut short, it still tells what it has seen
-                self._watch_soak(diary, daemon)
-            with suppress(BenchError):  # a signal to the whole group has ended the subscribers
-                diary.book(subscriber.take())
-        return diary.close(streams)
-
-    def _watch_soak(self, diary: SoakDiary, daemon: Child) -> None:
-        began_s = time.monotonic()
-        while (at_s := time.monotonic() - began_s) < self._arguments.soak_minutes * 60:
-            self._watch.look()
-            diary.look(at_s, daemon.usage(), self._watch.take())
-            time.sleep(SOAK_LOOK_S)
-            if diary.looks % SOAK_LOOKS == 0:
-                say(
-                    f"  {at_s:.0f} s: {daemon.usage().rss_mb:.0f} MB, {diary.book(self._site.subscriber.take())}"
-                )
-
-    def start(self, streams: int, settings: dict[str, Any]) -> StartUp:
-        """Start a daemon and stop it again."""
-        with ExitStack() as stack:
-            _cameras, urls = self.feed(streams, stack)
-            return measure_startup(self.configure(urls, settings), self._site.folder)
-
-    def _daemon(self, config: Path) -> Child:
-        command = [sys.executable, "-m", "framelane", "run", str(config)]
-        return Child("framelane", command, self._site.folder)
-
-    def _tell(self, step: Step) -> None:
-        cells = (*step.cells(), *step.costs(), *step.times())
-        columns = zip((*COLUMNS, *COSTS, *TIMES), cells, strict=True)
-        say(
-            f"{step.streams} streams, {step.settings}: "
-            + ", ".join(f"{name} {cell}" for name, cell in columns)
-        )
-        if step.error:
-            say(f"  {step.error}")
-        log = self._site.folder / "framelane.log"
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-        for line in lines[: self._arguments.log_lines]:
-            say(f"    {line[:300]}")
-        log.unlink(missing_ok=True)
 
 
 def parse_arguments() -> Namespace:
@@ -218,6 +84,21 @@ def parse_arguments() -> Namespace:
     parser.add_argument("--no-search", action="store_true", help="measure --streams alone")
     parser.add_argument("--soak-minutes", type=float, default=0.0, help="in place of the search")
     parser.add_argument("--startup", action="store_true", help="in place of the search: three starts")
+    parser.add_argument("--p95-ms", type=float, default=P95_MS, help="from capture to publish, at most")
+    parser.add_argument("--span", type=float, default=5.0, help="seconds of the parts of a measurement")
+    parser.add_argument(
+        "--back-to", type=int, metavar="M", help="in place of the search: from --streams to M by a reload"
+    )
+    parser.add_argument(
+        "--until-live", action="store_true", help="in place of the search: until all streams are in time"
+    )
+    parser.add_argument(
+        "--away", type=float, default=5.0, help="seconds that all cameras are away, with that"
+    )
+    parser.add_argument(
+        "--patience", type=float, default=60.0, help="seconds to watch, at most, with these two"
+    )
+    add_stream_options(parser)
     parser.add_argument("--mps", action="store_true", help="run NVIDIA's MPS daemon meanwhile")
     parser.add_argument("--ceiling", nargs="*", default=[], metavar="NAME=FRAMES_S", help="to compare with")
     parser.add_argument("--log-lines", type=int, default=3, help="of the daemon's log to show after a step")
@@ -254,22 +135,31 @@ def measure(arguments: Namespace) -> GpuPipelineReport:
             broker=broker,
             goal=goal,
             mps=arguments.mps,
+            p95_ms=arguments.p95_ms,
         )
         report.ceilings.update(
             {name: float(rate) for name, rate in (each.split("=") for each in arguments.ceiling)}
         )
-        bench = Bench(arguments, site, feed, watch)
-        ways = settings_of(arguments)
-        if arguments.startup:
-            for _ in range(3):
-                report.starts.append(bench.start(arguments.streams, ways[0]))
-                say(
-                    f"  imports {report.starts[-1].imports_s:.2f} s, READY {report.starts[-1].ready_s:.2f} s after"
-                )
-            return report
-        if arguments.soak_minutes:
-            return replace(report, soak=bench.soak(arguments.streams, ways[0]))
-        return replace(report, best=search(arguments, bench, ways, report.steps))
+        return run_mode(arguments, Bench(arguments, site, feed, watch), report)
+
+
+def run_mode(arguments: Namespace, bench: Bench, report: GpuPipelineReport) -> GpuPipelineReport:
+    """Do what the options ask for."""
+    ways = settings_of(arguments)
+    if arguments.startup:
+        for _ in range(3):
+            report.starts.append(bench.start(arguments.streams, ways[0]))
+            say(
+                f"  imports {report.starts[-1].imports_s:.2f} s, READY {report.starts[-1].ready_s:.2f} s after"
+            )
+        return report
+    if arguments.soak_minutes:
+        return replace(report, soak=bench.soak(arguments.streams, ways[0]))
+    if arguments.until_live:
+        return replace(report, rises=bench.rise(arguments.streams, ways[0]))
+    if arguments.back_to is not None:
+        return replace(report, relief=bench.relieve(arguments.streams, arguments.back_to, ways[0]))
+    return replace(report, best=search(arguments, bench, ways, report.steps))
 
 
 def search(arguments: Namespace, bench: Bench, ways: list[dict[str, Any]], steps: list[Step]) -> Step | None:

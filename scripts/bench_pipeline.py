@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 EFFICIENCY = 0.90
-P95_MS = 150.0
-P95_ALONE_MS = 60.0
+P95_MS = 80.0
+P95_ALONE_MS = 20.0
 RSS_MB = 300.0
 FAIRNESS = 0.90
 
@@ -103,7 +103,7 @@ class PipelineReport:
 
     @property
     def goals(self) -> tuple[Goal, ...]:
-        """What issue 2 asks, by the medians; rates mean nothing unless the daemon is overloaded."""
+        """What is asked, by the medians; rates mean nothing unless the daemon is overloaded."""
         summary = {name: spread.median for name, spread in self.summary.items()}
         peak_mb = max(each.daemon.peak_rss_mb for each in self.rounds)
         common = (

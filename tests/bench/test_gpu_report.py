@@ -15,7 +15,10 @@ from framelane.bench.figures import Percentiles
 from framelane.bench.gpu_report import Feed, GpuPipelineReport, Step
 from framelane.bench.gpu_use import GpuUse
 from framelane.bench.host import describe_host
+from framelane.bench.relief import Relief
 from framelane.bench.report import show
+from framelane.bench.rise import Rise
+from framelane.bench.spans import Span
 from framelane.telemetry.gpus import GpuSample
 
 FEED = Feed((Path("a.mp4"),), "h264", ((1920, 1080),), 30.0)
@@ -104,3 +107,25 @@ def test_use_of_a_gpu_sums_up_what_the_driver_said() -> None:
     assert (use.decoder_utilization, use.memory_mb, use.power_w) == (0.2, 3.0, 310.0)
     assert (use.temperature_c, use.throttle_reasons) == (60.0, ("sw_power_cap",))
     assert GpuUse.of([]) is None
+
+
+def test_load_of_live_cameras_does_not_hold_by_the_daemons_own_clock() -> None:
+    live = {"limit_ms": 60.0, "live": True}
+
+    assert not Step(10, {}, 300.0, run(rtcp_share=0.5), **live).holds  # type: ignore[arg-type]
+    assert Step(10, {}, 300.0, run(rtcp_share=1.0), **live).holds  # type: ignore[arg-type]
+    assert not Step(10, {}, 300.0, run(), limit_ms=30.0).holds
+
+
+def test_report_tells_how_streams_came_up_and_how_load_was_taken_off() -> None:
+    spans = (Span(1.0, 1.0, 10, 4, 0, Percentiles.of_ms([20.0]), 1.0, 100.0),)
+    rise = Rise("start", 4, 2.0, {"50 %": 1.0, "95 %": 2.0, "all": None}, None, spans)
+    relief = Relief(run(spans=spans), 20, 10, 0.4, 3.0, spans)
+    report = GpuPipelineReport(
+        describe_host(), "", FEED, live=True, broker="mosquitto", goal=10, rises=[rise], relief=relief
+    )
+
+    assert [goal.met for goal in report.goals] == [False, True]
+    titles = [section.title for section in report.sections()]
+    assert titles[:3] == ["20 streams", "10 of them, from the reload on", "start, over time"]
+    orjson.dumps(report.as_dict(), default=str)

@@ -150,3 +150,26 @@ def test_windows_of_several_subscribers_make_one() -> None:
     assert whole.clocks == {"rtcp": 1, "media": 1}
     assert whole.decoders == {"yard": "nvdec"}
     assert whole.reconnects == {"yard": 2}
+
+
+def test_consecutive_windows_make_one() -> None:
+    ledger = Ledger()
+    ledger.book(detections(1), CAPTURED_AT)
+    first = ledger.take()
+    ledger.book(detections(3, dropped=2), CAPTURED_AT)
+    ledger.book(detections(1, "yard"), CAPTURED_AT)
+    second = ledger.take()
+
+    whole = Received.joined([first, second])
+
+    lobby = whole.streams["lobby"]
+    assert (lobby.frames, lobby.missing, lobby.dropped, lobby.publish_ms) == (2, 1, 2, [40.0, 40.0])
+    assert whole.streams["yard"].frames == 1
+    assert whole.clocks == {"rtcp": 3}
+    assert whole.seconds == first.seconds + second.seconds
+
+
+def test_ledger_passes_over_a_state_that_is_taken_back() -> None:
+    ledger = Ledger()
+    ledger.book(b"", CAPTURED_AT)
+    assert ledger.received().streams == {}

@@ -378,3 +378,14 @@ def test_fake_cameras_report_their_cpu_when_terminated(clips: dict[str, Path]) -
     assert [url.rpartition("/")[2] for url in urls] == ["cam00", "cam01", "cam02"]
     assert report["cpu_s"] > 0
     assert [camera["frames_sent"] > 0 for camera in report["cameras"]] == [False, True, False]
+
+
+def test_pts_counts_from_the_time_at_which_play_was_answered(server: RtspServer) -> None:
+    with av.open(server.url("cam1"), options=FAST) as container:
+        packet = next(packet for packet in container.demux(video=0) if packet.pts is not None)
+        seen_s = time.monotonic()
+        assert packet.pts is not None
+        assert packet.time_base is not None
+        sent_s = server.camera("cam1").stats.plays_s[-1] + float(packet.pts * packet.time_base)
+
+    assert 0 <= seen_s - sent_s < 1.0

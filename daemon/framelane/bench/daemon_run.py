@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from framelane.bench.errors import BenchError
 from framelane.bench.figures import Percentiles, bunching, slowest_to_fastest
+from framelane.bench.ledger import Received
 from framelane.bench.process import peak_rss_mb
+from framelane.bench.spans import Span
 from framelane.bench.steady import Steadiness
 from framelane.bench.taken import cpu_times, taken_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from framelane.bench.ledger import Received
     from framelane.bench.neighbours import Subscriber
     from framelane.bench.process import Child
     from framelane.bench.taken import Taken
@@ -67,6 +68,9 @@ class DaemonRun:
         neighbours_cores: CPU of the other processes, in cores, by name.
         taken: what interrupts and the hypervisor took of the CPUs meanwhile.
         edges: how long start and stop took.
+        rss_first_mb: memory at the begin of the window.
+        rss_last_mb: at its end.
+        spans: the window in consecutive parts.
     """
 
     seconds: float
@@ -89,6 +93,9 @@ class DaemonRun:
     neighbours_cores: Mapping[str, float]
     taken: Taken | None = None
     edges: Edges | None = None
+    rss_first_mb: float = 0.0
+    rss_last_mb: float = 0.0
+    spans: tuple[Span, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """All figures, for JSON."""
@@ -109,6 +116,7 @@ class Window:
         rate: results a second that are wanted, all streams together; 0 where none is.
         steady_s: for so long it must have held before the measurement.
         most_s: from the end of the warm-up; then it begins all the same.
+        span_s: length of the parts in which the measurement is told too.
     """
 
     streams: int
@@ -119,6 +127,7 @@ class Window:
     rate: float = 0.0
     steady_s: float = 5.0
     most_s: float = 20.0
+    span_s: float = 5.0
 
 
 def measure_daemon(
@@ -137,9 +146,9 @@ def measure_daemon(
         subscriber.wait_for_streams(window.streams, daemon)
         live_s = time.monotonic() - began_s
         time.sleep(window.warmup_s)
-        steady = _wait_until_steady(daemon, subscriber, window)
+        steady = wait_until_steady(daemon, subscriber, window)
         steady_s = time.monotonic() - began_s if steady else None
-        run = _measure(daemon, subscriber, neighbours, window)
+        run = measure_window(daemon, subscriber, neighbours, window)
         asked_s = time.monotonic()
         code = daemon.stop(_STOP_TIMEOUT_S)
     if code:
@@ -147,7 +156,7 @@ def measure_daemon(
     return replace(run, edges=Edges(first_s, live_s, steady_s, time.monotonic() - asked_s))
 
 
-def _wait_until_steady(daemon: Child, subscriber: Subscriber, window: Window) -> bool:
+def wait_until_steady(daemon: Child, subscriber: Subscriber, window: Window) -> bool:
     """Wait until the rate is what is wanted; False where it isn't in time, or none is wanted."""
     if not window.rate:
         return False
@@ -163,30 +172,54 @@ def _wait_until_steady(daemon: Child, subscriber: Subscriber, window: Window) ->
         time.sleep(_SAMPLE_S)
 
 
-def _measure(daemon: Child, subscriber: Subscriber, neighbours: list[Child], window: Window) -> DaemonRun:
+def measure_window(
+    daemon: Child, subscriber: Subscriber, neighbours: list[Child], window: Window
+) -> DaemonRun:
+    """Measure a daemon that runs.
+
+    Raises:
+        BenchError: it ends, or nothing arrives.
+    """
     others = [*neighbours, *subscriber.children]
     before_s = {child.name: child.usage().cpu_s for child in (daemon, *others)}
     times_before = cpu_times()
     began_s = time.monotonic()
     subscriber.open()
-    rss_mb = _watch_rss(daemon, window)
-    received = subscriber.close()
+    first_mb = daemon.usage().rss_mb
+    most_mb, parts, spans = _watch(daemon, subscriber, window)
+    received = Received.joined(parts)
     wall_s = time.monotonic() - began_s
     taken = taken_between(times_before, cpu_times())
     cores = {child.name: (child.usage().cpu_s - before_s[child.name]) / wall_s for child in (daemon, *others)}
     peak_mb = peak_rss_mb(daemon.pid)
-    run = describe_run(received, rss_mb, peak_mb, cores.pop(daemon.name), cores, window.fps)
-    return replace(run, taken=taken)
+    run = describe_run(received, max(first_mb, most_mb), peak_mb, cores.pop(daemon.name), cores, window.fps)
+    return replace(run, taken=taken, rss_first_mb=first_mb, rss_last_mb=spans[-1].rss_mb, spans=tuple(spans))
 
 
-def _watch_rss(daemon: Child, window: Window) -> float:
-    most_mb = 0.0
-    end_s = time.monotonic() + window.seconds
-    while (left_s := end_s - time.monotonic()) > 0:
-        time.sleep(min(left_s, _SAMPLE_S))
-        most_mb = max(most_mb, daemon.usage().rss_mb)
+def _watch(daemon: Child, subscriber: Subscriber, window: Window) -> tuple[float, list[Received], list[Span]]:
+    """Let the window pass; returns the most memory that was seen, and what came in each span."""
+    most_mb, parts, spans = 0.0, [], []
+    began_s = time.monotonic()
+    due_s = next_due(0.0, window)
+    while due_s is not None:
+        time.sleep(max(0.0, min(began_s + due_s - time.monotonic(), _SAMPLE_S)))
+        rss_mb = daemon.usage().rss_mb
+        most_mb = max(most_mb, rss_mb)
         window.look()
-    return most_mb
+        at_s = time.monotonic() - began_s
+        if at_s >= due_s:
+            parts.append(subscriber.take())
+            spans.append(Span.of(parts[-1], at_s, rss_mb))
+            due_s = next_due(due_s, window)
+    return most_mb, parts, spans
+
+
+def next_due(due_s: float, window: Window) -> float | None:
+    """When the next span ends; the last one may be up to half as long again."""
+    if due_s >= window.seconds:
+        return None
+    next_s = due_s + window.span_s
+    return next_s if window.seconds - next_s > window.span_s / 2 else window.seconds
 
 
 def describe_run(

@@ -13,6 +13,8 @@ import psutil
 from framelane import __version__
 
 _PACKAGES = ("av", "numpy", "onnxruntime", "opencv-python-headless", "paho-mqtt")
+_GPU_PACKAGES = ("tensorrt", "tensorrt-cu12", "tensorrt-cu13", "tensorrt-cu11", "pycuda")
+_DRIVER = Path("/sys/module/nvidia/version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,8 @@ class Host:
         cores: CPU cores that this process may use.
         memory_mb: memory of the machine.
         load: load average of the last minute when the benchmark began: other work spoils figures.
-        versions: of Framelane, Python and what does the work.
+        system: with the kernel's release, as `uname -r` says it.
+        versions: of Framelane, Python and what does the work; of a GPU's software as far as it is there.
     """
 
     cpu: str
@@ -48,7 +51,7 @@ def describe_host() -> Host:
         memory_mb=psutil.virtual_memory().total // 1_000_000,
         system=f"{platform.system()} {platform.release()}",
         load=os.getloadavg()[0],
-        versions=versions | {name: _version(name) for name in _PACKAGES},
+        versions=versions | {name: _version(name) for name in _PACKAGES} | _gpu_versions(),
     )
 
 
@@ -60,6 +63,13 @@ def _cpu() -> str:
         lines = []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())
+
+
+def _gpu_versions() -> dict[str, str]:
+    found = {name: _version(name) for name in _GPU_PACKAGES}
+    if _DRIVER.is_file():
+        found["NVIDIA driver"] = _DRIVER.read_text(encoding="ascii", errors="replace").strip()
+    return {name: number for name, number in found.items() if number != "none"}
 
 
 def _version(package: str) -> str:

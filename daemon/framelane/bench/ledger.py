@@ -47,6 +47,18 @@ class Arrivals:
         """Results that did not come; less than 0 where some came whose turn was in a window before."""
         return self.missing - self.late
 
+    def __add__(self, later: Arrivals) -> Arrivals:
+        """This window and the next one in one."""
+        return Arrivals(
+            self.arrival_ms + later.arrival_ms,
+            self.publish_ms + later.publish_ms,
+            self.dropped + later.dropped,
+            self.missing + later.missing,
+            self.late + later.late,
+            self.repeated + later.repeated,
+            later.captured_at or self.captured_at,
+        )
+
     def copy(self) -> Arrivals:
         """The same values in lists of their own."""
         return replace(self, arrival_ms=[*self.arrival_ms], publish_ms=[*self.publish_ms])
@@ -84,6 +96,16 @@ class Received:
                 for name, count in theirs.items():
                     mine[name] = mine.get(name, 0) + count
         return whole
+
+    @staticmethod
+    def joined(parts: Sequence[Received]) -> Received:
+        """One of several that the same subscribers saw one after another."""
+        whole = Received.merged(parts)
+        streams: dict[str, Arrivals] = {}
+        for part in parts:
+            for name, arrivals in part.streams.items():
+                streams[name] = streams[name] + arrivals if name in streams else arrivals
+        return replace(whole, seconds=sum(part.seconds for part in parts), streams=streams)
 
     def to_json(self) -> str:
         """One line."""
@@ -133,6 +155,8 @@ class Ledger:
 
     def book(self, payload: bytes, arrived_at: float) -> None:
         """Take a message that came at this Unix time; of kinds it doesn't know it takes none."""
+        if not payload:  # the retained state of a stream that was removed is taken back
+            return
         body = orjson.loads(payload)
         take = {
             "framelane.detections/1": self._detections,

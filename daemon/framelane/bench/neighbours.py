@@ -85,7 +85,7 @@ class Site:
 
     Args:
         broker: "mosquitto", "embedded", or "auto".
-        subscribers: processes that the subscriber is, each for its share of the streams.
+        subscribers: processes that the subscriber is, each for its share of the streams; 0 for none.
         streams: how many there may be where the subscriber is several processes.
         settings: more lines of mosquitto's configuration.
     """
@@ -122,20 +122,26 @@ class Site:
         return child
 
     def cameras(
-        self, script: Path, clips: Path | Sequence[Path], count: int, name: str = "cameras"
+        self, script: Path, clips: Path | Sequence[Path], count: int, name: str = "cameras", port: int = 0
     ) -> tuple[Child, list[str]]:
         """Start scripts/fake_cameras.py on a clip, or some in turn; returns it and the cameras' URLs.
 
         Raises:
             BenchError: it doesn't start.
         """
+        child = self.begin_cameras(script, clips, count, name, port)
+        return child, [child.read_line(_START_TIMEOUT_S) for _ in range(count)]
+
+    def begin_cameras(
+        self, script: Path, clips: Path | Sequence[Path], count: int, name: str, port: int
+    ) -> Child:
+        """Start the same and don't wait: it prints a URL a line once it serves."""
         clips = [clips] if isinstance(clips, Path) else clips
         command = [sys.executable, str(script), "--cameras", str(count)]
         for clip in clips:
             command += ["--clip", str(clip)]
-        child = Child(name, [*command, "--port", "0", "--print-urls"], self.folder)
-        self._stack.enter_context(child)
-        return child, [child.read_line(_START_TIMEOUT_S) for _ in range(count)]
+        child = Child(name, [*command, "--port", str(port), "--print-urls"], self.folder)
+        return self._stack.enter_context(child)
 
     def daemon(self, model: Mapping[str, object], urls: Sequence[str], **defaults: object) -> Child:
         """`framelane run` on streams cam00, cam01, ... of these URLs; the caller starts and stops it.

@@ -7,6 +7,8 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import yaml
+
 from framelane.bench.clip import benchmark_clip
 from framelane.bench.process import end_on_sigterm
 from framelane.bench.report import show, to_json
@@ -39,6 +41,19 @@ def make_parser(description: str | None, streams: int) -> ArgumentParser:
     parser.add_argument("--broker", choices=("auto", "mosquitto", "embedded"), default="auto")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     return parser
+
+
+def add_stream_options(parser: ArgumentParser) -> None:
+    """An option for what all streams are to have in the daemon's configuration."""
+    parser.add_argument(
+        "--stream-option", nargs="*", default=[], metavar="KEY=VALUE", help="of all streams: late_ms=500"
+    )
+
+
+def stream_options(arguments: Namespace) -> dict[str, object]:
+    """What was given there, the values as YAML reads them."""
+    pairs = (pair.split("=", 1) for pair in arguments.stream_option)
+    return {name: yaml.safe_load(value) for name, value in pairs}
 
 
 def make_clip(arguments: Namespace, site: Site) -> Path:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 REPORT_EVERY_S = 5.0  # RFC 3550 6.2: the minimum interval
 MAX_LATE_S = 1.0  # a host that slept does not send the frames it missed
 HISTORY_FRAMES = 3000  # two minutes at 25 frames/s
+HISTORY_PLAYS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,11 @@ class CameraSpec:
 
 @dataclass(frozen=True, slots=True)
 class CameraStats:
-    """Counters since start; a frame counts once a client. Lateness is of the sending, in milliseconds."""
+    """Counters since start; a frame counts once a client. Lateness is of the sending, in milliseconds.
+
+    `plays_s` are the monotonic times that RTP-Info gave the last clients as their start. FFmpeg counts from there:
+    a picture of pts p was captured at that time plus p.
+    """
 
     path: str
     clients: int
@@ -64,6 +69,7 @@ class CameraStats:
     frames_dropped: int
     late_max_ms: float
     late_mean_ms: float
+    plays_s: tuple[float, ...] = ()
 
 
 class LiveCamera:
@@ -80,6 +86,7 @@ class LiveCamera:
         self._frame_timer: asyncio.TimerHandle | None = None
         self._report_timer: asyncio.TimerHandle | None = None
         self._sent_at: deque[tuple[float, int]] = deque(maxlen=HISTORY_FRAMES)
+        self._plays_s: deque[float] = deque(maxlen=HISTORY_PLAYS)
         self._packets = self._octets = 0
         self._frames_sent = self._frames_dropped = self._ticks = 0
         self._late_max_s = self._late_sum_s = 0.0
@@ -108,11 +115,14 @@ class LiveCamera:
             frames_dropped=self._frames_dropped,
             late_max_ms=round(self._late_max_s * 1e3, 3),
             late_mean_ms=round(mean_s * 1e3, 3),
+            plays_s=tuple(self._plays_s),
         )
 
-    def next_position(self) -> tuple[int, int]:
-        """The sequence number of the next packet and the RTP time now, for RTP-Info (RFC 2326 12.33)."""
-        return self._sequence, self._clock.rtp(time.monotonic())
+    def start_position(self) -> tuple[int, int]:
+        """The next packet's sequence number and the RTP time of a client that starts now (RFC 2326 12.33)."""
+        now_s = time.monotonic()
+        self._plays_s.append(now_s)
+        return self._sequence, self._clock.rtp(now_s)
 
     def frame_at(self, captured_s: float, tolerance_s: float) -> int | None:
         """Which frame of the clip (in presentation order) was captured at this wall time, if one was."""

@@ -148,7 +148,7 @@ class RtspConnection(asyncio.Protocol):
         session = self._session
         if session is None or not _names(request, session):
             return _no_session(request)
-        sequence, rtptime = camera.next_position()
+        sequence, rtptime = camera.start_position()
         url = f"{request.uri.rstrip('/')}/{CONTROL}"
         # The answer has to leave before the first packet: deliver from the next turn of the loop on.
         asyncio.get_running_loop().call_soon(self._start_playing, session)
