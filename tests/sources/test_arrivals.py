@@ -31,7 +31,7 @@ class Camera:
 
     def __post_init__(self) -> None:
         self.start_s = self.clock.monotonic()
-        self.arrivals = ArrivalClock(self.clock, self.wanted)
+        self.arrivals = ArrivalClock(self.clock, self.wanted, self.start_s)
 
     def read(self, at_s: float, *, drained: bool = True) -> tuple[Arrival, float]:
         """Read the next picture so many seconds after the start; its arrival, and when it was really taken."""
@@ -73,6 +73,14 @@ def test_pictures_that_waited_in_the_kernel_came_when_they_were_due() -> None:
         assert arrival.captured_at == pytest.approx(UNIX_S + taken_s, abs=0.05)
     arrival, taken_s = camera.read(10 + stall_s)
     assert arrival.at_s == pytest.approx(taken_s, abs=0.05)
+
+
+def test_pictures_that_came_while_the_connection_was_opened_may_be_as_old_as_that() -> None:
+    camera = Camera()
+    arrivals = [camera.read(3.0, drained=False)[0] for _ in range(2 * FPS)]
+    assert {arrival.at_s for arrival in arrivals} == {camera.start_s}
+    arrival, _ = camera.read(3.1)
+    assert arrival.at_s == pytest.approx(camera.clock.monotonic())
 
 
 def test_a_reader_that_never_catches_up_sees_its_lateness_grow() -> None:

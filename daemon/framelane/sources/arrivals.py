@@ -58,11 +58,12 @@ class ArrivalClock:
     Args:
         clock: this host's.
         wanted: the stream's `clock`.
+        began_s: monotonic time at which the connection began to be opened: nothing came before.
     """
 
-    def __init__(self, clock: Clock, wanted: ClockChoice) -> None:
+    def __init__(self, clock: Clock, wanted: ClockChoice, began_s: float) -> None:
         self._clock = clock
-        self._stamps = _Stamps(clock.monotonic())
+        self._stamps = _Stamps(began_s)
         self._camera = CameraClock(wanted)
 
     def note(self, pts_s: float | None, read_s: float, camera_s: float | None, *, drained: bool) -> Arrival:
@@ -77,7 +78,8 @@ class ArrivalClock:
         at_s, due_s = self._stamps.times_of(pts_s, read_s, drained=drained)
         unix_s = self._clock.wall() - self._clock.monotonic()
         if camera_s is not None and not self._stamps.wrong:
-            captured_at = self._camera.captured_at(camera_s, unix_s + at_s, at_s)
+            came_s = at_s if self._stamps.ever_drained else read_s
+            captured_at = self._camera.captured_at(camera_s, unix_s + came_s, came_s)
             if captured_at is not None:
                 return Arrival(at_s, captured_at, "rtcp")
         return Arrival(at_s, unix_s + due_s, "receive")
@@ -91,9 +93,11 @@ class ArrivalClock:
 class _Stamps:
     """What a stream's time stamps, and a connection that has been drained, say of how long its pictures have waited."""
 
-    def __init__(self, now_s: float) -> None:
+    def __init__(self, began_s: float) -> None:
         self._failures = 0  # proofs in a row
-        self._drained_s = now_s
+        self._drained_s = began_s
+        self.ever_drained = False
+        """Whether it is known of any picture when it came."""
         self._behind = False
         self._last: tuple[float, float] | None = None
         self._forget()
@@ -109,8 +113,12 @@ class _Stamps:
         Both are monotonic times. They differ where the network, or a relay, has held it up.
         """
         at_s = due_s = read_s if drained else self._drained_s
+        self.ever_drained |= drained
         if pts_s is None:
             at_s = due_s = read_s
+        elif not self.ever_drained:
+            # How long the first ones have waited nobody knows: while the connection was opened, at most.
+            self._note(pts_s, read_s, drained=False)
         else:
             self._note(pts_s, read_s, drained=drained)
             unhindered_s = min(pts_s + self._floor.value, read_s)

@@ -11,7 +11,7 @@ from framelane.core.backoff import Backoff
 from framelane.core.errors import SourceError
 from framelane.core.worker import Worker
 from framelane.sources.arrivals import arrival_now
-from framelane.sources.connection import awaited_connection
+from framelane.sources.connection import Line
 from framelane.sources.container import ContainerSource
 from framelane.sources.decoder import ON_CPU
 from framelane.sources.economy import Economy
@@ -99,6 +99,7 @@ class CameraWorker(Worker):
         self._pools = pools
         self._backoff = Backoff(config.backoff.first_s, config.backoff.most_s)
         self._thread_id = 0
+        self._line: Line | None = None
         self._read_from: ContainerSource | None = None
         self._hung_up = False
         status.on_tick = self._look
@@ -109,8 +110,8 @@ class CameraWorker(Worker):
             return
         self._status.connecting()
         self._status.noted("")
+        self._thread_id, self._hung_up = threading.get_native_id(), False
         with self._open() as source:
-            self._thread_id, self._hung_up = threading.get_native_id(), False
             self._frames.opened(source.info)
             try:
                 if isinstance(source, ContainerSource) and source.endless:
@@ -118,7 +119,7 @@ class CameraWorker(Worker):
                 else:
                     self._play(source)
             finally:
-                self._read_from = None
+                self._read_from = self._line = None
                 self._frames.closed()
         if not self.stopping.is_set():
             self._status.down(ENDED, "played to its end")
@@ -152,11 +153,11 @@ class CameraWorker(Worker):
 
     def _look(self) -> None:
         """Called twice a second, on another thread."""
-        source = self._read_from
+        source, line = self._read_from, self._line
         if source is not None:
             self._meter.camera_clock_told(source.camera_offset_s)
-            if source.line.connection is None:
-                source.line.connection = awaited_connection(self._thread_id)
+        if line is not None:
+            line.find(self._thread_id, datagrams=self._config.transport == "udp")
         self._hang_up_after(_PATIENCE * self._config.read_timeout_s)
 
     def _hang_up_after(self, silence_s: float) -> None:
@@ -180,8 +181,9 @@ class CameraWorker(Worker):
     def _open(self) -> ContainerSource | FolderSource:
         if kind_of(self._url) == "folder":
             return FolderSource(self._url, self._meter)
+        self._line = Line()
         return ContainerSource(
-            self._url, self._config, self._clock, self._meter, self._choice, self._fell_back
+            self._url, self._config, self._clock, self._meter, self._choice, self._fell_back, self._line
         )
 
     def _fell_back(self, why: str) -> None:

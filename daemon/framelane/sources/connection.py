@@ -57,14 +57,26 @@ class Line:
     """Whether a reader keeps up with what comes on its connection."""
 
     def __init__(self) -> None:
-        self.connection: Connection | None = None
-        """Set by whoever finds it, on any thread."""
+        self._connection: Connection | None = None
         self._last: tuple[float, float | None] | None = None
+
+    def find(self, thread_id: int, *, datagrams: bool) -> None:
+        """Look on what the reader waits, from another thread; once it has been found, this costs nothing.
+
+        Args:
+            thread_id: of the reader, as `threading.get_native_id` gives it.
+            datagrams: whether pictures come by UDP.
+        """
+        if self._connection is None:
+            found = awaited_connection(thread_id)
+            # While a name is looked up, a reader waits for a name server.
+            if found is not None and found.datagrams == datagrams:
+                self._connection = found
 
     def drained(self, size: int, pts_s: float | None, now_s: float) -> bool:
         """Whether less than a picture waited when the last one had been read whole.
 
-        Where the connection is not known, a picture that comes its time after the one before has not waited.
+        Where the connection is not known (yet), a picture that comes its time after the one before has not waited.
 
         Args:
             size: bytes of the picture.
@@ -72,8 +84,8 @@ class Line:
             now_s: monotonic time.
         """
         last, self._last = self._last, (now_s, pts_s)
-        if self.connection is not None:
-            return self.connection.unread() <= (0 if self.connection.datagrams else size)
+        if self._connection is not None:
+            return self._connection.unread() <= (0 if self._connection.datagrams else size)
         if last is None or last[1] is None or pts_s is None:
             return True
         return now_s - last[0] >= _EVEN * abs(pts_s - last[1])

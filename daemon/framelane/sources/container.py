@@ -50,6 +50,7 @@ class ContainerSource:
         meter: told of packets and of frames that can't be decoded.
         choice: what shall decode it.
         fell_back: told why, when it is decoded on the CPU although NVDEC was chosen.
+        line: what is known of the connection, which somebody else finds out from outside.
 
     Raises:
         SourceError: it can't be opened, or holds no video that FFmpeg decodes.
@@ -63,6 +64,7 @@ class ContainerSource:
         meter: SourceMeter,
         choice: DecoderChoice = ON_CPU,
         fell_back: Callable[[str], None] = lambda _why: None,
+        line: Line | None = None,
     ) -> None:
         self.kind: Kind = kind_of(url)
         self._clock = clock
@@ -74,8 +76,7 @@ class ContainerSource:
         """When the last picture came whole (monotonic), decodable or not, or this was made."""
         self._firsts: dict[int | None, tuple[float | None, float]] = {}
         self._inside = _Inside()
-        self.line = Line()
-        """What is known of the connection; whoever looks on from outside tells it."""
+        self._line = line or Line()
         self._url, self._options, self._choice, self._fell_back = url, options, choice, fell_back
         self._connect()
 
@@ -95,7 +96,7 @@ class ContainerSource:
         except SourceError:
             self.close()
             raise
-        self._arrivals = ArrivalClock(clock, options.clock)
+        self._arrivals = ArrivalClock(clock, options.clock, self._began_s)
         self._time_base = self._stream.time_base or Fraction(0)
         self._time_base_s = float(self._time_base)
         # FFmpeg counts 25 pictures a second where nothing says when they were taken.
@@ -259,7 +260,7 @@ class ContainerSource:
         if not self.endless:
             return Unit(packet, key, disposable)
         pts_s = None if pts is None or self._untimed else pts * self._time_base_s
-        drained = self.line.drained(packet.size, pts_s, self._clock.monotonic())
+        drained = self._line.drained(packet.size, pts_s, self._clock.monotonic())
         return Unit(packet, key, disposable, self._arrivals.note(pts_s, read_s, camera_s, drained=drained))
 
     def _decode(self, packet: av.Packet[Any] | None) -> Iterator[Decoded]:
