@@ -163,3 +163,39 @@ def test_the_way_back_is_tried_after_a_while_and_later_each_time_it_fails() -> N
         waits.append(rig.clock.monotonic() - began_s)
     assert waits == [pytest.approx(expected, abs=1.1) for expected in (9, 19, 39, 79)]
     assert overload.run(1, late=False) != []
+
+
+def test_pictures_shown_before_the_key_frame_after_a_gap_are_skipped_with_it() -> None:
+    """An open group of pictures: those two need a picture that was skipped."""
+    rig = Rig()
+    rig.put(0, key=True)
+    rig.clock.pass_s(0.6)
+    rig.put(1, 2)
+    rig.put(5, key=True)
+    rig.put(3, 4, disposable=True)
+    rig.put(6)
+    assert (rig.taken(), rig.skipped) == ([(5, True), (6, False)], 5)
+    rig.put(9)
+    rig.put(7, 8, disposable=True)
+    assert rig.taken() == [(9, False), (7, False), (8, False)]
+
+
+def test_pictures_shown_before_a_key_frame_are_skipped_when_it_waits_already() -> None:
+    rig = Rig()
+    rig.put(0, key=True)
+    rig.clock.pass_s(0.4)
+    rig.put(5, key=True)
+    rig.put(3, 4, disposable=True)
+    rig.put(6)
+    rig.clock.pass_s(0.2)
+    assert (rig.taken(), rig.skipped) == ([(5, True), (6, False)], 3)
+
+
+def test_time_stamps_that_start_again_are_no_pictures_of_before() -> None:
+    rig = Rig()
+    rig.put(0, key=True)
+    rig.clock.pass_s(0.6)
+    rig.put(1000, key=True)
+    for number in range(40):
+        rig.put(number)
+    assert len(rig.taken()) == 1 + 40 - 16

@@ -167,10 +167,10 @@ class ContainerSource:
             SourceError: the decoder fails, or nothing can be decoded.
         """
         if unit.resumes:
-            held_back = self._inside.clear()
+            held_back = self._inside.forsake()
             if self._decoded_any:
                 self._meter.frame_dropped("late", held_back)
-            self._decoder.flush()
+            self._decoder.resume()
         self._inside.enter(unit.packet.pts, unit.arrival)
         yield from self._decode(unit.packet)
 
@@ -275,7 +275,9 @@ class ContainerSource:
         frames.reverse()
         while frames:  # no picture is kept here while its consumer, or the next one's packet, takes its time
             frame = frames.pop()
-            arrival = self._inside.leave(frame.pts)
+            arrival, wanted = self._inside.leave(frame.pts)
+            if not wanted:
+                continue
             if frame.is_corrupt:
                 self._count_failure()
                 continue
@@ -307,6 +309,7 @@ class _Inside:
     def __init__(self) -> None:
         self._arrivals: dict[int | None, Arrival | None] = {}
         self._newest: Arrival | None = None
+        self._forsaken: set[int | None] = set()
 
     def enter(self, pts: int | None, arrival: Arrival | None) -> None:
         """A picture goes in."""
@@ -314,15 +317,20 @@ class _Inside:
         if len(self._arrivals) > _MOST_INSIDE:  # damaged ones never come out
             del self._arrivals[next(iter(self._arrivals))]
 
-    def leave(self, pts: int | None) -> Arrival | None:
-        """A picture comes out; one that never went in is taken for the newest."""
-        return self._arrivals.pop(pts, self._newest)
+    def leave(self, pts: int | None) -> tuple[Arrival | None, bool]:
+        """A picture comes out: when it arrived, and whether it is still wanted.
 
-    def clear(self) -> int:
-        """Nothing that is inside comes out any more; return how many pictures that are."""
-        count = len(self._arrivals)
+        One that never went in is taken for the newest.
+        """
+        wanted = pts not in self._forsaken
+        self._forsaken.discard(pts)
+        return self._arrivals.pop(pts, self._newest), wanted
+
+    def forsake(self) -> int:
+        """Nothing that is inside is wanted any more; return how many pictures that are."""
+        self._forsaken = set(self._arrivals)
         self._arrivals.clear()
-        return count
+        return len(self._forsaken)
 
 
 def _open(url: str, kind: Kind, options: StreamOptions) -> tuple[InputContainer, AccessUnits | None]:

@@ -23,6 +23,7 @@ _TEXTS = {
     Level.KEYS: "only key frames are decoded, to stay on time",
 }
 _WHY = "more comes in than this host decodes"
+_MOST_LEADING = 16
 
 
 class UnitQueue:
@@ -47,6 +48,8 @@ class UnitQueue:
         self._lock = threading.Lock()
         self._units: deque[Unit] = deque()
         self._gap = False
+        self._resumed_pts: int | None = None
+        self._leading = 0
         self._late_until_s = 0.0
 
     def put(self, unit: Unit) -> bool:
@@ -54,12 +57,14 @@ class UnitQueue:
         now_s = self._clock.monotonic()
         with self._lock:
             wanted = self._economy.wants(unit, now_s)
-            if not wanted or (self._gap and not unit.key):
-                # What no other picture needs leaves no gap.
-                self._gap |= not unit.disposable
+            if self._leads(unit) or (self._gap and not unit.key):
                 self._skipped(1)
                 return False
-            self._units.append(unit._replace(resumes=True) if self._gap else unit)
+            if not wanted:
+                self._gap = not unit.disposable  # what no other picture needs leaves no gap
+                self._skipped(1)
+                return False
+            self._units.append(self._resumed(unit) if self._gap else unit)
             self._gap = False
             self._skip_late(now_s)
             return bool(self._units)
@@ -87,12 +92,34 @@ class UnitQueue:
         while units and (not units[0].key or self._is_late(units[0], now_s)):
             units.popleft()
         if units:
-            units[0] = units[0]._replace(resumes=True)
+            key = self._resumed(units.popleft())
+            while units and self._leads(units[0]):
+                units.popleft()
+            units.appendleft(key)
         else:
             self._gap = True
         self._skipped(count - len(units))
         self._late_until_s = now_s + _TOLD_S
         self._economy.late(now_s)
+
+    def _resumed(self, key: Unit) -> Unit:
+        """The first unit after a gap."""
+        self._resumed_pts, self._leading = key.packet.pts, 0
+        return key._replace(resumes=True)
+
+    def _leads(self, unit: Unit) -> bool:
+        """Whether it comes after the first key frame after a gap, but is shown before it.
+
+        Such pictures, of open groups of pictures, need others from before the gap.
+        """
+        pts, key_pts = unit.packet.pts, self._resumed_pts
+        if key_pts is None:
+            return False
+        if pts is None or pts >= key_pts or self._leading >= _MOST_LEADING:
+            self._resumed_pts = None
+            return False
+        self._leading += 1
+        return True
 
     def _is_late(self, unit: Unit, now_s: float) -> bool:
         return unit.arrival is not None and now_s - unit.arrival.at_s > self._late_s
