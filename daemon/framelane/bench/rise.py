@@ -121,9 +121,9 @@ def _rise(what: str, load: Load, begin_s: float, seen_s: list[float], spans: lis
         count = math.ceil(share * load.streams)
         live_s[name] = seen_s[count - 1] - begin_s if len(seen_s) >= count else None
     calm_s = calm_since(spans, load.limit_ms, load.streams, live=load.live)
-    return Rise(
-        what, load.streams, begin_s, live_s, None if calm_s is None else calm_s - begin_s, tuple(spans)
-    )
+    if calm_s is not None:  # spans are a second long, and the first good one may have begun before
+        calm_s = max(calm_s - begin_s, 0.0)
+    return Rise(what, load.streams, begin_s, live_s, calm_s, tuple(spans))
 
 
 @contextmanager
