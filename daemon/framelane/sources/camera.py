@@ -14,7 +14,7 @@ from framelane.core.frames import Frame, FrameInfo
 from framelane.core.worker import Worker
 from framelane.sources.container import ContainerSource
 from framelane.sources.decoder import ON_CPU
-from framelane.sources.faults import NO_VIDEO
+from framelane.sources.faults import NO_DATA, NO_VIDEO
 from framelane.sources.folder import FolderSource
 from framelane.sources.hangup import hang_up
 from framelane.sources.pacing import FrameRateLimit, RealtimePacer
@@ -36,6 +36,8 @@ log = structlog.get_logger(__name__)
 _PROVEN_S = 5.0
 _PATIENCE = 2.0
 """In read timeouts, of a camera that sends, but no video. FFmpeg gives up one that is silent after the first."""
+_NO_PICTURE_S = 1.0
+"""That packets come without a picture, until the state says so."""
 _LEAVING_S = 1.0
 """Without video, after which a stop does not wait for more."""
 _LOOK_S = 0.1
@@ -109,8 +111,10 @@ class CameraWorker(Worker):
         self._details = StreamDetails()
         self._index = 0
         self._thread_id = 0
-        self._rtsp: ContainerSource | None = None  # while it is read
-        self._hung_up = False
+        self._source: Source | None = None  # while it is read
+        self._rtsp: ContainerSource | None = None  # likewise, where it is one
+        self._opened_s = 0.0
+        self._hung_up = ""  # why
         status.on_tick = self._look
 
     def run_once(self) -> None:
@@ -118,15 +122,15 @@ class CameraWorker(Worker):
         if not self._is_free():
             return
         self._status.connecting()
-        self._status.noted("")
+        self._status.forget_notes()
         with self._open() as source:
             self._opened(source)
-            self._thread_id, self._hung_up = threading.get_native_id(), False
+            self._thread_id, self._hung_up = threading.get_native_id(), ""
             self._rtsp = source if isinstance(source, ContainerSource) and source.kind == "rtsp" else None
             try:
                 self._read(source)
             finally:
-                self._rtsp = None
+                self._source = self._rtsp = None
                 self._each_consumer(lambda consumer: consumer.leave(self._config.id))
         if not self.stopping.is_set():
             self._status.down(ENDED, "played to its end")
@@ -140,7 +144,7 @@ class CameraWorker(Worker):
             (error.reason, str(error)) if isinstance(error, SourceError) else ("failed", str(error))
         )
         if self._hung_up:
-            self._hung_up, reason, text = False, "timeout", NO_VIDEO
+            reason, text, self._hung_up = "timeout", self._hung_up, ""
         wait_s = self._backoff.next_s()
         self._status.down(reason, text)
         unforeseen = None if isinstance(error, SourceError) else error
@@ -156,18 +160,28 @@ class CameraWorker(Worker):
 
     def wake(self) -> None:
         """Let go of a camera that sends no video, which would keep this thread in its read."""
-        self._hang_up_after(_LEAVING_S)
+        self._hang_up_after(_LEAVING_S, NO_VIDEO)
 
     def _look(self) -> None:
         """Called twice a second, on another thread."""
-        self._hang_up_after(_PATIENCE * self._config.read_timeout_s)
+        silence_s = self._config.read_timeout_s
+        self._hang_up_after(silence_s, NO_DATA, silent_s=silence_s)
+        self._hang_up_after(_PATIENCE * silence_s, NO_VIDEO)
+        self._tell_of_key_frame()
 
-    def _hang_up_after(self, silence_s: float) -> None:
+    def _hang_up_after(self, waited_s: float, why: str, silent_s: float = 0.0) -> None:
         source = self._rtsp
-        if source is not None and self._clock.monotonic() - source.heard_s > silence_s:
-            self._hung_up = True  # before, for the reader may be quick, and clear it
-            if not hang_up(self._thread_id):
-                self._hung_up = False
+        if source is not None and self._clock.monotonic() - source.heard_s > waited_s:
+            self._hung_up = why  # before, for the reader may be quick, and clear it
+            if not hang_up(self._thread_id, silent_s):
+                self._hung_up = ""
+
+    def _tell_of_key_frame(self) -> None:
+        source = self._source
+        if not isinstance(source, ContainerSource) or self._status.current.state != "connecting":
+            return
+        if source.heard_s - self._opened_s >= _NO_PICTURE_S:
+            self._status.awaiting_key_frame()
 
     def _is_free(self) -> bool:
         """Whether nobody else reads the stream any more; waits a moment if somebody does."""
@@ -188,7 +202,7 @@ class CameraWorker(Worker):
     def _fell_back(self, why: str) -> None:
         """Show that the CPU decodes what NVDEC should. The next connection tries NVDEC again, which costs nothing."""
         self._meter.decoder_fell_back()
-        self._status.noted(f"decoded on the CPU: {why}")
+        self._status.noted("decoder", f"decoded on the CPU: {why}")
         if self._details.decoder is not None:
             self._details = replace(self._details, decoder="cpu")
             self._status.described(self._details)
@@ -197,7 +211,10 @@ class CameraWorker(Worker):
             log.warning("decoder_fallback", stream=self._config.id, reason=why)
 
     def _opened(self, source: Source) -> None:
-        info = source.info
+        info, self._opened_s, self._source = source.info, self._clock.monotonic(), source
+        if isinstance(source, ContainerSource) and source.parser_reason:
+            late = f"read through FFmpeg's parser, one frame late: {source.parser_reason}"
+            self._status.noted("parser", late)
         size = info.width or None, info.height or None
         self._details = StreamDetails(info.codec, *size, info.fps, info.decoder)
         self._status.opened(self._details)
@@ -213,6 +230,8 @@ class CameraWorker(Worker):
             for decoded in source.pictures():
                 if self.stopping.is_set():
                     return
+                if self._hung_up:  # what the decoder still held is no sign of life
+                    raise SourceError("timeout", self._hung_up)
                 seen = True
                 self._take(decoded, timeline, limit, pacer)
                 del decoded  # a picture may not stay here while the next one is awaited
@@ -250,8 +269,13 @@ class CameraWorker(Worker):
         """Show a size or clock that is new: cameras change their resolution without a word."""
         details = self._details
         if (details.width, details.height, details.clock) != (picture.width, picture.height, clock):
-            self._details = replace(details, width=picture.width, height=picture.height, clock=clock)
+            self._details = replace(
+                details, width=picture.width, height=picture.height, clock=clock, fps=self._fps()
+            )
             self._status.described(self._details)
+
+    def _fps(self) -> float | None:
+        return None if self._source is None else self._source.info.fps
 
     def _frame(self, picture: Picture, pts_s: float, captured_at: float, clock: ClockName) -> Frame:
         info = FrameInfo(

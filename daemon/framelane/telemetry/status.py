@@ -30,6 +30,7 @@ _MOST_SILENCE_S = 4.0
 _SILENT_SHARE = 0.8  # of the read timeout, so that a stall shows before the connection is given up
 _UNKNOWN_INTERVAL_S = 1.0
 _NAMES_SHOWN = 5
+_KEY_FRAME = "waiting for a key frame; shorten the camera's GOP if this takes long"
 
 
 def _nothing() -> None:
@@ -62,7 +63,7 @@ class StreamStatus:
         self._interval_s = 0.0
         self._last_s: float | None = None
         self._lost = False
-        self._note = ""
+        self._notes: dict[str, str] = {}
         self.on_tick: Callable[[], None] = _nothing
         """Called at each tick of the board, on its thread: by who must look after the stream from outside."""
 
@@ -80,11 +81,19 @@ class StreamStatus:
         """Something about the open stream is new, such as its size or its clock."""
         self._board.describe(self, details)
 
-    def noted(self, note: str) -> None:
-        """Something that a person should know of the stream while it is live, or nothing more."""
-        self._note = note
+    def awaiting_key_frame(self) -> None:
+        """Pictures come, none of which can be decoded yet; where one just was, this changes nothing."""
+        self._board.change(self, "connecting", "key-frame", _KEY_FRAME, only_from="connecting")
+
+    def noted(self, what: str, note: str) -> None:
+        """Something that a person should know of the stream while it is live; a new note on `what` replaces the old."""
+        self._notes[what] = note
         if self.current.state == "live":
             self._go_live()
+
+    def forget_notes(self) -> None:
+        """What was noted of the last connection need not be true of the next."""
+        self._notes = {}
 
     def frame_seen(self, at_s: float) -> None:
         """A frame is there, at this monotonic time. For the hot path: no lock unless the state changes."""
@@ -101,8 +110,7 @@ class StreamStatus:
         self._board.change(self, "down", reason, text)
 
     def _go_live(self) -> None:
-        text = f"frames arrive; {self._note}" if self._note else "frames arrive"
-        self._board.change(self, "live", "ok", text)
+        self._board.change(self, "live", "ok", "; ".join(("frames arrive", *self._notes.values())))
 
     def snapshot(self) -> StreamState:
         """The state now, with the time of the newest frame."""
@@ -250,9 +258,19 @@ class StatusBoard:
         for look in looks:
             look()
 
-    def change(self, status: StreamStatus, state: StateName, reason: str, text: str) -> None:
-        """Move one stream to a state; its StreamStatus calls this."""
+    def change(
+        self,
+        status: StreamStatus,
+        state: StateName,
+        reason: str,
+        text: str,
+        *,
+        only_from: StateName | None = None,
+    ) -> None:
+        """Move one stream to a state, where it is in `only_from` if that is given; its StreamStatus calls this."""
         with self._lock:
+            if only_from is not None and status.current.state != only_from:
+                return
             if status.move(state, reason, redact(text)) and self._knows(status):
                 self._reports.append(status.current)
                 self._derive_node()
