@@ -68,7 +68,7 @@ class ContainerSource:
         self.parser_reason = ""
         """Why pictures come through FFmpeg's parser, a frame late, though they should not; else empty."""
         self.heard_s = clock.monotonic()
-        """When the last picture came whole (monotonic), decodable or not, or this was made."""
+        """When the last picture came whole (monotonic), decodable or not, or this was opened."""
         self._arrivals: OrderedDict[int | None, tuple[float | None, float]] = OrderedDict()
         self._url, self._options, self._choice, self._fell_back = url, options, choice, fell_back
         self._connect()
@@ -91,6 +91,7 @@ class ContainerSource:
         except SourceError:
             self.close()
             raise
+        self.heard_s = clock.monotonic()
         self._time_base = self._stream.time_base or Fraction(0)
         self._time_base_s = float(self._time_base)
         # FFmpeg counts 25 pictures a second where nothing says when they were taken.
