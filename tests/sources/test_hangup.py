@@ -72,6 +72,7 @@ def test_connection_is_left_when_something_came_not_long_ago(
     assert not hang_up(waiter.id, silent_s=60.0)
     time.sleep(0.1)
     assert hang_up(waiter.id, silent_s=0.05)
+    waiter.thread.join(10)
 
 
 def test_control_connection_is_hung_up_when_the_media_come_as_datagrams(

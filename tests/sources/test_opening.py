@@ -143,3 +143,16 @@ def test_camera_of_another_codec_goes_through_the_parser_and_says_so(tmp_path: P
     ):
         assert source.parser_reason == "it is mpeg4, not H.264 or H.265"
         assert server.connections == 1
+
+
+@pytest.mark.parametrize("encoder", ["libx264", "libx265"])
+def test_camera_with_few_key_frames_is_early_after_a_handful_of_pictures(
+    tmp_path: Path, watch: Watch, encoder: str
+) -> None:
+    """The last picture before a pause is handed on in it; variable intervals are no matter."""
+    clip = noisy_clip(tmp_path / "clip.mp4", encoder, frames=600)
+    with serving(OddCamera(clip, steps=(0.05, 0.01, 0.08, 0.02, 0.04, 0.03) * 3 + (0.04, 8.0))) as server:
+        began_s = time.monotonic()
+        camera = watch(server.url("cam"), read_timeout_s=20.0)
+        camera.wait_for_frames(20)
+        assert time.monotonic() - began_s < 6.0

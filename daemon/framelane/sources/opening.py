@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import av
 from av import error as av_error
 
-from framelane.sources.access_units import NAL_SYNTAXES, AccessUnits
+from framelane.sources.access_units import AccessUnits
+from framelane.sources.nal_units import NAL_SYNTAXES
 from framelane.sources.source import LIVE_KINDS, Kind
 
 if TYPE_CHECKING:

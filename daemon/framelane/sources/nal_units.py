@@ -1,0 +1,78 @@
+"""What the first bytes of a NAL unit say, in H.264 and HEVC."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+START_CODE = b"\x00\x00\x00\x01"
+
+_RECOVERY_POINT = 6  # H.264 table in annex D.1
+_MORE = 0xFF
+_TRAILING = 0x80
+
+
+class NalKind(NamedTuple):
+    """What a NAL unit holds.
+
+    Attributes:
+        slice: a part of a picture.
+        key: a slice of a picture at which decoding can start: IDR in H.264, any random access picture in HEVC.
+        reference: a slice of a picture that others may need.
+        sei: H.264's supplemental information, which may tell of a recovery point.
+    """
+
+    slice: bool = False
+    key: bool = False
+    reference: bool = False
+    sei: bool = False
+
+
+class NalSyntax(NamedTuple):
+    """How a codec begins its NAL units: what each first byte says, and how long the header is."""
+
+    kinds: tuple[NalKind, ...]
+    header_bytes: int
+
+
+def _h264_kind(header: int) -> NalKind:
+    """H.264 table 7-1."""
+    kind = header & 0x1F
+    if 1 <= kind <= 5:  # noqa: PLR2004 - table 7-1
+        return NalKind(slice=True, key=kind == 5, reference=bool(header & 0x60))  # noqa: PLR2004 - table 7-1
+    return NalKind(sei=kind == 6)  # noqa: PLR2004 - table 7-1
+
+
+def _hevc_kind(header: int) -> NalKind:
+    """H.265 table 7-1: below 16 the even types are those that no picture of their sub-layer needs."""
+    kind = (header >> 1) & 0x3F
+    if kind >= 32:  # noqa: PLR2004 - table 7-1
+        return NalKind()
+    return NalKind(slice=True, key=16 <= kind <= 23, reference=kind % 2 == 1 or kind >= 16)  # noqa: PLR2004
+
+
+NAL_SYNTAXES = {
+    "h264": NalSyntax(tuple(map(_h264_kind, range(256))), 1),
+    "hevc": NalSyntax(tuple(map(_hevc_kind, range(256))), 2),
+}
+
+
+def tells_of_recovery(sei: bytes) -> bool:
+    """Whether one of the messages behind an SEI NAL unit's header is a recovery point (H.264 7.3.2.3)."""
+    data = sei.replace(b"\x00\x00\x03", b"\x00\x00")  # the emulation prevention of 7.4.1
+    at = 0
+    while at < len(data) and data[at] != _TRAILING:
+        kind, at = _number(data, at)
+        size, at = _number(data, at)
+        if kind == _RECOVERY_POINT:
+            return True
+        at += size
+    return False
+
+
+def _number(data: bytes, at: int) -> tuple[int, int]:
+    """A type or size, which 255s lengthen, and where it ends."""
+    value = 0
+    while at < len(data) and data[at] == _MORE:
+        value += _MORE
+        at += 1
+    return (value + data[at], at + 1) if at < len(data) else (value, at)
