@@ -19,15 +19,21 @@ PIECE = 100  # bytes that this sender puts in a packet
 LEARNT = 60  # pictures, a key frame every tenth
 
 
-def nal(header: bytes, size: int = 20) -> bytes:
-    return START_CODE + header + b"\xaa" * (size - len(header))
+def nal(header: bytes, size: int = 20, *, first: bool = True) -> bytes:
+    """A NAL unit; a slice is its picture's first where `first` says so."""
+    return START_CODE + header + (b"\xaa" if first else b"\x2a") * (size - len(header))
 
 
-def fragments(header: bytes, size: int) -> list[bytes]:
+def fragments(header: bytes, size: int, *, first: bool = True) -> list[bytes]:
     """A NAL unit in pieces: FFmpeg makes the start code and the header of the first one."""
-    body = b"\xbb" * size
+    body = (b"\xbb" if first else b"\x2b") * size
     pieces = [body[at : at + PIECE] for at in range(0, size, PIECE)]
     return [START_CODE + header + pieces[0], *pieces[1:]]
+
+
+def slices(header: bytes, count: int, size: int = 20) -> list[bytes]:
+    """The slices of one picture, in a packet each."""
+    return [nal(header, size, first=number == 0) for number in range(count)]
 
 
 def payloads(pictures: Iterable[Sequence[bytes]], first: int = 0) -> list[tuple[bytes, int | None]]:
@@ -55,11 +61,14 @@ def taught(pictures: Iterable[Sequence[bytes]], codec: str = "h264") -> AccessUn
 
 RECOVERY = START_CODE + SEI + b"\x05\x02ab\x06\x01\x80\x80"  # user data, then the recovery point
 ONE = ([nal(SPS), nal(IDR)], [nal(SLICE)])
-FOUR = ([nal(SPS), *[nal(IDR)] * 4], [nal(SLICE)] * 4)
+FOUR = ([nal(SPS), *slices(IDR, 4)], slices(SLICE, 4))
 PIECES = ([nal(SPS), *fragments(IDR, 950)], fragments(SLICE, 250))
 EXACT_ONCE = ([nal(SPS), *fragments(IDR, 930)], fragments(SLICE, 210))
-FOUR_PIECES = ([nal(SPS), *fragments(IDR, 950) * 2], fragments(SLICE, 130) * 2)
-AGGREGATED = ([nal(SPS) + nal(SEI) + nal(IDR) * 2], [nal(SLICE) + nal(SLICE)])
+FOUR_PIECES = (
+    [nal(SPS), *fragments(IDR, 950), *fragments(IDR, 950, first=False)],
+    [*fragments(SLICE, 130), *fragments(SLICE, 130, first=False)],
+)
+AGGREGATED = ([nal(SPS) + nal(SEI) + b"".join(slices(IDR, 2))], [b"".join(slices(SLICE, 2))])
 HEVC = ([nal(HEVC_VPS), *fragments(HEVC_IDR, 250)], fragments(HEVC_SLICE, 150))
 SHAPES = {
     "one slice": ("h264", ONE),
@@ -115,7 +124,7 @@ def test_feed_waits_for_the_next_unit_when_slices_differ_in_key_pictures() -> No
 
 def test_feed_waits_for_the_next_unit_when_a_slice_is_larger_than_all_before_it() -> None:
     units = taught(gop(*ONE))
-    cut = [[nal(SLICE, 30), nal(SLICE, 25)], *[ONE[1]] * 10]
+    cut = [[nal(SLICE, 30), nal(SLICE, 25, first=False)], *[ONE[1]] * 10]
     assert late(units, payloads(cut, first=LEARNT)) == [*[1] * 7, *[0] * 4]
     assert units.early
 
@@ -130,14 +139,14 @@ def test_feed_waits_for_the_next_unit_when_the_sender_divides_evenly() -> None:
 
 def test_feed_learns_nothing_from_a_picture_that_lost_its_first_slice() -> None:
     units = taught(gop(*FOUR))
-    torn = [START_CODE + SLICE + b"\x2a" * 10] * 3
+    torn = FOUR[1][1:]
     lateness = late(units, payloads([torn, *[FOUR[1]] * 10], first=LEARNT))
     assert lateness == [1, *[0] * 10]
 
 
 def test_feed_goes_on_early_when_one_picture_lost_a_slice() -> None:
     units = taught(gop(*FOUR))
-    lateness = late(units, payloads([FOUR[1][1:], *[FOUR[1]] * 10], first=LEARNT))
+    lateness = late(units, payloads([FOUR[1][:-1], *[FOUR[1]] * 10], first=LEARNT))
     assert lateness == [*[1] * 7, *[0] * 4]
 
 
@@ -153,7 +162,7 @@ def test_feed_is_a_unit_late_when_the_last_piece_is_a_full_one() -> None:
 def test_feed_never_trusts_again_when_a_picture_has_more_slices_than_the_others() -> None:
     units = taught(gop(*ONE))
     assert units.early
-    fed(units, payloads([[nal(SLICE)] * 2], first=LEARNT))
+    fed(units, payloads([slices(SLICE, 2)], first=LEARNT))
     assert not units.early
     assert set(late(units, payloads(gop(*ONE, count=200), first=LEARNT + 1))) == {1}
 
@@ -199,6 +208,23 @@ def test_feed_keeps_units_apart_when_times_lack() -> None:
     given = [(nal(IDR), None), *payloads([[nal(SLICE)], [nal(SLICE)]], first=1)]
     found = fed(units, given)
     assert [unit.pts for unit in found] == [None, 100]
+
+
+@pytest.mark.parametrize("lead", [[], [nal(SPS), nal(SEI)], [nal(b"\x09")]])
+def test_feed_keeps_pictures_apart_when_their_times_are_equal(lead: list[bytes]) -> None:
+    """Fields, a clock that stands still, and the first two pictures of one that begins at 0."""
+    units = AccessUnits(NAL_SYNTAXES["h264"])
+    pictures = [[nal(SPS), nal(IDR)], [*lead, *slices(SLICE, 2)], [*lead, *slices(SLICE, 2)]]
+    found = [unit for picture in pictures for data in picture for unit in units.feed(data, 0)]
+    found += units.flush()
+    assert [unit.data for unit in found] == [b"".join(picture) for picture in pictures]
+
+
+def test_feed_stays_early_when_times_are_equal() -> None:
+    units = taught(gop(*PIECES))
+    given = [(data, 7) for picture in gop(*PIECES, count=30) for data in picture]
+    assert len(fed(units, given)) == 30
+    assert units.early
 
 
 def test_feed_gives_up_a_unit_when_it_grows_without_end() -> None:

@@ -68,13 +68,17 @@ class AccessUnits:
             if self._slices:
                 units = (self._take_late(),)
             self._pts = pts  # what came without a slice, such as parameter sets, goes with the next picture
-        starts = payload.startswith(START_CODE)
+        starts = len(payload) > len(START_CODE) and payload.startswith(START_CODE)
         if starts:
+            if self._slices and self._syntax.begins(payload, 0):
+                # Two pictures of one time: fields, a clock that stands still, or one that begins at 0, of which FFmpeg
+                # takes the second time for the first.
+                units = (self._take_late(),)
             self._enter(payload)
         else:
             self._slice_bytes += len(payload)
         size = self._habits.piece_size(payload, starts=starts)
-        if pts == self._early_pts and pts is not None and (self._in_slice or not starts):
+        if pts == self._early_pts and pts is not None and not self._whole and (self._in_slice or not starts):
             self._habits.refute()  # more of a picture that was taken for complete
         self._pieces.append(payload)
         self._bytes += len(payload)
@@ -101,11 +105,8 @@ class AccessUnits:
             kind = syntax.kinds[payload[at + len(START_CODE)]]
             self._in_slice = kind.slice
             if kind.slice:
-                first = at + len(START_CODE) + syntax.header_bytes
                 if not self._slices:
-                    # The first bit of a slice says that it is the picture's first (first_mb_in_slice is 0 in H.264,
-                    # first_slice_segment_in_pic_flag in HEVC).
-                    self._whole = first < len(payload) and payload[first] >= 0x80  # noqa: PLR2004 - the first bit
+                    self._whole = syntax.is_first(payload, at)
                 self._largest = max(self._largest, self._slice_bytes)
                 self._slices += 1
                 self._key |= kind.key
