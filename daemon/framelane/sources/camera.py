@@ -18,6 +18,7 @@ from framelane.sources.faults import NO_DATA, NO_VIDEO
 from framelane.sources.folder import FolderSource
 from framelane.sources.hangup import hang_up
 from framelane.sources.pacing import FrameRateLimit, RealtimePacer
+from framelane.sources.retry import Retry
 from framelane.sources.source import LIVE_KINDS, Decoded, Source, SourceMeter, kind_of
 from framelane.sources.timeline import Timeline, capture_time
 from framelane.telemetry.status import ENDED, StreamDetails
@@ -108,6 +109,8 @@ class CameraWorker(Worker):
         self._live = kind_of(self._url) in LIVE_KINDS
         self._wait = not self._live and not config.realtime
         self._backoff = Backoff(config.backoff.first_s, config.backoff.most_s)
+        remote = kind_of(self._url) in ("rtsp", "http")
+        self._retry = Retry(self._url, self._backoff, clock, live=remote)
         self._details = StreamDetails()
         self._index = 0
         self._thread_id = 0
@@ -145,8 +148,8 @@ class CameraWorker(Worker):
         )
         if self._hung_up:
             reason, text, self._hung_up = "timeout", self._hung_up, ""
-        wait_s = self._backoff.next_s()
-        self._status.down(reason, text)
+        wait_s = self._retry.after(reason)
+        self._status.down(reason, text + self._retry.remark(wait_s))
         unforeseen = None if isinstance(error, SourceError) else error
         log.warning(
             "stream_down",
@@ -157,6 +160,14 @@ class CameraWorker(Worker):
             exc_info=unforeseen,
         )
         return wait_s
+
+    def rest(self, wait_s: float) -> None:
+        """Wait for the next try, less long where the camera is there again or `hurry` is called."""
+        self._retry.wait(wait_s, self.stopping)
+
+    def hurry(self) -> None:
+        """Log in again now, if that is what is waited for."""
+        self._retry.hurry()
 
     def wake(self) -> None:
         """Let go of a camera that sends no video, which would keep this thread in its read."""
@@ -211,6 +222,7 @@ class CameraWorker(Worker):
             log.warning("decoder_fallback", stream=self._config.id, reason=why)
 
     def _opened(self, source: Source) -> None:
+        self._retry.accepted()
         info, self._opened_s, self._source = source.info, self._clock.monotonic(), source
         if isinstance(source, ContainerSource) and source.parser_reason:
             late = f"read through FFmpeg's parser, one frame late: {source.parser_reason}"
