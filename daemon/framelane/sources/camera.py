@@ -12,6 +12,7 @@ from framelane.core.backoff import Backoff
 from framelane.core.errors import SourceError
 from framelane.core.frames import Frame, FrameInfo
 from framelane.core.worker import Worker
+from framelane.sources.certificates import is_unverified
 from framelane.sources.container import ContainerSource
 from framelane.sources.decoder import ON_CPU
 from framelane.sources.faults import NO_DATA, NO_VIDEO
@@ -42,6 +43,9 @@ _NO_PICTURE_S = 1.0
 _LEAVING_S = 1.0
 """Without video, after which a stop does not wait for more."""
 _LOOK_S = 0.1
+_UNVERIFIED = (
+    "anybody on the way can pass for the camera; set tls.verify: true, and tls.ca_file to its authority"
+)
 
 
 class FrameConsumer(Protocol):
@@ -100,6 +104,7 @@ class CameraWorker(Worker):
         self._before = before
         self._choice = choice
         self._refusal = ""  # the last one that the log has
+        self._warned = False
         self._config = config
         self._consumers = consumers
         self._meter = meter
@@ -206,6 +211,9 @@ class CameraWorker(Worker):
     def _open(self) -> ContainerSource | FolderSource:
         if kind_of(self._url) == "folder":
             return FolderSource(self._url, self._clock, self._meter)
+        if is_unverified(self._url, self._config) and not self._warned:
+            self._warned = True
+            log.warning("tls_unverified", stream=self._config.id, text=_UNVERIFIED)
         return ContainerSource(
             self._url, self._config, self._clock, self._meter, self._choice, self._fell_back
         )

@@ -11,6 +11,7 @@ import av
 from av import error as av_error
 
 from framelane.core.errors import SourceError
+from framelane.sources.certificates import certificate_error
 from framelane.sources.decoder import ON_CPU, DecoderChoice, StreamDecoder
 from framelane.sources.faults import NO_DECODER, source_error
 from framelane.sources.opening import open_container
@@ -87,7 +88,8 @@ class ContainerSource:
             waited_s = clock.monotonic() - self._began_s
             silent = self.kind in LIVE_KINDS and waited_s >= options.open_timeout_s
             # FFmpeg's own text holds the URL with its password.
-            raise source_error(error, silent=silent) from None
+            refusal = certificate_error(self._url, options, error)
+            raise refusal or source_error(error, silent=silent) from None
         except SourceError:
             self.close()
             raise

@@ -17,6 +17,7 @@ import av
 from av import error as av_error
 
 from framelane.sources.access_units import AccessUnits
+from framelane.sources.certificates import tls_options
 from framelane.sources.nal_units import NAL_SYNTAXES
 from framelane.sources.source import LIVE_KINDS, Kind
 
@@ -60,6 +61,7 @@ def open_container(url: str, kind: Kind, options: StreamOptions) -> Opened:
 
     Raises:
         FFmpegError, OSError, ValueError: FFmpeg can't; texts hold the URL with its password.
+        SourceError: there is nothing to verify a certificate by.
     """
     if kind != "rtsp":
         return Opened(_open(url, kind, options, {}))
@@ -95,7 +97,12 @@ def _open(url: str, kind: Kind, options: StreamOptions, more: dict[str, str]) ->
     return av.open(
         url,
         format="v4l2" if kind == "device" else None,
-        options={**(_rtsp_options(options) if kind == "rtsp" else {}), **more, **options.ffmpeg},
+        options={
+            **(_rtsp_options(options) if kind == "rtsp" else {}),
+            **tls_options(url, options),
+            **more,
+            **options.ffmpeg,
+        },
         timeout=_timeout_s(kind, options),
     )
 
