@@ -12,6 +12,7 @@ from framelane.demo.rtsp.packets import CLOCK_HZ, load_clip
 from framelane.demo.rtsp.sdp import describe
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _SSRC = 7
@@ -54,6 +55,6 @@ class OddCamera:
             client.pause(max(began_s + at_s - time.monotonic(), 0.0))
 
 
-def serving(behave: OddCamera) -> RogueServer:
+def serving(behave: Callable[[Client], None]) -> RogueServer:
     """A server of this camera alone."""
     return RogueServer(behave, working=0)

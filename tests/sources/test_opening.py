@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from typing import TYPE_CHECKING
 
@@ -158,3 +159,65 @@ def test_camera_with_few_key_frames_is_early_after_a_handful_of_pictures(
         camera = watch(server.url("cam"), read_timeout_s=20.0)
         camera.wait_for_frames(20)
         assert time.monotonic() - began_s < 6.0
+
+
+AUDIO = (
+    "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=radio\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\na=control:*\r\n"
+    "m=audio 0 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na=control:trackID=0\r\n"
+)
+
+
+class Radio:
+    """Describes itself, and rejects a PLAY that nothing was set up for."""
+
+    def __init__(self, description: str, rejection: str) -> None:
+        self.description = description
+        self.rejection = rejection
+        self.methods: list[str] = []
+
+    def __call__(self, client: Client) -> None:
+        set_up = False
+        while True:
+            request = client.request()
+            self.methods.append(request.method)
+            if request.method == "DESCRIBE":
+                client.answer(request, "Content-Type: application/sdp\r\n", self.description)
+            elif request.method == "SETUP":
+                set_up = True
+                transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n"
+                client.answer(request, f"Session: 7\r\n{transport}")
+            elif request.method == "PLAY" and not set_up:
+                client.answer(request, status=self.rejection)
+            elif request.method == "PLAY":
+                client.answer(request, "Session: 7\r\n")
+                for number in range(3):
+                    client.packet(struct.pack(">BBHII", 0x80, 0, number, number * 160, 7) + b"\xff" * 160)
+            else:
+                client.answer(request)
+
+
+@pytest.mark.parametrize(
+    "rejection", ["455 Method Not Valid In This State", "500 Internal Server Error", "400 Bad Request"]
+)
+def test_camera_of_audio_alone_has_no_video(watch: Watch, rejection: str) -> None:
+    radio = Radio(AUDIO, rejection)
+    with serving(radio) as server:
+        camera = watch(server.url("cam"), backoff={"first_s": 60, "most_s": 60})
+        down = camera.first("down")
+        assert (down.reason, down.text) == (
+            "no-video",
+            "there is no video in it, but audio; check the path in the URL",
+        )
+        assert server.connections == 2
+        camera.worker.stop(20)
+
+
+def test_camera_that_rejects_everything_is_rejected(watch: Watch) -> None:
+    def broken(client: Client) -> None:
+        while True:
+            client.answer(client.request(), status="500 Internal Server Error")
+
+    with serving(broken) as server:
+        camera = watch(server.url("cam"), backoff={"first_s": 60, "most_s": 60})
+        assert camera.first("down").reason == "rejected"
+        camera.worker.stop(20)

@@ -14,7 +14,7 @@ from framelane.core.errors import SourceError
 from framelane.sources.certificates import certificate_error
 from framelane.sources.decoder import ON_CPU, DecoderChoice, StreamDecoder
 from framelane.sources.faults import NO_DECODER, source_error
-from framelane.sources.opening import open_container
+from framelane.sources.opening import open_container, plays_audio_alone
 from framelane.sources.source import LIVE_KINDS, Decoded, Kind, SourceInfo, SourceMeter, kind_of
 
 if TYPE_CHECKING:
@@ -88,8 +88,12 @@ class ContainerSource:
             waited_s = clock.monotonic() - self._began_s
             silent = self.kind in LIVE_KINDS and waited_s >= options.open_timeout_s
             # FFmpeg's own text holds the URL with its password.
-            refusal = certificate_error(self._url, options, error)
-            raise refusal or source_error(error, silent=silent) from None
+            fault = certificate_error(self._url, options, error) or source_error(error, silent=silent)
+            if fault.reason == "rejected" and self.kind == "rtsp" and plays_audio_alone(self._url, options):
+                fault = SourceError(
+                    "no-video", "there is no video in it, but audio; check the path in the URL"
+                )
+            raise fault from None
         except SourceError:
             self.close()
             raise

@@ -93,6 +93,15 @@ def _open_rtsp(url: str, options: StreamOptions) -> Opened:
     return Opened(container, parser_reason="" if known else f"it is {codec}, not H.264 or H.265")
 
 
+def plays_audio_alone(url: str, options: StreamOptions) -> bool:
+    """Whether a camera that rejects the request for its video has no video, which costs a connection to find out."""
+    try:
+        with _open(url, "rtsp", options, {**_UNSEEN, "allowed_media_types": "video+audio"}) as container:
+            return bool(container.streams.audio) and not container.streams.video
+    except (av_error.FFmpegError, OSError, ValueError):
+        return False
+
+
 def _open(url: str, kind: Kind, options: StreamOptions, more: dict[str, str]) -> InputContainer:
     return av.open(
         url,
