@@ -55,25 +55,25 @@ def test_door_opens_when_somebody_listens_who_did_not(
     port = listener.getsockname()[1]
     listener.close()
     door = Door(f"{scheme}://{host}:{port}/cam", shut=False)
-    assert [door.opens(short_pause) for _ in range(4)] == [False] * 4
+    assert [door.opens(short_pause)[0] for _ in range(4)] == [False] * 4
     listener = listen(port, family)
     with listener:
         # localhost may stand for IPv6 too, where nobody listens.
-        assert any(door.opens(short_pause) for _ in range(4))
+        assert any(door.opens(short_pause)[0] for _ in range(4))
 
 
 def test_door_does_not_open_when_it_was_never_shut() -> None:
     """The host is there, and it is something else that fails: to knock tells nothing."""
     with listen() as listener:
         door = Door(f"rtsp://127.0.0.1:{listener.getsockname()[1]}/cam", shut=False)
-        assert [door.opens(no_pause) for _ in range(3)] == [False] * 3
+        assert [door.opens(no_pause) for _ in range(3)] == [(False, False)] * 3
         assert calls(listener) == 3
 
 
 def test_door_opens_at_the_first_knock_when_it_is_known_to_be_shut() -> None:
     with listen() as listener:
         door = Door(f"rtsp://127.0.0.1:{listener.getsockname()[1]}/cam", shut=True)
-        assert door.opens(no_pause)
+        assert door.opens(no_pause) == (True, False)
 
 
 def test_knock_takes_a_second_whatever_comes_of_it() -> None:
@@ -108,7 +108,7 @@ def test_knock_at_a_host_that_is_silent_ends_when_waiting_ends() -> None:
         threading.Timer(0.2, over.set).start()
         door = Door(f"rtsp://127.0.0.1:{listener.getsockname()[1]}/cam", shut=True)
         began_s = time.monotonic()
-        assert not door.opens(over.wait)
+        assert door.opens(over.wait) == (False, True)
         assert 0.15 < time.monotonic() - began_s < 0.7
         for filler in fillers:
             filler.close()
@@ -116,4 +116,4 @@ def test_knock_at_a_host_that_is_silent_ends_when_waiting_ends() -> None:
 
 @pytest.mark.parametrize("url", ["rtsp://[::1/cam", "rtsp://cam:99999999/x", "/dev/video0"])
 def test_door_stays_shut_when_the_url_makes_no_sense(url: str) -> None:
-    assert not Door(url, shut=True).opens(no_pause)
+    assert Door(url, shut=True).opens(no_pause) == (False, False)

@@ -49,10 +49,10 @@ class FakeDoor:
         self.shut = shut
         return self
 
-    def opens(self, pause: Pause) -> bool:
+    def opens(self, pause: Pause) -> tuple[bool, bool]:
         self.knocks += 1
-        pause(1.0)
-        return self.clock.now_s >= self.opens_s
+        over = pause(1.0)
+        return self.clock.now_s >= self.opens_s, over
 
 
 def steady(low: float, high: float) -> float:
@@ -164,4 +164,4 @@ def test_wait_ends_at_once_when_all_is_to_end() -> None:
     retry, door = make(clock)
     retry.after("refused")
     retry.wait(60.0, Over())
-    assert (clock.now_s, door.knocks) == (1000.0, 0)
+    assert (clock.now_s, door.knocks) == (1000.0, 1)

@@ -44,18 +44,17 @@ class Door:
         finder.start()  # for a name server may take its time, or be what is down
         finder.join(_QUICK_S)
 
-    def opens(self, pause: Pause) -> bool:
-        """Knock, once, in `KNOCK_S` at most; whether somebody listens who did not before."""
+    def opens(self, pause: Pause) -> tuple[bool, bool]:
+        """Knock, for `KNOCK_S`; whether somebody listens who did not before, and whether waiting is over."""
         addresses = self._found
         if not addresses:
-            pause(KNOCK_S)
-            return False
-        answers, left_s = _answers(addresses[next(self._turn) % len(addresses)], pause)
+            return False, pause(KNOCK_S)
+        answers, left_s, over = _answers(addresses[next(self._turn) % len(addresses)], pause)
         opened = answers and self._shut
-        self._shut |= not answers
-        if not opened:
-            pause(left_s)
-        return opened
+        self._shut |= not answers and not over
+        if not opened and not over and left_s:
+            over = pause(left_s)
+        return opened, over
 
     def _find(self, url: str) -> None:
         try:
@@ -67,21 +66,20 @@ class Door:
         self._found = [Address(family, address) for family, _, _, _, address in found]
 
 
-def _answers(door: Address, pause: Pause) -> tuple[bool, float]:
-    """Whether somebody listens, and what is left of a knock's time."""
-    left_s = KNOCK_S
+def _answers(door: Address, pause: Pause) -> tuple[bool, float, bool]:
+    """Whether somebody listens, what is left of a knock's time, and whether waiting is over."""
+    left_s, over = KNOCK_S, False
     try:
         with socket.socket(door.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as caller:
             error = caller.connect_ex(door.address)
             for wait_s in (_QUICK_S, KNOCK_S - _QUICK_S):
-                if error == errno.EINPROGRESS:
-                    if pause(wait_s):
-                        return False, 0.0
+                if error == errno.EINPROGRESS and not over:
+                    over = pause(wait_s)
                     left_s -= wait_s
                     error = _outcome(caller)
-            return error == 0, left_s
+            return error == 0, left_s, over
     except OSError:  # such as too many open files
-        return False, left_s
+        return False, left_s, over
 
 
 def _outcome(caller: socket.socket) -> int:

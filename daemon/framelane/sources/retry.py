@@ -6,12 +6,13 @@ import threading
 from typing import TYPE_CHECKING, Protocol
 
 from framelane.core.backoff import Backoff
-from framelane.sources.knocking import KNOCK_S, Door
+from framelane.sources.knocking import Door
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from framelane.core.clock import Clock
+    from framelane.sources.knocking import Pause
 
 _REFUSED_LOGINS = frozenset({"unauthorized", "forbidden"})
 _NETWORK_FAULTS = frozenset({"refused", "lost", "timeout", "unreachable"})
@@ -19,6 +20,7 @@ _QUICK_LOGINS = 2
 """One may have met a camera that just starts."""
 _LOGIN_FIRST_S, _LOGIN_MOST_S = 300.0, 1800.0
 _NO_JITTER = 0.0
+_LOOK_S = 1.0  # between two looks whether to hurry
 
 
 class Stopping(Protocol):
@@ -91,11 +93,19 @@ class Retry:
             left_s = deadline_s - self._clock.monotonic()
             return left_s <= 0 or stopping.wait(min(seconds, left_s)) or self._hurried.is_set()
 
-        knocks = self._live and self._reason in _NETWORK_FAULTS
-        door = self._door(self._url, shut=self._reason == "refused") if knocks else None
-        while not pause(0.0):
-            if door is None:
-                pause(KNOCK_S)
-            elif door.opens(pause):
+        if self._reason in _REFUSED_LOGINS:
+            while not pause(_LOOK_S):
+                pass
+        elif self._live and self._reason in _NETWORK_FAULTS:
+            self._knock(pause)
+        else:
+            pause(wait_s)
+
+    def _knock(self, pause: Pause) -> None:
+        door = self._door(self._url, shut=self._reason == "refused")
+        while True:
+            opened, over = door.opens(pause)
+            if opened:
                 self._backoff.reset()
+            if opened or over:
                 return
