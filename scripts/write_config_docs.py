@@ -29,6 +29,7 @@ from framelane.config.schema import (
     TlsConfig,
 )
 from framelane.config.spool import SpoolConfig
+from framelane.config.stream_tls import StreamTlsConfig
 from framelane.config.wording import allowed, schema_at
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ SECTIONS: tuple[tuple[type[BaseModel], KeyPath, str], ...] = (
     (EngineConfig, ("models", "*", "engine"), "models.&lt;name&gt;.engine"),
     (StreamOptions, ("defaults",), "defaults, streams[]"),
     (BackoffConfig, ("defaults", "backoff"), "defaults.backoff, streams[].backoff"),
+    (StreamTlsConfig, ("defaults", "tls"), "defaults.tls, streams[].tls"),
     (StreamConfig, ("streams", 0), "streams[]"),
 )
 HEAD = """\

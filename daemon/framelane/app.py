@@ -167,6 +167,10 @@ class App:
         self._announce()
         self.roster.apply(changes)
 
+    def retry(self) -> None:
+        """Try again at once what waits for its next login."""
+        self.roster.retry()
+
     def stop(self, timeout_s: float) -> None:
         """Stop reading, infer and publish what is on its way, say goodbye; takes at most `timeout_s` seconds."""
         deadline_s = self.clock.monotonic() + timeout_s

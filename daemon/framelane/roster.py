@@ -96,6 +96,11 @@ class Roster:
             self._open_all(changes.changed, self._changed)
             self._open_all(changes.added, self._added)
 
+    def retry(self) -> None:
+        """Have every camera that waits for its next login try it now."""
+        for camera in self.cameras:
+            camera.hurry()
+
     def stop(self, timeout_s: float) -> None:
         """Stop every camera and take no more; gives up on those that are still in a read after `timeout_s`."""
         with self._lock:

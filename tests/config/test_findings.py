@@ -34,8 +34,8 @@ def stream(options: str) -> str:
     return f'[{{id: lobby, url: "rtsp://10.0.0.7/1", {options}}}]'
 
 
-def source(url: str) -> str:
-    return f'[{{id: lobby, url: "{url}"}}]'
+def source(url: str, options: str = "") -> str:
+    return f'[{{id: lobby, url: "{url}", {options}}}]'
 
 
 @pytest.mark.parametrize(
@@ -167,6 +167,20 @@ def source(url: str) -> str:
         ({"streams": "[{id: a, url: clip.mp4, loop: true, realtime: false}]"}, []),
         ({"streams": stream("backoff: {first_s: 100}")}, [
             "streams[0].backoff: first_s (100) is more than most_s (60)"]),
+        # certificates of cameras
+        ({"streams": source("rtsps://h/1", "tls: {verify: true}")}, []),
+        ({"streams": source("https://h/1", "tls: {verify: true, ca_file: ca.pem}")}, []),
+        ({"streams": source("rtsps://h/1", "tls: {ca_file: ca.pem}")}, [
+            "streams[0].tls.ca_file: has no effect without `verify: true`"]),
+        ({"streams": source("rtsps://h/1", "tls: {ca_file: ca.pem}"), "defaults": "{tls: {verify: true}}"}, []),
+        ({"streams": source("rtsps://h/1", "tls: {verify: true}"), "defaults": "{tls: {ca_file: ca.pem}}"}, []),
+        ({"streams": source("rtsps://h/1", "tls: {verify: false}"),
+          "defaults": "{tls: {verify: true, ca_file: ca.pem}}"}, [
+            "defaults.tls.ca_file: has no effect without `verify: true`"]),
+        ({"defaults": "{tls: {verify: true, ca_file: ca.pem}}"}, []),
+        ({"defaults": "{tls: {ca_file: ca.pem}}"}, ["defaults.tls.ca_file: has no effect without `verify: true`"]),
+        ({"streams": stream("tls: {verify: true}")}, [
+            "streams[0].tls.verify: has no effect without TLS; write rtsps:// or https:// in `url`"]),
         # sources
         ({"streams": source("rstp://h/1")}, ["streams[0].url: unsupported scheme `rstp`; did you mean `rtsp`?"]),
         ({"streams": source("ftp://h/1")}, [
@@ -257,6 +271,14 @@ def test_check_says_exactly_what_is_wrong(base: Path, sections: dict[str, str], 
         (
             {"models": "{yolox: {path: m.onnx, labels: no.txt}}"},
             "models.yolox.labels: there is no such file: {base}/no.txt",
+        ),
+        (
+            {"streams": source("rtsps://h/1", "tls: {verify: true, ca_file: no.pem}")},
+            "streams[0].tls.ca_file: there is no such file: {base}/no.pem",
+        ),
+        (
+            {"defaults": "{tls: {verify: true, ca_file: no.pem}}"},
+            "defaults.tls.ca_file: there is no such file: {base}/no.pem",
         ),
         (
             {"mqtt": '{url: "mqtts://h", tls: {ca_file: no.pem}}'},

@@ -11,6 +11,7 @@ import pytest
 
 from framelane.config.load import load_config, parse_config
 from framelane.config.schema import BackoffConfig, PublishConfig, StreamConfig
+from framelane.config.stream_tls import StreamTlsConfig
 from framelane.core.redact import redact
 
 if TYPE_CHECKING:
@@ -97,6 +98,15 @@ def test_stream_inherits_what_it_does_not_set(
 ) -> None:
     stream = one_stream(base, options, defaults)
     assert {name: getattr(stream, name) for name in expected} == expected
+
+
+def test_stream_inherits_what_it_demands_of_certificates_key_by_key(base: Path) -> None:
+    """And a relative path starts at the file."""
+    (base / "ca.pem").touch()
+    stream = one_stream(base, "url: 'rtsps://h', tls: {verify: true}", "{tls: {ca_file: ca.pem}}")
+    assert stream.tls == StreamTlsConfig(verify=True, ca_file=str(base / "ca.pem"))
+    stream = one_stream(base, "url: 'rtsps://h', tls: {ca_file: ca.pem}", "{tls: {verify: true}}")
+    assert stream.tls == StreamTlsConfig(verify=True, ca_file=str(base / "ca.pem"))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,18 @@ import time
 from pathlib import Path
 
 from framelane.core.frames import ModelInfo
-from framelane.fleet.link import Answered, Change, Changed, Failed, Inbox, Order, Snapshot, Started, send
+from framelane.fleet.link import (
+    Answered,
+    Change,
+    Changed,
+    Failed,
+    Hurry,
+    Inbox,
+    Order,
+    Snapshot,
+    Started,
+    send,
+)
 from framelane.sinks.sink import SinkHealth
 from framelane.telemetry.meters import Meters
 from framelane.telemetry.states import StreamDetails, StreamState
@@ -92,6 +103,11 @@ class Fake:
             for message in inbox.wait(60.0):
                 if isinstance(message, Change):
                     self.change(message)
+                elif isinstance(message, Hurry):
+                    for stream in self.streams:
+                        self.say(
+                            Changed(StreamState(stream, "connecting", "opening", "hurries", time.time()))
+                        )
                 else:
                     self.snapshot()
 

@@ -195,6 +195,13 @@ def test_streams_are_dealt_to_running_workers(make: Make) -> None:
     assert [each.restarts for each in fleet.supervisors] == [0, 0]
 
 
+def test_all_workers_are_told_to_try_logins_again(make: Make) -> None:
+    fleet = make("good")
+    fleet.start()
+    fleet.retry()
+    wait_until(lambda: [state.text for state in fleet.board.streams()] == ["hurries", "hurries"])
+
+
 def test_worker_that_refuses_ends_the_change_before_any_has_acted(make: Make) -> None:
     fleet = make("refuses-change")
     fleet.start()

@@ -56,11 +56,12 @@ class Client:
         """An interleaved one (RFC 2326 section 10.12)."""
         self.send(b"$" + bytes([channel]) + len(payload).to_bytes(2, "big") + payload)
 
-    def set_up(self, sdp: str) -> None:
-        """All that comes before the first packet."""
+    def set_up(self, sdp: str, description_s: float = 0.0) -> None:
+        """All that comes before the first packet; the description takes so many seconds."""
         while True:
             request = self.request()
             if request.method == "DESCRIBE":
+                self.pause(description_s)
                 self.answer(request, "Content-Type: application/sdp\r\n", sdp)
             elif request.method == "SETUP":
                 self.answer(

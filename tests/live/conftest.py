@@ -38,6 +38,7 @@ class FakeNode:
     refusal: FramelaneError | None = None
     prepared: list[list[str]] = field(default_factory=list)
     committed: list[list[str]] = field(default_factory=list)
+    retries: int = 0
 
     def prepare(self, config: Config) -> None:
         self.prepared.append([stream.id for stream in config.streams])
@@ -46,6 +47,9 @@ class FakeNode:
 
     def commit(self, config: Config) -> None:
         self.committed.append([stream.id for stream in config.streams])
+
+    def retry(self) -> None:
+        self.retries += 1
 
 
 @dataclass

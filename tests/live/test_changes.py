@@ -124,6 +124,16 @@ def test_changes_are_refused_when_the_daemon_stops(rig: Rig) -> None:
         rig.live.reload()
 
 
+def test_reload_alone_has_logins_tried_again(rig: Rig) -> None:
+    """Also one that changes nothing. Cameras lock accounts, and edits may come by the hundred."""
+    rig.live.reread()
+    rig.edits.add({"id": "new", "url": "rtsp://cam/new"}, persist=False)
+    assert rig.node.retries == 0
+    rig.live.reload()
+    rig.live.reload()
+    assert rig.node.retries == 2
+
+
 def test_reload_is_told_around_and_other_changes_are_not(rig: Rig) -> None:
     told: list[str] = []
 

@@ -6,26 +6,34 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from framelane.sources.access_units import NAL_SYNTAXES, START_CODE, AccessUnit, AccessUnits
+from framelane.sources.access_units import AccessUnit, AccessUnits
+from framelane.sources.nal_units import NAL_SYNTAXES, START_CODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 IDR, SLICE, SPS, SEI = b"\x65", b"\x41", b"\x67", b"\x06"
+UNNEEDED = b"\x01"  # nal_ref_idc 0
 HEVC_IDR, HEVC_SLICE, HEVC_VPS = b"\x26\x01", b"\x02\x01", b"\x40\x01"
 PIECE = 100  # bytes that this sender puts in a packet
 LEARNT = 60  # pictures, a key frame every tenth
 
 
-def nal(header: bytes, size: int = 20) -> bytes:
-    return START_CODE + header + b"\xaa" * (size - len(header))
+def nal(header: bytes, size: int = 20, *, first: bool = True) -> bytes:
+    """A NAL unit; a slice is its picture's first where `first` says so."""
+    return START_CODE + header + (b"\xaa" if first else b"\x2a") * (size - len(header))
 
 
-def fragments(header: bytes, size: int) -> list[bytes]:
+def fragments(header: bytes, size: int, *, first: bool = True) -> list[bytes]:
     """A NAL unit in pieces: FFmpeg makes the start code and the header of the first one."""
-    body = b"\xbb" * size
+    body = (b"\xbb" if first else b"\x2b") * size
     pieces = [body[at : at + PIECE] for at in range(0, size, PIECE)]
     return [START_CODE + header + pieces[0], *pieces[1:]]
+
+
+def slices(header: bytes, count: int, size: int = 20) -> list[bytes]:
+    """The slices of one picture, in a packet each."""
+    return [nal(header, size, first=number == 0) for number in range(count)]
 
 
 def payloads(pictures: Iterable[Sequence[bytes]], first: int = 0) -> list[tuple[bytes, int | None]]:
@@ -51,12 +59,16 @@ def taught(pictures: Iterable[Sequence[bytes]], codec: str = "h264") -> AccessUn
     return units
 
 
+RECOVERY = START_CODE + SEI + b"\x05\x02ab\x06\x01\x80\x80"  # user data, then the recovery point
 ONE = ([nal(SPS), nal(IDR)], [nal(SLICE)])
-FOUR = ([nal(SPS), *[nal(IDR)] * 4], [nal(SLICE)] * 4)
+FOUR = ([nal(SPS), *slices(IDR, 4)], slices(SLICE, 4))
 PIECES = ([nal(SPS), *fragments(IDR, 950)], fragments(SLICE, 250))
 EXACT_ONCE = ([nal(SPS), *fragments(IDR, 930)], fragments(SLICE, 210))
-FOUR_PIECES = ([nal(SPS), *fragments(IDR, 950) * 2], fragments(SLICE, 130) * 2)
-AGGREGATED = ([nal(SPS) + nal(SEI) + nal(IDR) * 2], [nal(SLICE) + nal(SLICE)])
+FOUR_PIECES = (
+    [nal(SPS), *fragments(IDR, 950), *fragments(IDR, 950, first=False)],
+    [*fragments(SLICE, 130), *fragments(SLICE, 130, first=False)],
+)
+AGGREGATED = ([nal(SPS) + nal(SEI) + b"".join(slices(IDR, 2))], [b"".join(slices(SLICE, 2))])
 HEVC = ([nal(HEVC_VPS), *fragments(HEVC_IDR, 250)], fragments(HEVC_SLICE, 150))
 SHAPES = {
     "one slice": ("h264", ONE),
@@ -85,14 +97,57 @@ def test_feed_gives_a_unit_with_its_own_last_payload_when_it_has_learnt(
 ) -> None:
     units = AccessUnits(NAL_SYNTAXES[codec])
     lateness = late(units, payloads(gop(*pictures, count=100)))
-    assert lateness == [1] * 50 + [0] * 49 or lateness == [1] * 50 + [0] * 50
+    # Six pictures, of which the first is the key picture, and then the second key picture.
+    assert lateness == [*[1] * 6, *[0] * 4, 1, *[0] * 89]
     assert units.early
 
 
-def test_feed_waits_for_the_next_unit_when_it_has_seen_too_few_key_frames() -> None:
+def test_feed_waits_for_the_next_unit_when_it_has_seen_no_key_picture() -> None:
     units = AccessUnits(NAL_SYNTAXES["h264"])
-    assert set(late(units, payloads([ONE[0], *[ONE[1]] * 200]))) == {1}
+    assert set(late(units, payloads([ONE[1]] * 200))) == {1}
     assert not units.early
+
+
+def test_feed_counts_a_recovery_point_as_a_key_picture() -> None:
+    """Encoders that refresh pictures bit by bit send no IDR after the first, which may have been before our time."""
+    units = AccessUnits(NAL_SYNTAXES["h264"])
+    found = fed(units, payloads(gop([RECOVERY, nal(SLICE)], ONE[1], count=100)))
+    assert units.early
+    assert [unit.key for unit in found[:12]] == [True, *[False] * 9, True, False]
+
+
+def test_feed_waits_for_the_next_unit_when_slices_differ_in_key_pictures() -> None:
+    """The encoder cuts slices by size, and the next picture may have two."""
+    units = AccessUnits(NAL_SYNTAXES["h264"])
+    assert set(late(units, payloads(gop(FOUR[0], ONE[1], count=200)))) == {1}
+
+
+def test_feed_waits_for_the_next_unit_when_a_slice_is_larger_than_all_before_it() -> None:
+    units = taught(gop(*ONE))
+    cut = [[nal(SLICE, 30), nal(SLICE, 25, first=False)], *[ONE[1]] * 10]
+    assert late(units, payloads(cut, first=LEARNT)) == [*[1] * 7, *[0] * 4]
+    assert units.early
+
+
+def test_feed_waits_for_the_next_unit_when_the_sender_divides_evenly() -> None:
+    """No last piece is clearly shorter: a picture of two pieces would look like one of one."""
+    key = [nal(SPS), START_CODE + IDR + b"\xbb" * 90, b"\xbb" * 90, b"\xbb" * 88]
+    units = AccessUnits(NAL_SYNTAXES["h264"])
+    fed(units, payloads([key, *[ONE[1]] * 20]))
+    assert not units.early
+
+
+def test_feed_learns_nothing_from_a_picture_that_lost_its_first_slice() -> None:
+    units = taught(gop(*FOUR))
+    torn = FOUR[1][1:]
+    lateness = late(units, payloads([torn, *[FOUR[1]] * 10], first=LEARNT))
+    assert lateness == [1, *[0] * 10]
+
+
+def test_feed_goes_on_early_when_one_picture_lost_a_slice() -> None:
+    units = taught(gop(*FOUR))
+    lateness = late(units, payloads([FOUR[1][:-1], *[FOUR[1]] * 10], first=LEARNT))
+    assert lateness == [*[1] * 7, *[0] * 4]
 
 
 def test_feed_is_a_unit_late_when_the_last_piece_is_a_full_one() -> None:
@@ -107,7 +162,7 @@ def test_feed_is_a_unit_late_when_the_last_piece_is_a_full_one() -> None:
 def test_feed_never_trusts_again_when_a_picture_has_more_slices_than_the_others() -> None:
     units = taught(gop(*ONE))
     assert units.early
-    fed(units, payloads([[nal(SLICE)] * 2], first=LEARNT))
+    fed(units, payloads([slices(SLICE, 2)], first=LEARNT))
     assert not units.early
     assert set(late(units, payloads(gop(*ONE, count=200), first=LEARNT + 1))) == {1}
 
@@ -155,6 +210,23 @@ def test_feed_keeps_units_apart_when_times_lack() -> None:
     assert [unit.pts for unit in found] == [None, 100]
 
 
+@pytest.mark.parametrize("lead", [[], [nal(SPS), nal(SEI)], [nal(b"\x09")]])
+def test_feed_keeps_pictures_apart_when_their_times_are_equal(lead: list[bytes]) -> None:
+    """Fields, a clock that stands still, and the first two pictures of one that begins at 0."""
+    units = AccessUnits(NAL_SYNTAXES["h264"])
+    pictures = [[nal(SPS), nal(IDR)], [*lead, *slices(SLICE, 2)], [*lead, *slices(SLICE, 2)]]
+    found = [unit for picture in pictures for data in picture for unit in units.feed(data, 0)]
+    found += units.flush()
+    assert [unit.data for unit in found] == [b"".join(picture) for picture in pictures]
+
+
+def test_feed_stays_early_when_times_are_equal() -> None:
+    units = taught(gop(*PIECES))
+    given = [(data, 7) for picture in gop(*PIECES, count=30) for data in picture]
+    assert len(fed(units, given)) == 30
+    assert units.early
+
+
 def test_feed_gives_up_a_unit_when_it_grows_without_end() -> None:
     units = AccessUnits(NAL_SYNTAXES["h264"])
     piece = b"\xbb" * (1 << 20)
@@ -170,25 +242,38 @@ def test_flush_gives_nothing_when_no_slice_came() -> None:
     assert list(units.flush()) == []
 
 
+KEY, NEEDED, DISPOSABLE = (True, False), (False, False), (False, True)
+
+
 @pytest.mark.parametrize(
-    ("codec", "header", "expected"),
+    ("codec", "nals", "expected"),
     [
-        ("h264", 0x65, "key"),
-        ("h264", 0x41, "slice"),
-        ("h264", 0x01, "slice"),
-        ("h264", 0x67, "other"),
-        ("h264", 0x68, "other"),
-        ("h264", 0x06, "other"),
-        ("h264", 0x09, "other"),
-        ("hevc", 0x26, "key"),
-        ("hevc", 0x2A, "key"),
-        ("hevc", 0x02, "slice"),
-        ("hevc", 0x00, "slice"),
-        ("hevc", 0x40, "other"),
-        ("hevc", 0x42, "other"),
-        ("hevc", 0x44, "other"),
-        ("hevc", 0x4E, "other"),
+        ("h264", [nal(SPS), nal(IDR)], KEY),
+        ("h264", [nal(SLICE)], NEEDED),
+        ("h264", [nal(UNNEEDED)], DISPOSABLE),
+        ("h264", [nal(UNNEEDED), nal(SLICE)], NEEDED),
+        ("h264", [nal(b"\x09"), nal(UNNEEDED), nal(UNNEEDED)], DISPOSABLE),
+        ("h264", [RECOVERY, nal(SLICE)], KEY),
+        ("h264", [nal(SEI), nal(SLICE)], NEEDED),
+        ("h264", [START_CODE + SEI + b"\x01\x03\x06\x01\x80\x80", nal(SLICE)], NEEDED),
+        ("h264", [START_CODE + SEI + b"\x05\xff\x01" + b"\x07" * 256 + b"\x06\x01\x80\x80", nal(SLICE)], KEY),
+        ("h264", [START_CODE + SEI + b"\x06", nal(SLICE)], KEY),
+        ("h264", [START_CODE + SEI + b"\xff\xff", nal(SLICE)], NEEDED),
+        ("hevc", [nal(HEVC_VPS), nal(HEVC_IDR)], KEY),
+        ("hevc", [nal(b"\x2a\x01")], KEY),  # CRA
+        ("hevc", [nal(b"\x20\x01")], KEY),  # BLA_W_LP
+        ("hevc", [nal(b"\x02\x01")], NEEDED),  # TRAIL_R
+        ("hevc", [nal(b"\x00\x01")], DISPOSABLE),  # TRAIL_N
+        ("hevc", [nal(b"\x10\x01")], DISPOSABLE),  # RASL_N
+        ("hevc", [nal(b"\x1c\x01")], DISPOSABLE),  # RSV_VCL_N14
+        ("hevc", [nal(b"\x1e\x01")], NEEDED),  # RSV_VCL_R15
+        ("hevc", [nal(b"\x4e\x01"), nal(b"\x02\x01")], NEEDED),
     ],
 )
-def test_kind_is_read_from_the_first_byte(codec: str, header: int, expected: str) -> None:
-    assert NAL_SYNTAXES[codec].kind_of(header) == expected
+def test_unit_tells_whether_decoding_can_start_and_whether_others_need_it(
+    codec: str, nals: list[bytes], expected: tuple[bool, bool]
+) -> None:
+    units = AccessUnits(NAL_SYNTAXES[codec])
+    fed(units, payloads([nals]))
+    (unit,) = units.flush()
+    assert (unit.key, unit.disposable) == expected

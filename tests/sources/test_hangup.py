@@ -65,6 +65,16 @@ def test_thread_sees_the_end_when_its_connection_is_hung_up(
     waiters[1].thread.join(10)
 
 
+def test_connection_is_left_when_something_came_not_long_ago(
+    connected: Callable[[], tuple[socket.socket, socket.socket]],
+) -> None:
+    waiter = Waiter(connected()[0])
+    assert not hang_up(waiter.id, silent_s=60.0)
+    time.sleep(0.1)
+    assert hang_up(waiter.id, silent_s=0.05)
+    waiter.thread.join(10)
+
+
 def test_control_connection_is_hung_up_when_the_media_come_as_datagrams(
     connected: Callable[[], tuple[socket.socket, socket.socket]],
 ) -> None:

@@ -241,3 +241,41 @@ def test_camera_counts_and_goes_on_when_payloads_are_damaged_for_a_while(
     steered.heal()
     camera.wait_for(lambda: camera.seen[-1].pixels in truth, "good frame")
     camera.wait_for_state("live")
+
+
+def test_camera_that_was_away_is_live_soon_after_its_return(clips: Clips, watch: Watch) -> None:
+    """Whatever the backoff has come to."""
+    server = RtspServer([CameraSpec("cam", clips.paths["h264"])])
+    with server:
+        camera = watch(server.url("cam"), backoff={"first_s": 60.0, "most_s": 60.0})
+        camera.wait_for_frames(5)
+    down = camera.wait_for_state("down")
+    camera.wait_for(lambda: camera.states[-1].reason == "lost", "loss")
+    away_s = time.monotonic()
+    camera.wait_for(lambda: time.monotonic() - away_s > 2.0, "time")
+    with server:
+        back_s = time.monotonic()
+        camera.wait_for_state("live", after=down)
+        assert time.monotonic() - back_s < 3.0
+        assert [state.state for state in camera.states[down:]] == ["down", "connecting", "live"]
+        camera.worker.stop(20)
+
+
+def test_camera_that_refuses_the_login_is_asked_twice_and_again_when_hurried(
+    server: RtspServer, watch: Watch
+) -> None:
+    camera = watch(server.url("basic", credentials=False))
+    waits = "; next try in 5 minutes; reload to try at once"
+    camera.wait_for(lambda: camera.states[-1].text == UNAUTHORIZED + waits, "long wait")
+    assert [state.text for state in camera.states if state.state == "down"] == [
+        UNAUTHORIZED,
+        UNAUTHORIZED + waits,
+    ]
+    before = len(camera.states)
+    camera.worker.hurry()
+    camera.wait_for_state("connecting", after=before)
+    camera.wait_for_state("down", after=before)
+    assert camera.states[-1].text == UNAUTHORIZED + waits
+    stopped_s = time.monotonic()
+    assert camera.worker.stop(20)
+    assert time.monotonic() - stopped_s < 1.0

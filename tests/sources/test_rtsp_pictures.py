@@ -123,7 +123,7 @@ def test_camera_hands_a_frame_on_before_the_next_one_is_sent(
     sent_before = {kind: camera.stats.frames_sent for kind, camera in steered.items()}
     cameras = {kind: watch(server.url(f"early-{kind}"), read_timeout_s=10.0) for kind in EARLY}
     for camera in cameras.values():
-        camera.wait_for_frames(75)  # it learns from 50 pictures and two key frames
+        camera.wait_for_frames(75)  # it learns from a handful of pictures and two key frames
     for each in steered.values():
         each.pause()
     for kind, camera in cameras.items():

@@ -11,11 +11,11 @@ import pytest
 from framelane.telemetry.status import (
     ENDED,
     NodeState,
-    NullReconnectMeter,
     StatusBoard,
     StreamDetails,
     StreamState,
 )
+from framelane.telemetry.stream_status import NullReconnectMeter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -192,6 +192,8 @@ def _options(checked: Checked, path: KeyPath, options: StreamOptions | StreamCon
         index = path[1] if len(path) > 1 else None
         merged = config.streams[index].backoff if isinstance(index, int) else options.backoff
         yield from _backoff(path, merged)
+    if "tls" in own:
+        yield from _stream_tls(checked, path, options)
     if "crop" in own and options.crop is not None:
         yield from _crop(path, options.crop)
     # `defaults` are inherited by streams of any model: there a label must be known to one of all models.
@@ -216,6 +218,24 @@ def _backoff(path: KeyPath, backoff: BackoffConfig) -> Iterator[Problem]:
     if backoff.first_s > backoff.most_s:
         message = f"first_s ({backoff.first_s:g}) is more than most_s ({backoff.most_s:g})"
         yield Problem((*path, "backoff"), message)
+
+
+def _stream_tls(checked: Checked, path: KeyPath, options: StreamOptions) -> Iterator[Problem]:
+    """What is written here; a stream may set one key, and `defaults` the other."""
+    streams, own = checked.config.streams, options.tls.model_fields_set
+    index = path[1] if len(path) > 1 else None
+    users = [streams[index]] if isinstance(index, int) else streams
+    if "ca_file" in own and options.tls.ca_file is not None:
+        whole = users[0].tls if isinstance(index, int) else checked.config.defaults.tls
+        yield from _file((*path, "tls", "ca_file"), whole.ca_file)
+        if not any(stream.tls.verify for stream in users):
+            yield Problem((*path, "tls", "ca_file"), "has no effect without `verify: true`")
+    if isinstance(index, int) and "verify" in own and options.tls.verify:
+        scheme = users[0].url.get_secret_value().partition("://")[0].lower()
+        if scheme not in ("rtsps", "https"):
+            yield Problem(
+                (*path, "tls", "verify"), "has no effect without TLS; write rtsps:// or https:// in `url`"
+            )
 
 
 def _crop(path: KeyPath, crop: list[float]) -> Iterator[Problem]:

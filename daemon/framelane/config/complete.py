@@ -22,8 +22,9 @@ if TYPE_CHECKING:
         StreamConfig,
         StreamOptions,
     )
+    from framelane.config.stream_tls import StreamTlsConfig
 
-_Section = TypeVar("_Section", "StreamConfig", "BackoffConfig", "PublishConfig")
+_Section = TypeVar("_Section", "StreamConfig", "BackoffConfig", "StreamTlsConfig", "PublishConfig")
 BUILT_IN_LABELS = ("auto", "coco")
 
 
@@ -36,21 +37,27 @@ def complete(written: Config, base_dir: Path) -> Config:
             "http": _complete_http(written.http, base_dir),
             **_absolute(base_dir, streams_dir=written.streams_dir),
             "models": {key: _complete_model(model, base_dir) for key, model in written.models.items()},
+            "defaults": written.defaults.model_copy(
+                update={"tls": _complete_tls(written.defaults.tls, base_dir)}
+            ),
             "streams": [_complete_stream(stream, written, base_dir) for stream in written.streams],
         }
     )
 
 
 def inherit(stream: StreamConfig, defaults: StreamOptions) -> StreamConfig:
-    """The stream with the options of `defaults` that it doesn't set; `backoff` is inherited key by key."""
-    own_backoff = stream.backoff
+    """The stream with the options of `defaults` that it doesn't set; `backoff` and `tls` are inherited key by key."""
     merged = _fill(stream, defaults)
     if "backoff" in stream.model_fields_set:
-        merged = merged.model_copy(update={"backoff": _fill(own_backoff, defaults.backoff)})
+        merged = merged.model_copy(update={"backoff": _fill(stream.backoff, defaults.backoff)})
+    if "tls" in stream.model_fields_set:
+        merged = merged.model_copy(update={"tls": _fill(stream.tls, defaults.tls)})
     return merged
 
 
-def _fill(section: _Section, defaults: StreamOptions | BackoffConfig | PublishConfig) -> _Section:
+def _fill(
+    section: _Section, defaults: StreamOptions | BackoffConfig | StreamTlsConfig | PublishConfig
+) -> _Section:
     names = defaults.model_fields_set - section.model_fields_set
     return section.model_copy(update={name: getattr(defaults, name) for name in names})
 
@@ -67,8 +74,13 @@ def _complete_stream(stream: StreamConfig, written: Config, base_dir: Path) -> S
             "model": stream.model if stream.model is not None else next(iter(written.models)),
             "url": SecretStr(str(base_dir / url)) if is_path else stream.url,
             "publish": _fill(stream.publish, written.publish),
+            "tls": _complete_tls(stream.tls, base_dir),
         }
     )
+
+
+def _complete_tls(tls: StreamTlsConfig, base_dir: Path) -> StreamTlsConfig:
+    return tls.model_copy(update=_absolute(base_dir, ca_file=tls.ca_file))
 
 
 def _complete_model(model: ModelConfig, base_dir: Path) -> ModelConfig:

@@ -24,6 +24,7 @@ from framelane.config.section import (
     UnitOrUnits,
 )
 from framelane.config.spool import SpoolConfig
+from framelane.config.stream_tls import StreamTlsConfig
 
 ClockChoice = Literal["auto", "rtcp", "receive"]
 
@@ -316,13 +317,18 @@ class StreamOptions(Section):
         default="auto",
         description="Capture time: the camera's RTCP clock where it is sane, or the arrival here.",
     )
-    open_timeout_s: Seconds = Field(default=10.0, description="Seconds a camera may take to answer.")
+    open_timeout_s: Seconds = Field(
+        default=10.0, description="Seconds a camera may take to answer, until it is open."
+    )
     read_timeout_s: Seconds = Field(
         default=5.0,
-        description="Seconds of silence, while it opens or later, after which a camera is opened again.",
+        description="Seconds of silence, once it is open, after which a camera is opened again.",
     )
     backoff: BackoffConfig = Field(
         default_factory=BackoffConfig, description="Waits between two tries to open."
+    )
+    tls: StreamTlsConfig = Field(
+        default_factory=StreamTlsConfig, description="What is demanded of a camera's certificate."
     )
     ffmpeg: dict[str, str] = Field(default_factory=dict, description="More FFmpeg input options, by name.")
 

@@ -63,7 +63,7 @@ class Worker(ABC):
                     wait_s = self.failed(error)
                 # Not above: the error's traceback holds what run_once held, such as a camera's decoder.
                 if wait_s:
-                    self.stopping.wait(wait_s)
+                    self.rest(wait_s)
         finally:
             self.ended()
 
@@ -75,6 +75,10 @@ class Worker(ABC):
         """Note a fault; return the seconds to wait before going on."""
         log.error("worker_failed", worker=self.name, error=str(error), exc_info=error)
         return 1.0
+
+    def rest(self, wait_s: float) -> None:
+        """Wait so long after a fault, or until stopped; override where something else may cut that short."""
+        self.stopping.wait(wait_s)
 
     def ended(self) -> None:
         """Called on the thread when it ends, for releases that only it may do."""

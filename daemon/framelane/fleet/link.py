@@ -50,6 +50,11 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Hurry:
+    """From the parent: try again at once what waits for its next login."""
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """From the parent, once the worker has started: other streams, to be made ready for or to be gone over to.
 
@@ -122,7 +127,7 @@ class Answered:
     failure: Failed | None
 
 
-Orders = Order | Ask | Change
+Orders = Order | Ask | Hurry | Change
 News = Started | Changed | Snapshot | Failed | Answered
 
 

@@ -219,6 +219,11 @@ class Fleet:
                 self.relay.remove(stream)
                 self.ledger.drop(share.number, stream)
 
+    def retry(self) -> None:
+        """Have every worker try again at once what waits for its next login."""
+        for each in self.supervisors:
+            each.hurry()
+
     def _proving(self, shares: list[Share], config: Config) -> list[Share]:
         """Have a worker that is up try the models that none has yet: one that is not up can't say that it can't."""
         strangers = [

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import framelane
-from framelane.fleet.link import Ask, Change, Inbox, Order, Orders, send
+from framelane.fleet.link import Ask, Change, Hurry, Inbox, Order, Orders, send
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,7 +101,7 @@ class WorkerProcess:
             if self._process.stdin is not None:
                 self._process.stdin.close()
 
-    def tell(self, message: Ask | Change) -> None:
+    def tell(self, message: Ask | Hurry | Change) -> None:
         """Pass an order on; from any thread. One that has ended hears nothing."""
         with self._lock, contextlib.suppress(OSError):
             if self._process.stdin is not None and not self._process.stdin.closed:

@@ -13,7 +13,17 @@ import structlog
 from framelane.core.backoff import Backoff
 from framelane.core.errors import ConfigError, FramelaneError
 from framelane.core.worker import Worker
-from framelane.fleet.link import Answered, Ask, Change, Changed, Failed, LinkBrokenError, Snapshot, Started
+from framelane.fleet.link import (
+    Answered,
+    Ask,
+    Change,
+    Changed,
+    Failed,
+    Hurry,
+    LinkBrokenError,
+    Snapshot,
+    Started,
+)
 from framelane.fleet.process import COMMAND, WorkerProcess, described
 from framelane.fleet.share import config_of
 
@@ -168,6 +178,12 @@ class Supervisor(Worker):
         process = self._process
         if process is not None:
             process.tell(Ask())
+
+    def hurry(self) -> None:
+        """Have the worker try again at once what waits for its next login; from any thread."""
+        process = self._process
+        if process is not None:
+            process.tell(Hurry())
 
     def prepare(self, number: int, share: Share, config: Config) -> Future[None]:
         """Have the worker make ready for other streams.

@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING
 from framelane.core.errors import FramelaneError
 from framelane.core.libc import prctl
 from framelane.core.worker import Worker
-from framelane.fleet.link import Answered, Change, Changed, Failed, Inbox, Order, Snapshot, Started, send
+from framelane.fleet.link import (
+    Answered,
+    Change,
+    Changed,
+    Failed,
+    Hurry,
+    Inbox,
+    Order,
+    Snapshot,
+    Started,
+    send,
+)
 from framelane.gpu.errors import DeviceLostError
 
 if TYPE_CHECKING:
@@ -125,6 +136,9 @@ class Obedience(Worker):
         for message in self._inbox.wait(_PATIENCE_S):
             if isinstance(message, Change):
                 self._change(message)
+            elif isinstance(message, Hurry):
+                if self.app is not None:
+                    self.app.retry()
             else:
                 self._uplink.hurry()
         if self._inbox.ended:

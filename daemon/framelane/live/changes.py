@@ -48,6 +48,10 @@ class LiveNode(Protocol):
         """Go over to the streams of a configuration that was prepared."""
         ...
 
+    def retry(self) -> None:
+        """Try again at once what waits for its next login."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -179,7 +183,7 @@ class LiveConfig:
                 in_folder = any(entry.place.file for entry in self.written.entries)
                 if cause == _RELOAD and in_folder and config.streams_dir == self.config.streams_dir:
                     self._refuse_without(self.folder)
-                outcome = self._go_over(self._node, config, edit, began_s)
+                outcome = self._go_over(self._node, config, edit, cause, began_s)
             except FramelaneError as error:
                 self._log_refusal(cause, error)
                 raise
@@ -202,7 +206,7 @@ class LiveConfig:
         report = check_written(written, base_dir, self._environ, self.path, needs_streams=needs_streams)
         return report.require()
 
-    def _go_over(self, node: LiveNode, config: Config, edit: Edit, began_s: float) -> Outcome:
+    def _go_over(self, node: LiveNode, config: Config, edit: Edit, cause: str, began_s: float) -> Outcome:
         keys = restart_keys(self.config, config, node.loaded)
         if keys:
             text = "can't be changed while the daemon runs; restart it, or undo this change"
@@ -215,6 +219,8 @@ class LiveConfig:
         changes = stream_changes(self.config, config)
         node.commit(config)
         self.current = config, edit.kept
+        if cause == _RELOAD:  # and not after each of many edits: cameras lock accounts
+            node.retry()
         return Outcome(
             added=tuple(stream.id for stream in changes.added),
             changed=tuple(stream.id for stream in changes.changed),

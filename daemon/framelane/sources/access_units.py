@@ -2,60 +2,39 @@
 
 FFmpeg's parser ends an access unit when it sees the next one begin: a frame interval late, 40 ms at 25 frames a second.
 RTP marks the last packet of a picture (RFC 6184 section 5.1, RFC 7798 section 4.1), but FFmpeg keeps that to itself.
-What it hands on tells the same: senders cut a NAL unit into pieces of one size and a shorter last one, and encoders cut
-each picture into the same number of slices. Both are learnt from the stream before they are relied on. A stream that
-contradicts them has its units ended as FFmpeg ends them, when the next begins.
+What it hands on tells the same of most cameras, and `CuttingHabits` learns it. A stream that has no such habits, or
+contradicts them, has its units ended as FFmpeg ends them, when the next begins.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from framelane.sources.cutting import CuttingHabits
+from framelane.sources.nal_units import START_CODE, tells_of_recovery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
-    NalKind = Literal["key", "slice", "other"]
+    from framelane.sources.nal_units import NalSyntax
 
-START_CODE = b"\x00\x00\x00\x01"
-
-_UNITS_TO_LEARN = 50
-_KEYS_TO_LEARN = 2
 _MOST_BYTES = 16 << 20
 
 
 class AccessUnit(NamedTuple):
-    """A picture as a decoder takes it: all its NAL units behind start codes (Annex B), and its time stamp."""
+    """A picture as a decoder takes it.
+
+    Attributes:
+        data: all its NAL units behind start codes (Annex B).
+        pts: its time stamp.
+        key: decoding can start here.
+        disposable: no other picture needs it.
+    """
 
     data: bytes
     pts: int | None
-    key: bool = False
-    disposable: bool = False
-
-
-def h264_kind(header: int) -> NalKind:
-    """What a NAL unit holds, by its first byte (H.264 table 7-1); "key" is a slice of an IDR picture."""
-    kind = header & 0x1F
-    if kind == 5:  # noqa: PLR2004 - table 7-1
-        return "key"
-    return "slice" if 1 <= kind <= 4 else "other"  # noqa: PLR2004 - table 7-1
-
-
-def hevc_kind(header: int) -> NalKind:
-    """What a NAL unit holds, by its first byte (H.265 table 7-1); "key" is a slice of a random access picture."""
-    kind = (header >> 1) & 0x3F
-    if 16 <= kind <= 23:  # noqa: PLR2004 - table 7-1
-        return "key"
-    return "slice" if kind < 32 else "other"  # noqa: PLR2004 - table 7-1
-
-
-class NalSyntax(NamedTuple):
-    """How a codec begins its NAL units: what the first byte says, and how long the header is."""
-
-    kind_of: Callable[[int], NalKind]
-    header_bytes: int
-
-
-NAL_SYNTAXES = {"h264": NalSyntax(h264_kind, 1), "hevc": NalSyntax(hevc_kind, 2)}
+    key: bool
+    disposable: bool
 
 
 class AccessUnits:
@@ -66,39 +45,44 @@ class AccessUnits:
     """
 
     def __init__(self, syntax: NalSyntax) -> None:
-        self._kind_of = syntax.kind_of
+        self._syntax = syntax
         # FFmpeg puts a start code and a NAL header, made from the fragment's own, before a first piece.
-        self._shape = _Shape(len(START_CODE) + syntax.header_bytes)
-        self._pieces: list[bytes] = []
+        self._habits = CuttingHabits(len(START_CODE) + syntax.header_bytes)
         self._pts: int | None = None
-        self._bytes = 0
-        self._slices = 0
-        self._key = False
-        self._in_slice = False
         self._early_pts: int | None = None
+        self._pieces: list[bytes] = []
+        self._bytes = self._slices = self._slice_bytes = self._largest = 0
+        self._key = self._needed = self._recovers = False
+        self._in_slice = False
+        self._whole = False  # its first slice was there
 
     @property
     def early(self) -> bool:
         """Whether units are handed on at their own last packet by now."""
-        return self._shape.known
+        return self._habits.known
 
     def feed(self, payload: bytes, pts: int | None) -> Sequence[AccessUnit]:
         """Take the stream's next payload; return the units that it completes: the one before it, its own, or none."""
         units: Sequence[AccessUnit] = ()
         if pts != self._pts:
             if self._slices:
-                self._shape.learn(self._slices, key=self._key)
-                units = (self._take(),)
+                units = (self._take_late(),)
             self._pts = pts  # what came without a slice, such as parameter sets, goes with the next picture
-        starts = payload.startswith(START_CODE)
+        starts = len(payload) > len(START_CODE) and payload.startswith(START_CODE)
         if starts:
+            if self._slices and self._syntax.begins(payload, 0):
+                # Two pictures of one time: fields, a clock that stands still, or one that begins at 0, of which FFmpeg
+                # takes the second time for the first.
+                units = (self._take_late(),)
             self._enter(payload)
-        size = self._shape.piece_size(payload, starts=starts)
-        if pts == self._early_pts and pts is not None and (self._in_slice or not starts):
-            self._shape.refute()  # more of a picture that was taken for complete
+        else:
+            self._slice_bytes += len(payload)
+        size = self._habits.piece_size(payload, starts=starts)
+        if pts == self._early_pts and pts is not None and not self._whole and (self._in_slice or not starts):
+            self._habits.refute()  # more of a picture that was taken for complete
         self._pieces.append(payload)
         self._bytes += len(payload)
-        if self._in_slice and self._shape.completes(self._slices, size):
+        if self._in_slice and self._whole and self._is_complete(size):
             self._early_pts = pts
             return (*units, self._take())
         if self._bytes > _MOST_BYTES:
@@ -109,76 +93,42 @@ class AccessUnits:
         """Return what the end of the stream completes."""
         return (self._take(),) if self._slices else ()
 
+    def _is_complete(self, size: int) -> bool:
+        return self._habits.complete(self._slices, size, self._slice_bytes, key=self._key or self._recovers)
+
     def _enter(self, payload: bytes) -> None:
-        """Note what NAL units begin in a payload."""
-        for header in _headers(payload):
-            kind = self._kind_of(header)
-            self._in_slice = kind != "other"
-            self._slices += self._in_slice
-            self._key |= kind == "key"
+        """Note what NAL units begin in a payload: one, or several where the sender aggregated them."""
+        syntax = self._syntax
+        at, end = 0, len(payload) - len(START_CODE)
+        while 0 <= at < end:
+            start = at
+            kind = syntax.kinds[payload[at + len(START_CODE)]]
+            self._in_slice = kind.slice
+            if kind.slice:
+                if not self._slices:
+                    self._whole = syntax.is_first(payload, at)
+                self._largest = max(self._largest, self._slice_bytes)
+                self._slices += 1
+                self._key |= kind.key
+                self._needed |= kind.reference
+            elif kind.sei and not self._recovers:
+                self._recovers = tells_of_recovery(payload[at + len(START_CODE) + 1 :])
+            at = payload.find(START_CODE, at + len(START_CODE))
+            self._slice_bytes = (len(payload) if at < 0 else at) - start
+
+    def _take_late(self) -> AccessUnit:
+        """The unit that the next one ends: whole, so that there is something to learn from it."""
+        if self._whole:
+            largest = max(self._largest, self._slice_bytes)
+            self._habits.learn(self._slices, largest, key=self._key or self._recovers)
+        return self._take()
 
     def _take(self) -> AccessUnit:
-        unit = AccessUnit(b"".join(self._pieces), self._pts, self._key)
+        unit = AccessUnit(b"".join(self._pieces), self._pts, self._key or self._recovers, not self._needed)
         self._reset()
         return unit
 
     def _reset(self) -> None:
         self._pieces = []
-        self._bytes = self._slices = 0
-        self._key = self._in_slice = False
-
-
-class _Shape:
-    """How this stream's sender cuts pictures: slices a picture and bytes a piece."""
-
-    def __init__(self, first_piece_extra: int) -> None:
-        self.slices = 0
-        self._first_piece_extra = first_piece_extra
-        self._piece = 0
-        self._last_size = 0
-        self._units = 0
-        self._keys = 0
-        self._refuted = False
-
-    @property
-    def known(self) -> bool:
-        """Whether the stream has kept to one shape for long enough."""
-        return self._units >= _UNITS_TO_LEARN and self._keys >= _KEYS_TO_LEARN and not self._refuted
-
-    def piece_size(self, payload: bytes, *, starts: bool) -> int:
-        """Bytes of NAL unit in this piece; checks that all pieces of a NAL unit but its last have one size.
-
-        Another size starts the learning anew: it may be the sender's habit, or a packet lost on the way.
-        """
-        if starts:
-            self._last_size = len(payload) - self._first_piece_extra
-            return self._last_size
-        if not self._piece:
-            self._piece = self._last_size
-        elif self._last_size != self._piece:
-            self._piece = self._units = self._keys = 0
-        self._last_size = len(payload)
-        return self._last_size
-
-    def learn(self, slices: int, *, key: bool) -> None:
-        """Note a complete picture; another number of slices starts the learning anew."""
-        if slices != self.slices:
-            self.slices, self._units, self._keys = slices, 0, 0
-        self._units += 1
-        self._keys += key
-
-    def completes(self, slices: int, size: int) -> bool:
-        """Whether a piece of this size, in the picture's slice number `slices`, is the picture's last."""
-        return slices == self.slices and self.known and (not self._piece or size < self._piece)
-
-    def refute(self) -> None:
-        """Never rely on the shape again."""
-        self._refuted = True
-
-
-def _headers(data: bytes) -> Iterator[int]:
-    """First bytes of the NAL units in `data`: one, or several where the sender aggregated them."""
-    at = 0
-    while 0 <= at < len(data) - len(START_CODE):
-        yield data[at + len(START_CODE)]
-        at = data.find(START_CODE, at + len(START_CODE))
+        self._bytes = self._slices = self._slice_bytes = self._largest = 0
+        self._key = self._needed = self._recovers = self._in_slice = self._whole = False

@@ -11,16 +11,18 @@ from framelane.core.backoff import Backoff
 from framelane.core.errors import SourceError
 from framelane.core.worker import Worker
 from framelane.sources.arrivals import arrival_now
+from framelane.sources.certificates import is_unverified
 from framelane.sources.connection import Line
 from framelane.sources.container import ContainerSource
 from framelane.sources.decoder import ON_CPU
 from framelane.sources.economy import Economy
-from framelane.sources.faults import NO_VIDEO
+from framelane.sources.faults import NO_DATA, NO_VIDEO
 from framelane.sources.folder import FolderSource
 from framelane.sources.frame_maker import FrameMaker, FrameMeter
 from framelane.sources.hangup import hang_up
 from framelane.sources.live_decoding import LiveDecoding
 from framelane.sources.pacing import RealtimePacer
+from framelane.sources.retry import Retry
 from framelane.sources.source import LIVE_KINDS, Source, kind_of
 from framelane.sources.timeline import Timeline
 from framelane.sources.unit_queue import UnitQueue
@@ -42,9 +44,14 @@ log = structlog.get_logger(__name__)
 _PROVEN_S = 5.0
 _PATIENCE = 2.0
 """In read timeouts, of a camera that sends, but no video. FFmpeg gives up one that is silent after the first."""
+_NO_PICTURE_S = 1.0
+"""That packets come without a picture, until the state says so."""
 _LEAVING_S = 1.0
 """Without video, after which a stop does not wait for more."""
 _LOOK_S = 0.1
+_UNVERIFIED = (
+    "anybody on the way can pass for the camera; set tls.verify: true, and tls.ca_file to its authority"
+)
 
 
 class CameraMeter(FrameMeter, Protocol):
@@ -89,6 +96,7 @@ class CameraWorker(Worker):
         self._before = before
         self._choice = choice
         self._refusal = ""  # the last one that the log has
+        self._warned = False
         self._config = config
         self._meter = meter
         self._status = status
@@ -98,10 +106,13 @@ class CameraWorker(Worker):
         self._frames = FrameMaker(config, consumers, meter, status, clock, wait=self._wait)
         self._pools = pools
         self._backoff = Backoff(config.backoff.first_s, config.backoff.most_s)
+        remote = kind_of(self._url) in ("rtsp", "http")
+        self._retry = Retry(self._url, self._backoff, clock, live=remote)
         self._thread_id = 0
         self._line: Line | None = None
         self._read_from: ContainerSource | None = None
-        self._hung_up = False
+        self._opened_s = 0.0
+        self._hung_up = ""  # why
         status.on_tick = self._look
 
     def run_once(self) -> None:
@@ -109,10 +120,10 @@ class CameraWorker(Worker):
         if not self._is_free():
             return
         self._status.connecting()
-        self._status.noted("")
-        self._thread_id, self._hung_up = threading.get_native_id(), False
+        self._status.forget_notes()
+        self._thread_id, self._hung_up = threading.get_native_id(), ""
         with self._open() as source:
-            self._frames.opened(source.info)
+            self._opened(source)
             try:
                 if isinstance(source, ContainerSource) and source.endless:
                     self._watch(source)
@@ -133,9 +144,9 @@ class CameraWorker(Worker):
             (error.reason, str(error)) if isinstance(error, SourceError) else ("failed", str(error))
         )
         if self._hung_up:
-            self._hung_up, reason, text = False, "timeout", NO_VIDEO
-        wait_s = self._backoff.next_s()
-        self._status.down(reason, text)
+            reason, text, self._hung_up = "timeout", self._hung_up, ""
+        wait_s = self._retry.after(reason)
+        self._status.down(reason, text + self._retry.remark(wait_s))
         unforeseen = None if isinstance(error, SourceError) else error
         log.warning(
             "stream_down",
@@ -147,9 +158,17 @@ class CameraWorker(Worker):
         )
         return wait_s
 
+    def rest(self, wait_s: float) -> None:
+        """Wait for the next try, less long where the camera is there again or `hurry` is called."""
+        self._retry.wait(wait_s, self.stopping)
+
+    def hurry(self) -> None:
+        """Log in again now, if that is what is waited for."""
+        self._retry.hurry()
+
     def wake(self) -> None:
         """Let go of a camera that sends no video, which would keep this thread in its read."""
-        self._hang_up_after(_LEAVING_S)
+        self._hang_up_after(_LEAVING_S, NO_VIDEO)
 
     def _look(self) -> None:
         """Called twice a second, on another thread."""
@@ -158,16 +177,26 @@ class CameraWorker(Worker):
             self._meter.camera_clock_told(source.camera_offset_s)
         if line is not None:
             line.find(self._thread_id, datagrams=self._config.transport == "udp")
-        self._hang_up_after(_PATIENCE * self._config.read_timeout_s)
+        silence_s = self._config.read_timeout_s
+        self._hang_up_after(silence_s, NO_DATA, silent_s=silence_s)
+        self._hang_up_after(_PATIENCE * silence_s, NO_VIDEO)
+        self._tell_of_key_frame()
 
-    def _hang_up_after(self, silence_s: float) -> None:
+    def _hang_up_after(self, waited_s: float, why: str, silent_s: float = 0.0) -> None:
         source = self._read_from
         if source is None or source.kind != "rtsp":
             return
-        if self._clock.monotonic() - source.heard_s > silence_s:
-            self._hung_up = True  # before, for the reader may be quick, and clear it
-            if not hang_up(self._thread_id):
-                self._hung_up = False
+        if self._clock.monotonic() - source.heard_s > waited_s:
+            self._hung_up = why  # before, for the reader may be quick, and clear it
+            if not hang_up(self._thread_id, silent_s):
+                self._hung_up = ""
+
+    def _tell_of_key_frame(self) -> None:
+        source = self._read_from
+        if source is None or self._status.current.state != "connecting":
+            return
+        if source.heard_s - self._opened_s >= _NO_PICTURE_S:
+            self._status.awaiting_key_frame()
 
     def _is_free(self) -> bool:
         """Whether nobody else reads the stream any more; waits a moment if somebody does."""
@@ -181,6 +210,9 @@ class CameraWorker(Worker):
     def _open(self) -> ContainerSource | FolderSource:
         if kind_of(self._url) == "folder":
             return FolderSource(self._url, self._meter)
+        if is_unverified(self._url, self._config) and not self._warned:
+            self._warned = True
+            log.warning("tls_unverified", stream=self._config.id, text=_UNVERIFIED)
         self._line = Line()
         return ContainerSource(
             self._url, self._config, self._clock, self._meter, self._choice, self._fell_back, self._line
@@ -189,11 +221,19 @@ class CameraWorker(Worker):
     def _fell_back(self, why: str) -> None:
         """Show that the CPU decodes what NVDEC should. The next connection tries NVDEC again, which costs nothing."""
         self._meter.decoder_fell_back()
-        self._status.noted(f"decoded on the CPU: {why}")
+        self._status.noted("decoder", f"decoded on the CPU: {why}")
         self._frames.decoder_changed("cpu")
         if why != self._refusal:
             self._refusal = why
             log.warning("decoder_fallback", stream=self._config.id, reason=why)
+
+    def _opened(self, source: Source) -> None:
+        self._retry.accepted()
+        self._opened_s = self._clock.monotonic()
+        if isinstance(source, ContainerSource) and source.parser_reason:
+            late = f"read through FFmpeg's parser, one frame late: {source.parser_reason}"
+            self._status.noted("parser", late)
+        self._frames.opened(source)
 
     def _watch(self, source: ContainerSource) -> None:
         """Read what is live as fast as it comes, and have it decoded beside; returns when it is stopped."""
@@ -208,6 +248,8 @@ class CameraWorker(Worker):
             for unit in source.units():
                 if self.stopping.is_set():
                     return
+                if self._hung_up:  # what the decoder still held is no sign of life
+                    raise SourceError("timeout", self._hung_up)
                 decoding.put(unit if pacer is None else pacer.hold(unit))
                 if proven_s and clock.monotonic() > proven_s:
                     self._backoff.reset()
@@ -229,6 +271,8 @@ class CameraWorker(Worker):
             for decoded in source.pictures():
                 if self.stopping.is_set():
                     return
+                if self._hung_up:  # what the decoder still held is no sign of life
+                    raise SourceError("timeout", self._hung_up)
                 seen = True
                 self._frames.take(decoded, pacer)
                 del decoded  # a picture may not stay here while the next one is awaited

@@ -10,11 +10,12 @@ import av
 from av import error as av_error
 
 from framelane.core.errors import SourceError
-from framelane.sources.access_units import NAL_SYNTAXES, AccessUnit, AccessUnits
 from framelane.sources.arrivals import ArrivalClock
+from framelane.sources.certificates import certificate_error
 from framelane.sources.connection import Line
 from framelane.sources.decoder import ON_CPU, DecoderChoice, StreamDecoder
 from framelane.sources.faults import NO_DECODER, source_error
+from framelane.sources.opening import open_container, plays_audio_alone
 from framelane.sources.source import LIVE_KINDS, Decoded, Kind, SourceInfo, SourceMeter, kind_of
 from framelane.sources.units import Unit
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from framelane.config.schema import StreamOptions
     from framelane.core.clock import Clock
+    from framelane.sources.access_units import AccessUnit
     from framelane.sources.arrivals import Arrival
     from framelane.sources.decoder import DecoderName
 
@@ -72,8 +74,10 @@ class ContainerSource:
         self._container: InputContainer | None = None
         self._decoded_any = False
         self._failed = 0
+        self.parser_reason = ""
+        """Why pictures come through FFmpeg's parser, a frame late, though they should not; else empty."""
         self.heard_s = clock.monotonic()
-        """When the last picture came whole (monotonic), decodable or not, or this was made."""
+        """When the last picture came whole (monotonic), decodable or not, or this was opened."""
         self._firsts: dict[int | None, tuple[float | None, float]] = {}
         self._inside = _Inside()
         self._line = line or Line()
@@ -84,7 +88,9 @@ class ContainerSource:
         clock, options = self._clock, self._options
         self._began_s = clock.monotonic()
         try:
-            self._container, self._units = _open(self._url, self.kind, options)
+            opened = open_container(self._url, self.kind, options)
+            self._container, self._units = opened.container, opened.units
+            self.parser_reason = opened.parser_reason
             self._stream = _video_stream(self._container)
             self._decoder = StreamDecoder(self._stream, self._choice, options, self._fell_back)
         except (av_error.FFmpegError, OSError, ValueError) as error:
@@ -92,10 +98,16 @@ class ContainerSource:
             waited_s = clock.monotonic() - self._began_s
             silent = self.kind in LIVE_KINDS and waited_s >= options.open_timeout_s
             # FFmpeg's own text holds the URL with its password.
-            raise source_error(error, silent=silent) from None
+            fault = certificate_error(self._url, options, error) or source_error(error, silent=silent)
+            if fault.reason == "rejected" and self.kind == "rtsp" and plays_audio_alone(self._url, options):
+                fault = SourceError(
+                    "no-video", "there is no video in it, but audio; check the path in the URL"
+                )
+            raise fault from None
         except SourceError:
             self.close()
             raise
+        self.heard_s = clock.monotonic()
         self._arrivals = ArrivalClock(clock, options.clock, self._began_s)
         self._time_base = self._stream.time_base or Fraction(0)
         self._time_base_s = float(self._time_base)
@@ -132,8 +144,9 @@ class ContainerSource:
     def info(self) -> SourceInfo:
         """What the container declares."""
         context = self._stream.codec_context
-        rate = self._stream.average_rate  # FFmpeg's guess, where it has no average, counts fields
-        fps = float(rate) if rate else None
+        # FFmpeg's guess, where it has no average, counts fields; a decoder knows a rate from its first picture on.
+        rate = self._stream.average_rate
+        fps = float(rate) if rate else self._decoder.fps
         return SourceInfo(context.name, context.width, context.height, fps, self._decoder.name)
 
     def pictures(self) -> Iterator[Decoded]:
@@ -331,54 +344,6 @@ class _Inside:
         self._forsaken = set(self._arrivals)
         self._arrivals.clear()
         return len(self._forsaken)
-
-
-def _open(url: str, kind: Kind, options: StreamOptions) -> tuple[InputContainer, AccessUnits | None]:
-    """The open container, and what puts its access units together where FFmpeg's parser is left out."""
-    if kind != "rtsp" or not options.low_latency:
-        return _open_with(url, kind, options, {}), None
-    # Without a parser FFmpeg can't find what the session description doesn't say, so it need not look for long.
-    try:
-        container = _open_with(url, kind, options, {"fflags": "+noparse", "analyzeduration": "1"})
-    except av_error.InvalidDataError:
-        # It says nothing, and FFmpeg has looked into a piece of a picture for it.
-        return _open_with(url, kind, options, {}), None
-    # FFmpeg names the codec of a stream that it has no decoder for "none", and PyAV gives it no context.
-    context = container.streams.video[0].codec_context if container.streams.video else None
-    codec = None if context is None else context.name
-    if codec in NAL_SYNTAXES:
-        return container, AccessUnits(NAL_SYNTAXES[codec])
-    if codec != "mjpeg":  # a JPEG is a packet of its own, other codecs need the parser
-        container.close()
-        container = _open_with(url, kind, options, {})
-    return container, None
-
-
-def _open_with(url: str, kind: Kind, options: StreamOptions, more: dict[str, str]) -> InputContainer:
-    return av.open(
-        url,
-        format="v4l2" if kind == "device" else None,
-        options={**(_rtsp_options(options) if kind == "rtsp" else {}), **more, **options.ffmpeg},
-        timeout=_timeout_s(kind, options),
-    )
-
-
-def _rtsp_options(options: StreamOptions) -> dict[str, str]:
-    return {
-        "rtsp_transport": options.transport,
-        "allowed_media_types": "video",
-        "timeout": str(round(options.read_timeout_s * 1e6)),  # of each silence, in microseconds
-    }
-
-
-def _timeout_s(kind: Kind, options: StreamOptions) -> tuple[float, float | None] | None:
-    """What PyAV is to watch: opening as a whole, and reading where FFmpeg does not.
-
-    PyAV watches in a callback that takes the interpreter lock, and FFmpeg calls it several times a packet of RTSP.
-    """
-    if kind not in LIVE_KINDS:
-        return None
-    return options.open_timeout_s, (None if kind == "rtsp" else options.read_timeout_s)
 
 
 def _video_stream(container: InputContainer) -> VideoStream:

@@ -142,6 +142,12 @@ class StreamDecoder:
         """What decodes now."""
         return "cpu" if self._nvdec is None else "nvdec"
 
+    @property
+    def fps(self) -> float | None:
+        """The rate that the coded video declares, None where it declares none or no picture has come yet."""
+        rate = (self._nvdec or self._cpu).framerate
+        return float(rate) if rate else None
+
     def decode(self, unit: av.Packet[Any] | None) -> list[av.VideoFrame] | None:
         """The pictures that a unit completes, or that were held back when it is None; None where it is damaged.
 

@@ -10,6 +10,8 @@ from framelane.core.errors import SourceError
 
 NO_DECODER = "no decoder for the stream's codec; set the camera to H.264 or H.265"
 
+_NO_ANSWER = "no answer in time; check that the camera is reachable"
+
 # First match wins, so the narrower type comes first.
 _MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
     (av_error.HTTPUnauthorizedError, "unauthorized", "the camera refuses the user name or password"),
@@ -26,8 +28,8 @@ _MEANINGS: tuple[tuple[type[BaseException], str, str], ...] = (
     (av_error.ConnectionRefusedError, "refused", "nothing listens at this address; check host and port"),
     (av_error.ConnectionResetError, "lost", "the other side closed the connection"),
     (av_error.BrokenPipeError, "lost", "the other side closed the connection"),
-    (av_error.TimeoutError, "timeout", "no answer in time; check that the camera is reachable"),
-    (av_error.ExitError, "timeout", "no data in time; the stream has stopped or the network is down"),
+    (av_error.TimeoutError, "timeout", _NO_ANSWER),
+    (av_error.ExitError, "timeout", _NO_ANSWER),
     (av_error.FileNotFoundError, "missing", "there is no such file or device"),
     (av_error.PermissionError, "permission", "the file or device can't be read by this user"),
     (av_error.EOFError, "ended", "the stream ended"),
@@ -58,6 +60,7 @@ _BY_NUMBER = {
     errno.ENOMEM: ("failed", "this host has no memory left"),
 }
 NO_VIDEO = "the connection is alive, but no video comes; if it stays so, restart the camera"
+NO_DATA = "no data in time; the stream has stopped or the network is down"
 
 
 def source_error(error: BaseException, *, silent: bool = False, reading: bool = False) -> SourceError:
@@ -78,5 +81,7 @@ def source_error(error: BaseException, *, silent: bool = False, reading: bool = 
         if isinstance(error, kind):
             if reading and kind is OSError:
                 return SourceError("lost", f"reading broke off ({words})")
+            if reading and reason == "timeout":
+                return SourceError("timeout", f"{NO_DATA} ({words})")
             return SourceError(reason, f"{meaning} ({words})")
     return SourceError("failed", f"FFmpeg failed ({words})")

@@ -38,6 +38,15 @@ class FrameConsumer(Protocol):
         ...
 
 
+class Described(Protocol):
+    """A source that says of itself what it knows so far."""
+
+    @property
+    def info(self) -> SourceInfo:
+        """What is known."""
+        ...
+
+
 class FrameMeter(SourceMeter, Protocol):
     """Told of every picture that has been decoded."""
 
@@ -76,11 +85,13 @@ class FrameMaker:
         self._clock = clock
         self._wait = wait
         self._details = StreamDetails()
+        self._source: Described | None = None
         self._index = 0
         self._begin(None)
 
-    def opened(self, info: SourceInfo) -> None:
+    def opened(self, source: Described) -> None:
         """A connection begins: what this source says of itself, and times of its own."""
+        self._source, info = source, source.info
         size = info.width or None, info.height or None
         self._details = StreamDetails(info.codec, *size, info.fps, info.decoder)
         self._begin(info.fps)
@@ -142,7 +153,9 @@ class FrameMaker:
         """Show a size or clock that is new: cameras change their resolution without a word."""
         details = self._details
         if (details.width, details.height, details.clock) != (picture.width, picture.height, clock):
-            self._details = replace(details, width=picture.width, height=picture.height, clock=clock)
+            size = picture.width, picture.height
+            fps = None if self._source is None else self._source.info.fps
+            self._details = replace(details, width=size[0], height=size[1], clock=clock, fps=fps)
             self._status.described(self._details)
 
     def _frame(self, picture: Picture, pts_s: float, captured_at: float, clock: ClockName) -> Frame:

@@ -1,0 +1,60 @@
+"""A camera that plays a clip as told: when it answers, at which picture and packet it begins, how fast it goes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.fuzz.rogue_server import Client, RogueServer
+
+from framelane.demo.rtsp.packets import CLOCK_HZ, load_clip
+from framelane.demo.rtsp.sdp import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_SSRC = 7
+
+
+@dataclass(frozen=True)
+class OddCamera:
+    """What a clip is played like; call it with each connection.
+
+    `first` is the picture it begins with, `lost` how many of that one's packets are missing; `steps` are the intervals
+    between pictures, in turn and in seconds; `description_s` is how long it takes to answer DESCRIBE.
+    """
+
+    clip: Path
+    steps: tuple[float, ...] = (0.04,)
+    first: int = 0
+    lost: int = 0
+    sprop: bool = True
+    in_band: bool = True
+    description_s: float = 0.0
+    description: str | None = None
+
+    def __call__(self, client: Client) -> None:
+        """Answer, then play for ever."""
+        clip = load_clip(self.clip, in_band=self.in_band)
+        text = self.description or describe(clip, sprop=self.sprop)
+        client.set_up(text, self.description_s)
+        sequence, at_s, lost = 0, 0.0, self.lost
+        began_s = time.monotonic()
+        number = self.first
+        while True:
+            unit = clip.units[number % len(clip.units)]
+            packets = unit.stamped(sequence, round(at_s * CLOCK_HZ), _SSRC).packets()
+            sequence += len(packets)
+            for packet in packets[lost:]:
+                client.packet(bytes(packet))
+            lost = 0
+            at_s += self.steps[number % len(self.steps)]
+            number += 1
+            client.pause(max(began_s + at_s - time.monotonic(), 0.0))
+
+
+def serving(behave: Callable[[Client], None]) -> RogueServer:
+    """A server of this camera alone."""
+    return RogueServer(behave, working=0)
