@@ -218,6 +218,7 @@ class Trial:
     def reform(self) -> None:
         self.misled = len(self.camera.states)
         self.server.reform()
+        self.camera.worker.hurry()  # as a reload does: one of them has asked for a password, and refused
 
 
 @dataclass
