@@ -85,3 +85,38 @@ def source_error(error: BaseException, *, silent: bool = False, reading: bool = 
                 return SourceError("timeout", f"{NO_DATA} ({words})")
             return SourceError(reason, f"{meaning} ({words})")
     return SourceError("failed", f"FFmpeg failed ({words})")
+
+
+_OWN_STATUSES = frozenset({400, 401, 403, 404, 429})
+"""Those that FFmpeg has an error of its own for (libavutil/error.h)."""
+_CLIENT_STATUSES = range(400, 500)
+_UNSUPPORTED_TRANSPORT = 461
+
+
+def status_error(status: int) -> SourceError:
+    """The error of an RTSP answer (RFC 2326 section 7.1.1), in the words that FFmpeg's error for it gets."""
+    if status == _UNSUPPORTED_TRANSPORT:
+        return number_error(errno.EPROTONOSUPPORT)
+    if status < _CLIENT_STATUSES.start:
+        return garbage_error()
+    other = "4XX" if status in _CLIENT_STATUSES else "5XX"
+    name = str(status) if status in _OWN_STATUSES else other
+    return _error_of(av_error.tag_to_code(b"\xf8" + name.encode("ascii")))
+
+
+def number_error(number: int) -> SourceError:
+    """The error of an errno that a socket of our own gave, in the words that FFmpeg's error for it gets."""
+    return _error_of(number)
+
+
+def garbage_error(*, silent: bool = False) -> SourceError:
+    """The error of a server that answers with something other than RTSP, or is `silent`."""
+    return _error_of(av_error.tag_to_code(b"INDA"), silent=silent)
+
+
+def _error_of(code: int, *, silent: bool = False) -> SourceError:
+    try:
+        av_error.err_check(-code)
+    except (av_error.FFmpegError, OSError) as error:
+        return source_error(error, silent=silent)
+    return SourceError("failed", f"FFmpeg knows no error {code}")
