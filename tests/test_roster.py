@@ -20,6 +20,7 @@ from framelane.config.load import parse_config
 from framelane.core.errors import ConfigError, ModelError
 from framelane.core.worker import Worker
 from framelane.sources.camera import CameraWorker
+from framelane.sources.ingest import Ingest
 from framelane.telemetry.meters import Meters
 from framelane.telemetry.status import StatusBoard
 
@@ -194,7 +195,7 @@ def test_camera_waits_until_its_predecessor_has_let_go(rig: Rig) -> None:
     board = StatusBoard(clock, lambda state: states.append(state.state), lambda _node: None)
     stream = rig.config(STEADY).streams[0]
     meter: Any = Meters().stream("steady")
-    camera = CameraWorker(stream, [], meter, board.stream("steady"), clock, {}, before=[stuck])
+    camera = CameraWorker(stream, [], meter, board.stream("steady"), clock, Ingest(clock), before=[stuck])
     camera.start()
     time.sleep(0.3)
     assert states == ["connecting"]

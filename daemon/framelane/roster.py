@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from framelane.gpu.present import why_no_nvdec
 from framelane.sources.camera import CameraWorker
-from framelane.sources.decode_pool import NVDEC_THREADS, DecodePool, cpu_threads
 from framelane.sources.decoder import choose_decoder
+from framelane.sources.ingest import Ingest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from framelane.config.schema import StreamConfig
     from framelane.core.clock import Clock
     from framelane.pool import ModelPool
-    from framelane.sources.decoder import DecoderName
     from framelane.telemetry.meters import Meters, StreamMeter
     from framelane.telemetry.status import StatusBoard, StreamStatus
 
@@ -56,10 +55,7 @@ class Roster:
         self._clock = clock
         self._gpu = gpu
         self._forget = forget
-        self._pools: dict[DecoderName, DecodePool] = {
-            "cpu": DecodePool("decode-cpu", cpu_threads(), clock),
-            "nvdec": DecodePool("decode-nvdec", NVDEC_THREADS, clock),
-        }
+        self._ingest = Ingest(clock)
         self._seats: dict[str, _Seat] = {}
         self._leaving: list[CameraWorker] = []
         self._lock = threading.Lock()
@@ -111,8 +107,7 @@ class Roster:
             camera.stopping.set()
         for camera in cameras:
             camera.stop(max(deadline_s - self._clock.monotonic(), 0.0))
-        for pool in self._pools.values():
-            pool.stop(max(deadline_s - self._clock.monotonic(), 0.0))
+        self._ingest.stop(max(deadline_s - self._clock.monotonic(), 0.0))
 
     def _open_all(
         self, streams: Iterable[StreamConfig], status_of: Callable[[StreamConfig, StreamMeter], StreamStatus]
@@ -154,4 +149,4 @@ class Roster:
         choice = choose_decoder(stream.decode, backends, self._gpu, why_no_nvdec)
         before = [camera for camera in self._leaving if camera.stream == stream.id]
         batchers = [worker.batcher for worker in workers]
-        return CameraWorker(stream, batchers, meter, status, self._clock, self._pools, choice, before)
+        return CameraWorker(stream, batchers, meter, status, self._clock, self._ingest, choice, before)

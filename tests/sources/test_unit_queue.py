@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from tests.sources.ticking import TickingClock, unit
 
@@ -14,12 +16,16 @@ LATE_S = 0.5
 class Rig:
     def __init__(self, fps: float | None = None) -> None:
         self.clock = TickingClock()
-        self.skipped = 0
+        self.reasons: Counter[str] = Counter()
         self.economy = Economy(fps, lambda _low, _high: 1.0)
         self.queue = UnitQueue(LATE_S, self.economy, self.clock, self._skip)
 
-    def _skip(self, count: int) -> None:
-        self.skipped += count
+    def _skip(self, why: str, count: int) -> None:
+        self.reasons[why] += count
+
+    @property
+    def skipped(self) -> int:
+        return self.reasons.total()
 
     def put(self, *pts: int, key: bool = False, disposable: bool = False, ago_s: float = 0.0) -> bool:
         at_s = self.clock.monotonic() - ago_s
@@ -199,3 +205,21 @@ def test_time_stamps_that_start_again_are_no_pictures_of_before() -> None:
     for number in range(40):
         rig.put(number)
     assert len(rig.taken()) == 1 + 40 - 16
+
+
+def test_what_builds_on_a_damaged_unit_is_skipped_as_not_decodable() -> None:
+    rig = Rig()
+    rig.put(0, key=True)
+    damaged = unit(1, rig.clock.monotonic())._replace(whole=False)
+    assert not rig.queue.put(damaged)
+    rig.put(2, 3)
+    rig.put(4, key=True)
+    assert (rig.taken(), dict(rig.reasons)) == ([(0, False), (4, True)], {"decode": 3})
+
+
+def test_a_damaged_unit_that_no_other_needs_costs_itself_alone() -> None:
+    rig = Rig()
+    rig.put(0, key=True)
+    rig.queue.put(unit(1, rig.clock.monotonic(), disposable=True)._replace(whole=False))
+    rig.put(2)
+    assert (rig.taken(), dict(rig.reasons)) == ([(0, False), (2, False)], {"decode": 1})

@@ -12,7 +12,7 @@ from tests.sources.pictures import fingerprint
 from framelane.config.schema import StreamConfig
 from framelane.core.clock import SystemClock
 from framelane.sources.camera import CameraWorker
-from framelane.sources.decode_pool import DecodePool
+from framelane.sources.ingest import Ingest
 from framelane.telemetry.meters import Meters
 from framelane.telemetry.status import StatusBoard, StreamState
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import av
 
     from framelane.core.frames import Frame, FrameInfo
-    from framelane.sources.decoder import DecoderName
 
 GENEROUS_S = 30.0
 _TICK_S = 0.05
@@ -56,8 +55,8 @@ class WatchedCamera:
         config = StreamConfig.model_validate({"id": "cam", "url": url, **QUICK, **options})
         self.board = StatusBoard(clock, self._on_state, lambda _node: None)
         status = self.board.stream("cam", silence_s, self.meter)
-        self.pools: dict[DecoderName, DecodePool] = {"cpu": DecodePool("decode-cpu", 2, clock)}
-        self.worker = CameraWorker(config, [self], self.meter, status, clock, self.pools)
+        self.ingest = Ingest(clock)
+        self.worker = CameraWorker(config, [self], self.meter, status, clock, self.ingest)
 
     def join(self, stream: str) -> None:
         self.live = True

@@ -23,19 +23,22 @@ from framelane.sources.hangup import hang_up
 from framelane.sources.live_decoding import LiveDecoding
 from framelane.sources.pacing import RealtimePacer
 from framelane.sources.retry import Retry
+from framelane.sources.rtsp.client import UnsupportedError
+from framelane.sources.rtsp.source import RtspSource, reads_itself
 from framelane.sources.source import LIVE_KINDS, Source, kind_of
 from framelane.sources.timeline import Timeline
 from framelane.sources.unit_queue import UnitQueue
 from framelane.telemetry.status import ENDED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from framelane.config.schema import StreamConfig
     from framelane.core.clock import Clock
-    from framelane.sources.decode_pool import DecodePool
-    from framelane.sources.decoder import DecoderChoice, DecoderName
+    from framelane.sources.decoder import DecoderChoice
     from framelane.sources.frame_maker import FrameConsumer
+    from framelane.sources.ingest import Ingest
+    from framelane.sources.unit_decoder import UnitDecoder
     from framelane.sources.units import Unit
     from framelane.telemetry.status import StreamStatus
 
@@ -75,7 +78,7 @@ class CameraWorker(Worker):
         meter: counts its steps.
         status: its state machine.
         clock: where the time is read.
-        pools: decode what is live, by decoder.
+        ingest: reads and decodes what is live.
         choice: which decoder.
         before: who read the stream before it was changed, and may still be at it; many a camera allows one session.
     """
@@ -87,7 +90,7 @@ class CameraWorker(Worker):
         meter: CameraMeter,
         status: StreamStatus,
         clock: Clock,
-        pools: Mapping[DecoderName, DecodePool],
+        ingest: Ingest,
         choice: DecoderChoice = ON_CPU,
         before: Sequence[Worker] = (),
     ) -> None:
@@ -104,13 +107,14 @@ class CameraWorker(Worker):
         self._url = config.url.get_secret_value()
         self._wait = kind_of(self._url) not in LIVE_KINDS and not config.realtime
         self._frames = FrameMaker(config, consumers, meter, status, clock, wait=self._wait)
-        self._pools = pools
+        self._ingest = ingest
         self._backoff = Backoff(config.backoff.first_s, config.backoff.most_s)
         remote = kind_of(self._url) in ("rtsp", "http")
         self._retry = Retry(self._url, self._backoff, clock, live=remote)
         self._thread_id = 0
         self._line: Line | None = None
-        self._read_from: ContainerSource | None = None
+        self._read_from: ContainerSource | RtspSource | None = None
+        self._by_ffmpeg = not reads_itself(self._url, config)
         self._opened_s = 0.0
         self._hung_up = ""  # why
         status.on_tick = self._look
@@ -125,7 +129,9 @@ class CameraWorker(Worker):
         with self._open() as source:
             self._opened(source)
             try:
-                if isinstance(source, ContainerSource) and source.endless:
+                if isinstance(source, RtspSource):
+                    self._follow(source)
+                elif isinstance(source, ContainerSource) and source.endless:
                     self._watch(source)
                 else:
                     self._play(source)
@@ -168,6 +174,9 @@ class CameraWorker(Worker):
 
     def wake(self) -> None:
         """Let go of a camera that sends no video, which would keep this thread in its read."""
+        source = self._read_from
+        if isinstance(source, RtspSource):
+            source.wake()
         self._hang_up_after(_LEAVING_S, NO_VIDEO)
 
     def _look(self) -> None:
@@ -184,7 +193,7 @@ class CameraWorker(Worker):
 
     def _hang_up_after(self, waited_s: float, why: str, silent_s: float = 0.0) -> None:
         source = self._read_from
-        if source is None or source.kind != "rtsp":
+        if not isinstance(source, ContainerSource) or source.kind != "rtsp":
             return
         if self._clock.monotonic() - source.heard_s > waited_s:
             self._hung_up = why  # before, for the reader may be quick, and clear it
@@ -207,15 +216,27 @@ class CameraWorker(Worker):
             self.stopping.wait(_LOOK_S)
         return not self._before
 
-    def _open(self) -> ContainerSource | FolderSource:
+    def _open(self) -> ContainerSource | RtspSource | FolderSource:
         if kind_of(self._url) == "folder":
             return FolderSource(self._url, self._meter)
+        if not self._by_ffmpeg:
+            try:
+                return self._open_rtsp()
+            except UnsupportedError as error:
+                self._by_ffmpeg = True
+                log.info("read_by_ffmpeg", stream=self._config.id, reason=str(error))
         if is_unverified(self._url, self._config) and not self._warned:
             self._warned = True
             log.warning("tls_unverified", stream=self._config.id, text=_UNVERIFIED)
         self._line = Line()
         return ContainerSource(
             self._url, self._config, self._clock, self._meter, self._choice, self._fell_back, self._line
+        )
+
+    def _open_rtsp(self) -> RtspSource:
+        reactor, fell_back = self._ingest.reactor, self._fell_back
+        return RtspSource(
+            self._url, self._config, self._clock, self._meter, reactor, self._choice, fell_back, self.stopping
         )
 
     def _fell_back(self, why: str) -> None:
@@ -227,7 +248,7 @@ class CameraWorker(Worker):
             self._refusal = why
             log.warning("decoder_fallback", stream=self._config.id, reason=why)
 
-    def _opened(self, source: Source) -> None:
+    def _opened(self, source: ContainerSource | RtspSource | FolderSource) -> None:
         self._retry.accepted()
         self._opened_s = self._clock.monotonic()
         if isinstance(source, ContainerSource) and source.parser_reason:
@@ -235,15 +256,30 @@ class CameraWorker(Worker):
             self._status.noted("parser", late)
         self._frames.opened(source)
 
+    def _follow(self, source: RtspSource) -> None:
+        """Have what is live read and decoded by others, until it ends or is stopped; open its decoder here."""
+        self._read_from = source
+        decoding = self._decoding(source.decoder)
+        proof = _Proof(self._clock, self._backoff)
+        try:
+            source.start(decoding.put)
+            while not self.stopping.is_set():
+                source.wait()
+                decoding.advance()
+                source.check_end()
+                proof.look()
+        except SourceError:
+            decoding.finish(self._config.late_ms / 1e3)
+            raise
+        finally:
+            decoding.close()
+
     def _watch(self, source: ContainerSource) -> None:
         """Read what is live as fast as it comes, and have it decoded beside; returns when it is stopped."""
         self._read_from = source
-        config, clock = self._config, self._clock
-        economy = Economy(config.fps)
-        waiting = UnitQueue(config.late_ms / 1e3, economy, clock, self._skipped)
-        decoding = LiveDecoding(source, waiting, self._frames, self._pools, self._status, clock)
-        pacer = None if source.paced else _PiecePacer(clock, self.stopping)
-        proven_s = clock.monotonic() + _PROVEN_S
+        decoding = self._decoding(source.decoder)
+        pacer = None if source.paced else _PiecePacer(self._clock, self.stopping)
+        proof = _Proof(self._clock, self._backoff)
         try:
             for unit in source.units():
                 if self.stopping.is_set():
@@ -251,16 +287,17 @@ class CameraWorker(Worker):
                 if self._hung_up:  # what the decoder still held is no sign of life
                     raise SourceError("timeout", self._hung_up)
                 decoding.put(unit if pacer is None else pacer.hold(unit))
-                if proven_s and clock.monotonic() > proven_s:
-                    self._backoff.reset()
-                    proven_s = 0.0
-            decoding.finish(config.late_ms / 1e3)
+                decoding.advance()
+                proof.look()
+            decoding.finish(self._config.late_ms / 1e3)
             source.check_end()
         finally:
             decoding.close()
 
-    def _skipped(self, count: int) -> None:
-        self._meter.frame_dropped("late", count)
+    def _decoding(self, decoder: UnitDecoder) -> LiveDecoding:
+        config, clock, meter = self._config, self._clock, self._meter
+        waiting = UnitQueue(config.late_ms / 1e3, Economy(config.fps), clock, meter.frame_dropped)
+        return LiveDecoding(decoder, waiting, self._frames, self._ingest.pools, self._status, meter, clock)
 
     def _play(self, source: Source) -> None:
         """Read, decode and show at its own pace what is recorded, once or again and again."""
@@ -285,6 +322,21 @@ class CameraWorker(Worker):
                 return
             self._frames.restarted()
             source.rewind()
+
+
+class _Proof:
+    """Lets the waits for the next tries begin anew once a connection has lasted for a while."""
+
+    def __init__(self, clock: Clock, backoff: Backoff) -> None:
+        self._clock = clock
+        self._backoff = backoff
+        self._due_s: float | None = clock.monotonic() + _PROVEN_S
+
+    def look(self) -> None:
+        """Look whether it has lasted."""
+        if self._due_s is not None and self._clock.monotonic() > self._due_s:
+            self._backoff.reset()
+            self._due_s = None
 
 
 class _PiecePacer:

@@ -14,9 +14,10 @@ from framelane.sources.arrivals import ArrivalClock
 from framelane.sources.certificates import certificate_error
 from framelane.sources.connection import Line
 from framelane.sources.decoder import ON_CPU, DecoderChoice, StreamDecoder
-from framelane.sources.faults import NO_DECODER, source_error
+from framelane.sources.faults import NO_DECODER, no_video_error, source_error
 from framelane.sources.opening import open_container, plays_audio_alone
 from framelane.sources.source import LIVE_KINDS, Decoded, Kind, SourceInfo, SourceMeter, kind_of
+from framelane.sources.unit_decoder import UnitDecoder
 from framelane.sources.units import Unit
 
 if TYPE_CHECKING:
@@ -28,18 +29,11 @@ if TYPE_CHECKING:
     from framelane.config.schema import StreamOptions
     from framelane.core.clock import Clock
     from framelane.sources.access_units import AccessUnit
-    from framelane.sources.arrivals import Arrival
-    from framelane.sources.decoder import DecoderName
 
-_MOST_FAILED_UNITS = 250
-_FIRST_PICTURE_S = 60.0
-"""A camera is joined between two key frames, and some send one in many seconds."""
 _UNTIMED = ("mpjpeg", "mjpeg", "h264", "hevc")
 _IN_PIECES = ("hls", "dash")
 """Protocols over HTTP that send some seconds of video at once."""
 _MOST_FIRSTS = 64
-_MOST_INSIDE = 20
-"""H.264 and H.265 keep at most 16 pictures back to put them in order."""
 
 
 class ContainerSource:
@@ -72,14 +66,11 @@ class ContainerSource:
         self._clock = clock
         self._meter = meter
         self._container: InputContainer | None = None
-        self._decoded_any = False
-        self._failed = 0
         self.parser_reason = ""
         """Why pictures come through FFmpeg's parser, a frame late, though they should not; else empty."""
         self.heard_s = clock.monotonic()
         """When the last picture came whole (monotonic), decodable or not, or this was opened."""
         self._firsts: dict[int | None, tuple[float | None, float]] = {}
-        self._inside = _Inside()
         self._line = line or Line()
         self._url, self._options, self._choice, self._fell_back = url, options, choice, fell_back
         self._connect()
@@ -92,7 +83,7 @@ class ContainerSource:
             self._container, self._units = opened.container, opened.units
             self.parser_reason = opened.parser_reason
             self._stream = _video_stream(self._container)
-            self._decoder = StreamDecoder(self._stream, self._choice, options, self._fell_back)
+            decoder = StreamDecoder(self._stream, self._choice, options, self._fell_back)
         except (av_error.FFmpegError, OSError, ValueError) as error:
             self.close()
             waited_s = clock.monotonic() - self._began_s
@@ -100,9 +91,7 @@ class ContainerSource:
             # FFmpeg's own text holds the URL with its password.
             fault = certificate_error(self._url, options, error) or source_error(error, silent=silent)
             if fault.reason == "rejected" and self.kind == "rtsp" and plays_audio_alone(self._url, options):
-                fault = SourceError(
-                    "no-video", "there is no video in it, but audio; check the path in the URL"
-                )
+                fault = no_video_error(audio=True)
             raise fault from None
         except SourceError:
             self.close()
@@ -112,7 +101,10 @@ class ContainerSource:
         self._time_base = self._stream.time_base or Fraction(0)
         self._time_base_s = float(self._time_base)
         # FFmpeg counts 25 pictures a second where nothing says when they were taken.
-        self._untimed = self.kind == "http" and self._container.format.name in _UNTIMED
+        self._has_times = self.kind != "http" or self._container.format.name not in _UNTIMED
+        self.decoder = UnitDecoder(
+            decoder, self._time_base_s, clock, self._meter, endless=self.endless, timed=self._has_times
+        )
 
     def __enter__(self) -> ContainerSource:
         return self
@@ -131,11 +123,6 @@ class ContainerSource:
         return self.endless and self._opened.format.name not in _IN_PIECES
 
     @property
-    def decoder_name(self) -> DecoderName:
-        """What decodes now."""
-        return self._decoder.name
-
-    @property
     def camera_offset_s(self) -> float | None:
         """By how much the camera's clock is ahead of ours, less the way here; None where it sends no reports."""
         return self._arrivals.camera_offset_s
@@ -146,8 +133,8 @@ class ContainerSource:
         context = self._stream.codec_context
         # FFmpeg's guess, where it has no average, counts fields; a decoder knows a rate from its first picture on.
         rate = self._stream.average_rate
-        fps = float(rate) if rate else self._decoder.fps
-        return SourceInfo(context.name, context.width, context.height, fps, self._decoder.name)
+        fps = float(rate) if rate else self.decoder.fps
+        return SourceInfo(context.name, context.width, context.height, fps, self.decoder.name)
 
     def pictures(self) -> Iterator[Decoded]:
         """Read and decode until the container ends.
@@ -156,8 +143,8 @@ class ContainerSource:
             SourceError: the connection broke, or nothing in it can be decoded.
         """
         for unit in self.units():
-            yield from self.decode(unit)
-        yield from self.drain()
+            yield from self.decoder.decode(unit)
+        yield from self.decoder.drain()
         self.check_end()
 
     def units(self) -> Iterator[Unit]:
@@ -172,24 +159,6 @@ class ContainerSource:
                 yield unit
         except (av_error.FFmpegError, OSError) as error:
             raise source_error(error, reading=True) from None
-
-    def decode(self, unit: Unit) -> Iterator[Decoded]:
-        """The pictures that a unit completes; may run on another thread than the one that reads.
-
-        Raises:
-            SourceError: the decoder fails, or nothing can be decoded.
-        """
-        if unit.resumes:
-            held_back = self._inside.forsake()
-            if self._decoded_any:
-                self._meter.frame_dropped("late", held_back)
-            self._decoder.resume()
-        self._inside.enter(unit.packet.pts, unit.arrival)
-        yield from self._decode(unit.packet)
-
-    def drain(self) -> Iterator[Decoded]:
-        """The pictures that the decoder holds back."""
-        yield from self._decode(None)
 
     def check_end(self) -> None:
         """Say that the other side has ended what should not end.
@@ -213,7 +182,7 @@ class ContainerSource:
         container = self._opened
         try:
             container.seek(container.start_time if container.start_time is not None else 0)
-            self._decoder.flush()
+            self.decoder.flush()
         except (av_error.FFmpegError, OSError) as error:
             raise source_error(error) from None
 
@@ -272,83 +241,14 @@ class ContainerSource:
         camera_s, read_s = self._firsts.pop(pts, (None, self._clock.monotonic()))
         if not self.endless:
             return Unit(packet, key, disposable)
-        pts_s = None if pts is None or self._untimed else pts * self._time_base_s
+        pts_s = None if pts is None or not self._has_times else pts * self._time_base_s
         drained = self._line.drained(packet.size, pts_s, self._clock.monotonic())
         return Unit(packet, key, disposable, self._arrivals.note(pts_s, read_s, camera_s, drained=drained))
-
-    def _decode(self, packet: av.Packet[Any] | None) -> Iterator[Decoded]:
-        try:
-            frames = self._decoder.decode(packet)
-        except (av_error.FFmpegError, OSError) as error:
-            raise source_error(error, reading=True) from None
-        if frames is None:
-            self._inside.leave(packet.pts if packet is not None else None)
-            self._count_failure()
-            return
-        frames.reverse()
-        while frames:  # no picture is kept here while its consumer, or the next one's packet, takes its time
-            frame = frames.pop()
-            arrival, wanted = self._inside.leave(frame.pts)
-            if not wanted:
-                continue
-            if frame.is_corrupt:
-                self._count_failure()
-                continue
-            self._decoded_any = True
-            self._failed = 0
-            decoded = Decoded(frame, self._time_of(frame, arrival), arrival)
-            del frame
-            yield decoded
-            del decoded
-
-    def _count_failure(self) -> None:
-        self._failed += 1
-        if self._decoded_any:
-            self._meter.frame_dropped("decode")
-        elif self.endless and self._clock.monotonic() - self._began_s < _FIRST_PICTURE_S:
-            return  # before the first key frame nothing can be decoded, and nothing is wrong
-        if self._failed > _MOST_FAILED_UNITS:
-            raise SourceError("undecodable", f"{self._failed} frames in a row could not be decoded")
-
-    def _time_of(self, frame: av.VideoFrame, arrival: Arrival | None) -> float | None:
-        if self._untimed and arrival is not None:
-            return arrival.at_s - self._began_s
-        return None if frame.pts is None else frame.pts * self._time_base_s
-
-
-class _Inside:
-    """Arrivals of the pictures that are inside a decoder, which gives them back in another order."""
-
-    def __init__(self) -> None:
-        self._arrivals: dict[int | None, Arrival | None] = {}
-        self._newest: Arrival | None = None
-        self._forsaken: set[int | None] = set()
-
-    def enter(self, pts: int | None, arrival: Arrival | None) -> None:
-        """A picture goes in."""
-        self._newest = self._arrivals[pts] = arrival
-        if len(self._arrivals) > _MOST_INSIDE:  # damaged ones never come out
-            del self._arrivals[next(iter(self._arrivals))]
-
-    def leave(self, pts: int | None) -> tuple[Arrival | None, bool]:
-        """A picture comes out: when it arrived, and whether it is still wanted.
-
-        One that never went in is taken for the newest.
-        """
-        wanted = pts not in self._forsaken
-        self._forsaken.discard(pts)
-        return self._arrivals.pop(pts, self._newest), wanted
-
-    def forsake(self) -> int:
-        """Nothing that is inside is wanted any more; return how many pictures that are."""
-        self._forsaken = set(self._arrivals)
-        self._arrivals.clear()
-        return len(self._forsaken)
 
 
 def _video_stream(container: InputContainer) -> VideoStream:
     if not container.streams.video:
-        raise SourceError("no-video", "there is no video in it")
+        raise no_video_error(audio=False)
     stream = container.streams.video[0]
     if stream.codec_context is None:
         raise SourceError("codec", NO_DECODER)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import av
 from av import error as av_error
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from av.video.codeccontext import VideoCodecContext
-    from av.video.stream import VideoStream
 
     from framelane.config.schema import StreamOptions
 
@@ -65,7 +64,16 @@ def choose_decoder(
     return DecoderChoice(missing=why)
 
 
-def open_nvdec(stream: VideoStream, choice: DecoderChoice) -> VideoCodecContext:
+class CodedVideo(Protocol):
+    """Video that is to be decoded: a container's stream, or what an RTSP session brings."""
+
+    @property
+    def codec_context(self) -> VideoCodecContext:
+        """FFmpeg's decoder for it on the CPU."""
+        ...
+
+
+def open_nvdec(stream: CodedVideo, choice: DecoderChoice) -> VideoCodecContext:
     """NVDEC for an open stream.
 
     It is a decoder of its own beside the container's, so that a refusal costs no second connection. FFmpeg copies
@@ -102,7 +110,7 @@ class StreamDecoder:
     whole picture. If that is the CPU, NVDEC has refused, and the CPU keeps the stream with no picture lost.
 
     Args:
-        stream: an open container's video.
+        stream: what is to be decoded.
         choice: which decoder is wanted.
         options: the stream's configuration.
         fell_back: told why, when a stream that NVDEC should decode goes to the CPU.
@@ -111,11 +119,11 @@ class StreamDecoder:
 
     def __init__(
         self,
-        stream: VideoStream,
+        stream: CodedVideo,
         choice: DecoderChoice,
         options: StreamOptions,
         fell_back: Callable[[str], None],
-        nvdec: Callable[[VideoStream, DecoderChoice], VideoCodecContext] = open_nvdec,
+        nvdec: Callable[[CodedVideo, DecoderChoice], VideoCodecContext] = open_nvdec,
     ) -> None:
         self._cpu = stream.codec_context
         self._fell_back = fell_back

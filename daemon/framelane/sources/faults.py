@@ -93,6 +93,12 @@ _CLIENT_STATUSES = range(400, 500)
 _UNSUPPORTED_TRANSPORT = 461
 
 
+def no_video_error(*, audio: bool) -> SourceError:
+    """The error of what opens, but holds no video; perhaps `audio`."""
+    text = "there is no video in it"
+    return SourceError("no-video", f"{text}, but audio; check the path in the URL" if audio else text)
+
+
 def status_error(status: int) -> SourceError:
     """The error of an RTSP answer (RFC 2326 section 7.1.1), in the words that FFmpeg's error for it gets."""
     if status == _UNSUPPORTED_TRANSPORT:

@@ -37,10 +37,12 @@ class UnitQueue:
         late_s: for how long a unit may wait.
         economy: what is worth decoding when capacity is short.
         clock: where the time is read.
-        skipped: told of how many units are skipped.
+        skipped: told why units are skipped, "late" or "decode", and how many.
     """
 
-    def __init__(self, late_s: float, economy: Economy, clock: Clock, skipped: Callable[[int], None]) -> None:
+    def __init__(
+        self, late_s: float, economy: Economy, clock: Clock, skipped: Callable[[str, int], None]
+    ) -> None:
         self._late_s = late_s
         self._economy = economy
         self._clock = clock
@@ -48,6 +50,7 @@ class UnitQueue:
         self._lock = threading.Lock()
         self._units: deque[Unit] = deque()
         self._gap = False
+        self._why = "late"  # there is a gap
         self._resumed_pts: int | None = None
         self._leading = 0
         self._late_until_s = 0.0
@@ -58,11 +61,12 @@ class UnitQueue:
         with self._lock:
             wanted = self._economy.wants(unit, now_s)
             if self._leads(unit) or (self._gap and not unit.key):
-                self._skipped(1)
+                self._skipped(self._why, 1)
                 return False
-            if not wanted:
+            if not wanted or not unit.whole:
                 self._gap = not unit.disposable  # what no other picture needs leaves no gap
-                self._skipped(1)
+                self._why = "late" if unit.whole else "decode"
+                self._skipped(self._why, 1)
                 return False
             self._units.append(self._resumed(unit) if self._gap else unit)
             self._gap = False
@@ -97,8 +101,8 @@ class UnitQueue:
                 units.popleft()
             units.appendleft(key)
         else:
-            self._gap = True
-        self._skipped(count - len(units))
+            self._gap, self._why = True, "late"
+        self._skipped("late", count - len(units))
         self._late_until_s = now_s + _TOLD_S
         self._economy.late(now_s)
 
@@ -120,6 +124,10 @@ class UnitQueue:
             return False
         self._leading += 1
         return True
+
+    def is_late(self, unit: Unit) -> bool:
+        """Whether there is no time left for a unit."""
+        return self._is_late(unit, self._clock.monotonic())
 
     def _is_late(self, unit: Unit, now_s: float) -> bool:
         return unit.arrival is not None and now_s - unit.arrival.at_s > self._late_s

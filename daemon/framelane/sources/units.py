@@ -19,6 +19,7 @@ class Unit(NamedTuple):
         disposable: whether no other picture needs this one.
         arrival: when it came; None where nothing arrives, as of a file.
         resumes: whether units before it have been skipped, which its decoder has to know.
+        whole: whether nothing of it has been lost on the way, as far as anybody knows.
     """
 
     packet: av.Packet[Any]
@@ -26,3 +27,4 @@ class Unit(NamedTuple):
     disposable: bool
     arrival: Arrival | None = None
     resumes: bool = False
+    whole: bool = True

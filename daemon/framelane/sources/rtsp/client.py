@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from framelane.core.errors import SourceError
-from framelane.sources.faults import garbage_error, number_error, status_error
+from framelane.sources.faults import garbage_error, no_video_error, number_error, status_error
 from framelane.sources.rtsp.address import Address, parse_address
 from framelane.sources.rtsp.auth import Login
 from framelane.sources.rtsp.dialing import dial
@@ -92,7 +92,7 @@ def _shake_hands(sock: socket.socket, address: Address, patience: Patience) -> S
         raise garbage_error()
     description = find_video(described.body)
     if description is None:
-        raise SourceError("no-video", "there is no video in it")
+        raise no_video_error(audio=b"m=audio" in described.body)
     return _play(exchange, sock, description, _base(described, address), public)
 
 

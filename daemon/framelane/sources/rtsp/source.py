@@ -1,0 +1,246 @@
+"""An RTSP camera over TCP as a source that the reactor reads."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import struct
+import threading
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import av
+
+from framelane.core.errors import SourceError
+from framelane.sources.arrivals import ArrivalClock
+from framelane.sources.decoder import StreamDecoder
+from framelane.sources.faults import NO_DATA, NO_VIDEO
+from framelane.sources.rtsp.client import open_session
+from framelane.sources.rtsp.interleaved import Interleaved
+from framelane.sources.rtsp.rtcp import Reports
+from framelane.sources.source import SourceInfo
+from framelane.sources.unit_decoder import UnitDecoder
+from framelane.sources.units import Unit
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from av.video.codeccontext import VideoCodecContext
+
+    from framelane.config.schema import StreamOptions
+    from framelane.core.clock import Clock
+    from framelane.sources.decoder import DecoderChoice
+    from framelane.sources.rtsp.client import VideoMedia
+    from framelane.sources.rtsp.reactor import Reactor
+    from framelane.sources.rtsp.units import RtpUnit
+    from framelane.sources.source import SourceMeter
+
+_REPORT_EVERY_S = 5.0
+_PATIENCE = 2.0
+"""In read timeouts, of a camera that sends, but no video."""
+_LOOK_S = 0.5
+_FRAME = struct.Struct(">cBH")
+
+
+@dataclass(frozen=True, slots=True)
+class _Coded:
+    """Video that no container holds."""
+
+    codec_context: VideoCodecContext
+
+
+def reads_itself(url: str, options: StreamOptions) -> bool:
+    """Whether a stream is read here at all: RTSP over TCP, and nothing asked of FFmpeg."""
+    return url.lower().startswith("rtsp://") and options.transport == "tcp" and not options.ffmpeg
+
+
+class RtspSource:
+    """One camera's session and decoder; a context manager. The reactor calls `feed`, `tick` and `ended`.
+
+    Args:
+        url: `rtsp://`, with the login in it if there is one.
+        options: the stream's configuration.
+        clock: where the time is read.
+        meter: told of pictures.
+        reactor: reads the connection.
+        choice: what shall decode it.
+        fell_back: told why, when it is decoded on the CPU although NVDEC was chosen.
+        stopping: once set, opening ends.
+
+    Raises:
+        UnsupportedError: FFmpeg has to read this one.
+        SourceError: it can't be opened.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        options: StreamOptions,
+        clock: Clock,
+        meter: SourceMeter,
+        reactor: Reactor,
+        choice: DecoderChoice,
+        fell_back: Callable[[str], None],
+        stopping: threading.Event,
+    ) -> None:
+        began_s = clock.monotonic()
+        self._clock = clock
+        self._meter = meter
+        self._reactor = reactor
+        self._read_timeout_s = options.read_timeout_s
+        self._session = open_session(url, options.open_timeout_s, options.open_timeout_s, stopping, clock)
+        media = self._session.media
+        context = _context_of(media)
+        self._codec, self._declared_fps = media.codec, media.fps
+        self._context = context
+        self._time_base = Fraction(1, media.clock_rate)
+        self.decoder = UnitDecoder(
+            StreamDecoder(_Coded(context), choice, options, fell_back),
+            1 / media.clock_rate,
+            clock,
+            meter,
+            endless=True,
+        )
+        """Decodes its units."""
+        self.heard_s = self._came_s = clock.monotonic()
+        """When the last picture came whole (monotonic), decodable or not, or this was opened."""
+        self._arrivals = ArrivalClock(clock, options.clock, began_s)
+        self._reports = Reports(media.clock_rate, secrets.randbits(32))
+        self._wire = Interleaved(
+            media, self._session, self._reports, self._take, self._answered, early=options.low_latency
+        )
+        self._reported_s = self._kept_s = self._came_s
+        self._drained = False
+        self._put: Callable[[Unit], bool] = _nowhere
+        self._changed = threading.Event()
+        self._fault: SourceError | None = None
+
+    def __enter__(self) -> RtspSource:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def socket(self) -> socket.socket:
+        """What the reactor reads."""
+        return self._session.socket
+
+    @property
+    def info(self) -> SourceInfo:
+        """What the camera says of itself; its size is known from the first picture on."""
+        context = self._context
+        fps = self._declared_fps or self.decoder.fps
+        return SourceInfo(self._codec, context.width, context.height, fps, self.decoder.name)
+
+    @property
+    def camera_offset_s(self) -> float | None:
+        """By how much the camera's clock is ahead of ours, less the way here; None where it sends no reports."""
+        return self._arrivals.camera_offset_s
+
+    def start(self, put: Callable[[Unit], bool]) -> None:
+        """Have the reactor hand on units from now on, on its thread.
+
+        Args:
+            put: takes a unit; says whether whoever waits is to look after it.
+
+        Raises:
+            SourceError: what has come so far is no RTSP.
+        """
+        self._put = put
+        if self._session.leftover:
+            self._wire.feed(self._session.leftover, self._clock.monotonic())
+        self._reactor.add(self)
+
+    def wait(self) -> None:
+        """Return when there is a unit to look after, the connection has ended, or a moment has passed."""
+        self._changed.wait(_LOOK_S)
+        self._changed.clear()
+
+    def check_end(self) -> None:
+        """Say why nothing more comes, if that is so.
+
+        Raises:
+            SourceError: that is why.
+        """
+        if self._fault is not None:
+            raise self._fault
+
+    def wake(self) -> None:
+        """End a wait; from any thread."""
+        self._changed.set()
+
+    def close(self) -> None:
+        """Read no more and end the session; may be called twice."""
+        self._reactor.remove(self)
+        self._session.close()
+
+    def feed(self, data: bytes, *, drained: bool) -> None:
+        """Take what the reactor has read."""
+        self._came_s = self._clock.monotonic()
+        self._drained = drained
+        self._wire.feed(data, self._came_s)
+
+    def tick(self) -> None:
+        """Look after the connection: silence, reports, keeping it alive."""
+        now_s = self._clock.monotonic()
+        if now_s - self._came_s > self._read_timeout_s:
+            self.ended(SourceError("timeout", NO_DATA))
+        elif now_s - self.heard_s > _PATIENCE * self._read_timeout_s:
+            self.ended(SourceError("timeout", NO_VIDEO))
+        if now_s - self._reported_s >= _REPORT_EVERY_S:
+            self._reported_s = now_s
+            wire = self._wire
+            report = self._reports.answer(wire.highest, wire.expected, wire.received, now_s)
+            self._send(_FRAME.pack(b"$", self._session.rtcp_channel, len(report)) + report)
+        if now_s - self._kept_s >= self._session.keep_alive_s:
+            self._keep_alive(now_s)
+
+    def ended(self, fault: SourceError) -> None:
+        """Nothing more comes, and this is why."""
+        if self._fault is None:
+            self._wire.end()
+            self._fault = fault
+        self._changed.set()
+
+    def _take(self, unit: RtpUnit) -> None:
+        if unit.whole:
+            self.heard_s = self._clock.monotonic()
+        self._meter.frame_received()
+        packet: av.Packet[Any] = av.Packet(unit.data)
+        packet.pts = unit.pts
+        packet.time_base = self._time_base
+        camera_s = self._reports.captured_at(unit.stamp)
+        pts_s = float(unit.pts * self._time_base)
+        arrival = self._arrivals.note(pts_s, unit.read_s, camera_s, drained=self._drained)
+        if self._put(Unit(packet, unit.key, unit.disposable, arrival, whole=unit.whole)):
+            self._changed.set()
+
+    def _answered(self, answer: bytes) -> None:
+        if self._session.take_answer(answer):
+            self._keep_alive(self._clock.monotonic())
+
+    def _keep_alive(self, now_s: float) -> None:
+        self._kept_s = now_s
+        self._send(self._session.keep_alive())
+
+    def _send(self, data: bytes) -> None:
+        """Send a few bytes; where the camera takes none of them, its silence will tell."""
+        with contextlib.suppress(OSError):
+            self.socket.send(data)
+
+
+def _nowhere(_unit: Unit) -> bool:
+    """Before the start."""
+    return False
+
+
+def _context_of(media: VideoMedia) -> VideoCodecContext:
+    """FFmpeg's decoder for the stream, told of its parameter sets."""
+    context: Any = av.CodecContext.create(media.codec, "r")
+    if media.extradata:
+        context.extradata = media.extradata
+    found: VideoCodecContext = context
+    return found
