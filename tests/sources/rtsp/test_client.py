@@ -215,11 +215,22 @@ def test_session_is_left_to_ffmpeg_when_a_redirect_leaves_rtsp(opens: Open) -> N
         opens(server.url())
 
 
-def test_session_takes_the_channels_that_the_server_names(opens: Open) -> None:
-    setup = always("Session: 7\r\nTransport: RTP/AVP/TCP;unicast;interleaved=2-3;ssrc=1\r\n")
-    with ScriptedServer(SETUP=setup) as server:
+@pytest.mark.parametrize(
+    ("transport", "expected"),
+    [
+        ("Transport: RTP/AVP/TCP;unicast;interleaved=2-3;ssrc=1\r\n", (2, 3)),
+        ("Transport: rtp/avp/tcp;Interleaved = 4\r\n", (4, 5)),
+        ("Transport: RTP/AVP/TCP;unicast\r\n", (0, 1)),
+        ("", (0, 1)),
+    ],
+)
+def test_session_takes_the_channels_that_the_server_names(
+    opens: Open, transport: str, expected: tuple[int, int]
+) -> None:
+    with ScriptedServer(SETUP=always(f"Session: 7\r\n{transport}")) as server:
         session = opens(server.url())
-        assert (session.channel, session.rtcp_channel, session.keep_alive_s) == (2, 3, 30.0)
+        assert (session.channel, session.rtcp_channel) == expected
+        assert session.keep_alive_s == 30.0
 
 
 def test_session_is_torn_down_when_the_server_answers_another_transport(opens: Open) -> None:

@@ -122,6 +122,34 @@ def test_session_uses_a_new_nonce_when_the_old_one_is_stale(opens: Open) -> None
         assert not session.take_answer(again)
 
 
+@pytest.mark.parametrize("stale", ["", ", stale=true"])
+def test_session_counts_from_one_again_when_the_nonce_changes(opens: Open, stale: str) -> None:
+    """Cameras forget to say that only the nonce is stale."""
+    gate = Gate(f"{PLAIN}, qop=auth")
+
+    def play(request: Request) -> bytes | None:
+        if gate.nonce == "first":
+            gate.nonce, gate.stale = "second", stale
+        return gate(request)
+
+    with gate.server() as server:
+        server._replies = {**server._replies, "PLAY": play}
+        session = opens(server.url(login=LOGIN))
+        assert gate.counts == ["00000001", "00000002", "00000001"]
+        assert b"nc=00000002" in session.keep_alive()
+
+
+def test_session_logs_in_where_a_redirect_leads(opens: Open) -> None:
+    with Gate(PLAIN).server() as goal:
+
+        def moved(request: Request) -> bytes:
+            return answer(request, f"Location: {goal.url()}\r\n", status="302 Found")
+
+        with ScriptedServer(DESCRIBE=moved) as server:
+            opens(server.url(login=LOGIN))
+            assert all("authorization" not in one.headers for one in server.requests)
+
+
 def test_session_asks_three_times_at_most_when_each_nonce_is_stale(opens: Open) -> None:
     def refuse(request: Request) -> bytes:
         count = len(server.requests)

@@ -84,7 +84,7 @@ def test_codec_is_known_when_the_rtpmap_is_missing(fmtp: str, codec: str) -> Non
     assert media("m=video 0 RTP/AVP 96", f"a=fmtp:96 {fmtp}").codec == codec
 
 
-@pytest.mark.parametrize("rate", ["0", "-5", "nan", "inf", "fast", ""])
+@pytest.mark.parametrize("rate", ["0", "-5", "nan", "inf", "1e308", "fast", ""])
 def test_rate_is_unknown_when_it_makes_no_sense(rate: str) -> None:
     assert media("m=video 0 RTP/AVP 96", "a=rtpmap:96 H264/x", f"a=framerate:{rate}").fps is None
 

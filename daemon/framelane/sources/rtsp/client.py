@@ -51,7 +51,7 @@ def open_session(
     Args:
         url: `rtsp://`, with the login in it if there is one.
         open_timeout_s: how long all of it may take, in seconds.
-        read_timeout_s: how long the server may take for one answer, in seconds.
+        read_timeout_s: how long the server may be silent, in seconds.
         stopping: once set, this ends within a tenth of a second.
         clock: where the time is read.
 

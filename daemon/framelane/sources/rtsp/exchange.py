@@ -85,19 +85,18 @@ class Exchange:
                 raise number_error(error.errno or errno.EIO) from None
 
     def _answer(self) -> Answer:
-        limit_s = self._patience.limit_s(self._patience.silence_s)
         while True:
             try:
                 answer = self.reader.next()
             except MalformedError:
                 raise garbage_error() from None
             if answer is None:
-                self._receive(limit_s)
+                self._receive()
             elif answer.status >= _FINAL:
                 return answer
 
-    def _receive(self, limit_s: float) -> None:
-        self._await(select.POLLIN, limit_s)
+    def _receive(self) -> None:
+        self._await(select.POLLIN, self._patience.limit_s(self._patience.silence_s))
         try:
             data = self._sock.recv(_RECEIVE_BYTES)
         except BlockingIOError:

@@ -25,7 +25,7 @@ class Patience:
         clock: the time.
         stopping: set when the stream is to stop.
         deadline_s: monotonic time at which opening has failed.
-        silence_s: the longest wait for one answer.
+        silence_s: the longest time in which nothing comes.
     """
 
     clock: Clock

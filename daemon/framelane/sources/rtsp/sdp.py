@@ -29,6 +29,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _MOST_PAYLOAD_TYPE = 127
 _MOST_FORMATS = 16
 _MOST_NAME = 32
+_MOST_FPS = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +150,13 @@ def _video(section: _Section) -> VideoMedia:
         codec = _CODECS.get(name)
         if codec is not None:
             _check_order(codec, fmtp)
-            fps = _positive(section.first("framerate")) or _positive(section.first("x-framerate"))
-            return VideoMedia(codec, int(payload_type), clock_rate, _extradata(codec, fmtp), fps)
+            return VideoMedia(codec, int(payload_type), clock_rate, _extradata(codec, fmtp), _fps(section))
     raise UnsupportedError(f"the video is {' or '.join(names) or 'of no known format'}")
+
+
+def _fps(section: _Section) -> float | None:
+    fps = _positive(section.first("framerate")) or _positive(section.first("x-framerate"))
+    return fps if fps is not None and fps <= _MOST_FPS else None
 
 
 def _is_payload_type(text: str) -> bool:
