@@ -1,4 +1,4 @@
-"""A worker process that misbehaves as its first argument says; the second is a file that gets a line a start."""
+"""A worker process that misbehaves as its first argument says; the second is a file that gets a line an order."""
 
 from __future__ import annotations
 
@@ -28,14 +28,22 @@ from framelane.telemetry.stats import ProcessSample
 MODEL = ModelInfo("m", "0" * 12, "onnxruntime", ("person",))
 
 
+def take_order(inbox: Inbox) -> Order:
+    orders = inbox.wait(60.0)
+    if not orders:
+        sys.exit(0)  # the daemon ends before it is this worker's turn
+    (order,) = orders
+    assert isinstance(order, Order)
+    return order
+
+
 def main() -> None:
     mode, marks = sys.argv[1], Path(sys.argv[2])
+    inbox = Inbox(0)
+    order = take_order(inbox)
     with marks.open("a") as file:
         file.write(f"{os.getpid()}\n")
     starts = len(marks.read_text().splitlines())
-    inbox = Inbox(0)
-    (order,) = inbox.wait(10.0)
-    assert isinstance(order, Order)
     worker = Fake(order)
     if mode == "crash":
         sys.exit(7)

@@ -148,6 +148,8 @@ class Fleet:
             FramelaneError: a worker can't start, with its exit code and message; or no HTTP listener.
         """
         self.http = self._start_http()
+        for each in self.supervisors:
+            each.start()
         self._start_wave(0)
         self.outlet.start()
         self.reporter.start()
@@ -299,12 +301,12 @@ class Fleet:
         self.fatal = self.fatal or error
 
     def _start_wave(self, wave: int) -> None:
-        """Start the wave's workers and wait until each has started once, or the daemon is to end."""
+        """Have the wave's workers load their models; wait until each has started once, or the daemon is to end."""
         if self._stopping.is_set():
             return
         due = [each for each in self.supervisors if each.share.wave == wave]
         for each in due:
-            each.start()
+            each.release()
         for each in due:
             while not each.settled.wait(_LOOK_S) and not self._stopping.is_set() and self.fatal is None:
                 pass

@@ -62,10 +62,12 @@ class WorkerProcess:
         self._order = Order(config, share.name, os.getpid(), sender)
 
     def __enter__(self) -> WorkerProcess:
+        return self
+
+    def begin(self) -> None:
         """Send the order; a process that has died already shows when it is listened to."""
         with contextlib.suppress(BrokenPipeError):
             send(self._stdin, self._order)
-        return self
 
     def __exit__(self, *_: object) -> None:
         """End it, if it hasn't ended, and give everything back."""

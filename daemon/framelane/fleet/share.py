@@ -25,7 +25,7 @@ class Share:
         number: the worker's, from 0.
         gpu: the GPU as nvidia-smi numbers it, None on a host without one.
         streams: ids of its streams.
-        wave: workers of wave 0 start first; of later ones when those before have started.
+        wave: workers of wave 0 load their models first; those of later ones when those before have started.
     """
 
     number: int
@@ -45,8 +45,8 @@ def divide(config: Config, why_no_gpu: Callable[[], str | None] = why_no_driver)
     Streams are dealt out in the file's order, one to each worker in turn: no worker has two more than another, and
     neighbours in the file, often of one kind, are spread. Workers are dealt over the GPUs likewise.
 
-    The first worker starts alone, then the first one on each other GPU, then the rest: what takes long and is left
-    behind in files, such as an engine, is made once for each kind of GPU.
+    The first worker loads its models alone, then the first one on each other GPU, then the rest: what takes long and
+    is left behind in files, such as an engine, is made once for each kind of GPU.
     """
     gpus: list[int | None] = [None]
     if config.workers * len(config.gpus) > 1 and why_no_gpu() is None:

@@ -150,6 +150,7 @@ class Supervisor(Worker):
         """Whether there is nothing for it to do; it has no process then."""
         self.settled = threading.Event()
         """Set when it has started for the first time, or never will."""
+        self._released = threading.Event()
         self.pid: int | None = None
         self._duty = _Duty(share, config)
         self._desk = desk
@@ -217,6 +218,9 @@ class Supervisor(Worker):
         self._left_out = set(played)
         config = config_of(duty.config, duty.share, self._left_out)
         with WorkerProcess(duty.share, config, self._command) as process:
+            if not self._is_released():
+                return
+            process.begin()
             self.pid, self._process = process.pid, process
             self._listen(process)
             code = process.wait()
@@ -247,6 +251,18 @@ class Supervisor(Worker):
     def ended(self) -> None:
         """Nobody waits for it any more."""
         self.settled.set()
+
+    def release(self) -> None:
+        """Let the worker load its models. Until then its process does what needs no order, which takes seconds."""
+        self._released.set()
+
+    def _is_released(self) -> bool:
+        """Wait until it is; False where the daemon ends before."""
+        while not self._released.wait(self._patience.look_s):
+            if self.stopping.is_set():
+                return False
+        self._began_s = self._clock.monotonic()
+        return True
 
     def _listen(self, process: WorkerProcess) -> None:
         heard_s = self._clock.monotonic()

@@ -26,6 +26,7 @@ INVALID = (
         "(Invalid data found when processing input)"
     ),
 )
+NO_VIDEO = "there is no video in it, but audio; check the path in the URL"
 AUDIO = "v=0\r\nm=audio 0 RTP/AVP 0\r\na=control:trackID=9\r\n"
 HANG_UP: Reply = lambda _request: None  # noqa: E731 - a reply as all the others
 SILENCE: Reply = lambda _request: b""  # noqa: E731 - likewise
@@ -78,7 +79,7 @@ def test_session_plays_when_the_server_is_proper(opens: Open) -> None:
         ({"DESCRIBE": sends(b"RTSP/1.0 200 OK\r\nContent-Length: 99999999\r\n\r\n")}, INVALID),
         ({"DESCRIBE": sends(b"RTSP/1.0 200 OK\r\nContent-Length: -1\r\n\r\n")}, INVALID),
         ({"DESCRIBE": always()}, INVALID),
-        ({"DESCRIBE": always(body=AUDIO)}, ("no-video", "there is no video in it, but audio; check the path in the URL")),
+        ({"DESCRIBE": always(body=AUDIO)}, ("no-video", NO_VIDEO)),
         (
             {"DESCRIBE": always(status="401 Unauthorized")},
             (
