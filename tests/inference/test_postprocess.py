@@ -34,3 +34,15 @@ def test_boxes_without_an_area_are_none() -> None:
     rows = np.array([[5, 5, 5, 9, 0.9, 0], [9, 5, 5, 9, 0.9, 1], [5, 5, 9, 9, 0.8, 1]], np.float32)
     found = Postprocessor(EndToEndHead(SPEC, 0), 0.45, 300)([rows[None]], [PLACE], [WANTED])[0]
     assert found.xyxy.tolist() == [[5, 5, 9, 9]]
+
+
+def test_a_picture_without_objects_gives_empty_arrays_and_asks_for_no_suppression(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("framelane.inference.postprocess.suppress", None)
+    found = Postprocessor(YoloV8Head(SPEC, 2, 0), 0.45, 300)(
+        [np.zeros((1, 6, 3), np.float32)], [PLACE], [WANTED]
+    )
+    assert [
+        (array.shape, array.dtype.name) for array in (found[0].xyxy, found[0].confidence, found[0].class_id)
+    ] == [((0, 4), "float32"), ((0,), "float32"), ((0,), "int32")]

@@ -25,6 +25,7 @@ __all__ = ["ClassFilter", "Postprocessor"]
 # Pixels of the input; a box that reaches farther holds a number that overflowed in the model, as half precision
 # does early.
 FARTHEST = np.float32(1e6)
+_NOTHING = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,10 @@ class Postprocessor:
     def _one(
         self, outputs: Sequence[NDArray[np.float32]], image: int, letterbox: Letterbox, wanted: ClassFilter
     ) -> Detections:
-        found = _boxes(self.head.decode(outputs, image, wanted))
+        found = self.head.decode(outputs, image, wanted)
+        if not len(found.confidence):
+            return _NOTHING
+        found = _boxes(found)
         if self.head.overlapping:
             keep = suppress(found.xyxy, found.confidence, found.class_id, self.iou, self.max_det)
         else:

@@ -23,10 +23,10 @@ def pick(
     No score exceeds 1, so a row whose objectness is below every threshold is out before its scores are read:
     on most pictures that leaves a few dozen of several thousand rows.
     """
-    index = np.flatnonzero(rows[:, OBJECTNESS] >= wanted.floor)
+    index = (rows[:, OBJECTNESS] >= wanted.floor).nonzero()[0]
     strong = rows[index]
     scores = strong[:, SCORES:]
     class_id = scores.argmax(axis=1).astype(np.int32)
-    confidence = strong[:, OBJECTNESS] * scores[np.arange(len(index)), class_id]
-    passed = confidence >= wanted.thresholds[class_id]
+    confidence = strong[:, OBJECTNESS] * scores.max(axis=1)
+    passed = (confidence >= wanted.thresholds[class_id]).nonzero()[0]
     return index[passed], confidence[passed], class_id[passed]
