@@ -88,6 +88,7 @@ streams: [{id: a, url: "rtsp://127.0.0.1/a"}, {id: b, url: "rtsp://127.0.0.1/b"}
         each = Supervisor(share, config, desk, SystemClock(), patience, command)
         made.append(each)
         each.start()
+        each.release()
         return each, desk
 
     yield supervisor
