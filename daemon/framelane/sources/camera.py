@@ -24,7 +24,7 @@ from framelane.sources.live_decoding import LiveDecoding
 from framelane.sources.pacing import RealtimePacer
 from framelane.sources.retry import Retry
 from framelane.sources.rtsp.client import UnsupportedError
-from framelane.sources.rtsp.source import RtspSource, reads_itself
+from framelane.sources.rtsp.source import RtspSource, SpareDecoder, reads_itself
 from framelane.sources.source import LIVE_KINDS, Source, kind_of
 from framelane.sources.timeline import Timeline
 from framelane.sources.unit_queue import UnitQueue
@@ -114,6 +114,7 @@ class CameraWorker(Worker):
         self._thread_id = 0
         self._line: Line | None = None
         self._read_from: ContainerSource | RtspSource | None = None
+        self._spare: SpareDecoder | None = None
         self._by_ffmpeg = not reads_itself(self._url, config)
         self._opened_s = 0.0
         self._hung_up = ""  # why
@@ -235,9 +236,19 @@ class CameraWorker(Worker):
 
     def _open_rtsp(self) -> RtspSource:
         reactor, fell_back = self._ingest.reactor, self._fell_back
-        return RtspSource(
-            self._url, self._config, self._clock, self._meter, reactor, self._choice, fell_back, self.stopping
+        source = RtspSource(
+            self._url,
+            self._config,
+            self._clock,
+            self._meter,
+            reactor,
+            self._choice,
+            fell_back,
+            self.stopping,
+            self._spare,
         )
+        self._spare = None
+        return source
 
     def _fell_back(self, why: str) -> None:
         """Show that the CPU decodes what NVDEC should. The next connection tries NVDEC again, which costs nothing."""
@@ -259,7 +270,7 @@ class CameraWorker(Worker):
     def _follow(self, source: RtspSource) -> None:
         """Have what is live read and decoded by others, until it ends or is stopped; open its decoder here."""
         self._read_from = source
-        decoding = self._decoding(source.decoder)
+        decoding = self._decoding(source.decoder, resumes=source.resumes)
         proof = _Proof(self._clock, self._backoff)
         try:
             source.start(decoding.put)
@@ -270,6 +281,7 @@ class CameraWorker(Worker):
                 proof.look()
         except SourceError:
             decoding.finish(self._config.late_ms / 1e3)
+            self._spare = source.spare
             raise
         finally:
             decoding.close()
@@ -294,9 +306,10 @@ class CameraWorker(Worker):
         finally:
             decoding.close()
 
-    def _decoding(self, decoder: UnitDecoder) -> LiveDecoding:
+    def _decoding(self, decoder: UnitDecoder, *, resumes: bool = False) -> LiveDecoding:
         config, clock, meter = self._config, self._clock, self._meter
-        waiting = UnitQueue(config.late_ms / 1e3, Economy(config.fps), clock, meter.frame_dropped)
+        late_s, economy = config.late_ms / 1e3, Economy(config.fps)
+        waiting = UnitQueue(late_s, economy, clock, meter.frame_dropped, resumes=resumes)
         return LiveDecoding(decoder, waiting, self._frames, self._ingest.pools, self._status, meter, clock)
 
     def _play(self, source: Source) -> None:

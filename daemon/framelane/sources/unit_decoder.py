@@ -86,8 +86,15 @@ class UnitDecoder:
         yield from self._decode(unit.packet)
 
     def drain(self) -> Iterator[Decoded]:
-        """The pictures that the decoder holds back."""
-        yield from self._decode(None)
+        """The pictures that the decoder holds back; where it holds none, it is left as it is."""
+        if self._inside:
+            yield from self._decode(None)
+
+    @property
+    def spare(self) -> StreamDecoder | None:
+        """The decoder, for the stream's next connection; None where it has pictures inside, or did not do well."""
+        proven = self._decoded_any and not self._failed and not self._inside
+        return self._decoder if proven else None
 
     def flush(self) -> None:
         """Forget the past, before a recording starts again."""
@@ -140,6 +147,9 @@ class _Inside:
         self._arrivals: dict[int | None, Arrival | None] = {}
         self._newest: Arrival | None = None
         self._forsaken: set[int | None] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._arrivals) or bool(self._forsaken)
 
     def enter(self, pts: int | None, arrival: Arrival | None) -> None:
         """A picture goes in."""

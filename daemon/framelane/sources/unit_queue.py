@@ -38,10 +38,17 @@ class UnitQueue:
         economy: what is worth decoding when capacity is short.
         clock: where the time is read.
         skipped: told why units are skipped, "late" or "decode", and how many.
+        resumes: whether the first unit has to be a key frame; those before it count as nothing.
     """
 
     def __init__(
-        self, late_s: float, economy: Economy, clock: Clock, skipped: Callable[[str, int], None]
+        self,
+        late_s: float,
+        economy: Economy,
+        clock: Clock,
+        skipped: Callable[[str, int], None],
+        *,
+        resumes: bool = False,
     ) -> None:
         self._late_s = late_s
         self._economy = economy
@@ -49,8 +56,8 @@ class UnitQueue:
         self._skipped = skipped
         self._lock = threading.Lock()
         self._units: deque[Unit] = deque()
-        self._gap = False
-        self._why = "late"  # there is a gap
+        self._gap = resumes
+        self._why = ""  # there is a gap; empty at the begin
         self._resumed_pts: int | None = None
         self._leading = 0
         self._late_until_s = 0.0
@@ -61,7 +68,8 @@ class UnitQueue:
         with self._lock:
             wanted = self._economy.wants(unit, now_s)
             if self._leads(unit) or (self._gap and not unit.key):
-                self._skipped(self._why, 1)
+                if self._why:
+                    self._skipped(self._why, 1)
                 return False
             if not wanted or not unit.whole:
                 self._gap = not unit.disposable  # what no other picture needs leaves no gap
