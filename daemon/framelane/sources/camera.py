@@ -113,6 +113,7 @@ class CameraWorker(Worker):
         self._retry = Retry(self._url, self._backoff, clock, live=remote)
         self._thread_id = 0
         self._line: Line | None = None
+        self._live_decoding: LiveDecoding | None = None
         self._read_from: ContainerSource | RtspSource | None = None
         self._spare: SpareDecoder | None = None
         self._by_ffmpeg = not reads_itself(self._url, config)
@@ -137,7 +138,7 @@ class CameraWorker(Worker):
                 else:
                     self._play(source)
             finally:
-                self._read_from = self._line = None
+                self._read_from = self._line = self._live_decoding = None
                 self._frames.closed()
         if not self.stopping.is_set():
             self._status.down(ENDED, "played to its end")
@@ -182,9 +183,12 @@ class CameraWorker(Worker):
 
     def _look(self) -> None:
         """Called twice a second, on another thread."""
-        source, line = self._read_from, self._line
-        if source is not None:
-            self._meter.camera_clock_told(source.camera_offset_s)
+        source, line, decoding = self._read_from, self._line, self._live_decoding
+        self._meter.camera_clock_told(None if source is None else source.camera_offset_s)
+        if isinstance(source, RtspSource) and source.unmarked:
+            self._status.noted("marks", "one frame late: the camera does not mark where its pictures end")
+        if decoding is not None:
+            decoding.look()
         if line is not None:
             line.find(self._thread_id, datagrams=self._config.transport == "udp")
         silence_s = self._config.read_timeout_s
@@ -309,8 +313,10 @@ class CameraWorker(Worker):
     def _decoding(self, decoder: UnitDecoder, *, resumes: bool = False) -> LiveDecoding:
         config, clock, meter = self._config, self._clock, self._meter
         late_s, economy = config.late_ms / 1e3, Economy(config.fps)
-        waiting = UnitQueue(late_s, economy, clock, meter.frame_dropped, resumes=resumes)
-        return LiveDecoding(decoder, waiting, self._frames, self._ingest.pools, self._status, meter, clock)
+        waiting = UnitQueue(late_s, economy, clock, self._frames.skipped, resumes=resumes)
+        pools, status = self._ingest.pools, self._status
+        self._live_decoding = LiveDecoding(decoder, waiting, self._frames, pools, status, meter, clock)
+        return self._live_decoding
 
     def _play(self, source: Source) -> None:
         """Read, decode and show at its own pace what is recorded, once or again and again."""

@@ -47,6 +47,7 @@ class Economy:
         self._key_s: float | None = None
         self._key_interval_s: float | None = None
         self._changed_s = 0.0
+        self._went_up_s = float("-inf")
         self._wait_s = _FIRST_TRY_S
         self._try_s = 0.0
 
@@ -60,6 +61,7 @@ class Economy:
         if self.level is Level.ALL:
             return True
         if now_s >= self._try_s:
+            self._went_up_s = now_s
             self._change(Level(self.level - 1), now_s)
             if self.level is Level.REFERENCES and self._disposable < _LEAST_DISPOSABLE:
                 self.level = Level.ALL
@@ -73,8 +75,10 @@ class Economy:
         if cheaper is None or (self.level and now_s - self._changed_s < (self._key_interval_s or 0.0)):
             return
         # Too soon after an attempt to go up: the host can't do more yet.
-        failed = self._changed_s and now_s - self._changed_s < 3 * _FIRST_TRY_S
-        self._wait_s = min(2 * self._wait_s, _LAST_TRY_S) if failed else _FIRST_TRY_S
+        if now_s - self._went_up_s < 3 * _FIRST_TRY_S:
+            self._wait_s = min(2 * self._wait_s, _LAST_TRY_S)
+        elif self.level is Level.ALL:
+            self._wait_s = _FIRST_TRY_S
         self._change(cheaper, now_s)
 
     def _cheaper(self) -> Level | None:

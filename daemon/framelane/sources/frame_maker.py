@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -85,6 +86,8 @@ class FrameMaker:
         self._clock = clock
         self._wait = wait
         self._details = StreamDetails()
+        self._lock = threading.Lock()
+        self._missing = 0
         self._source: Described | None = None
         self._index = 0
         self._begin(None)
@@ -114,6 +117,12 @@ class FrameMaker:
             self._details = replace(self._details, decoder=name)
             self._status.described(self._details)
 
+    def skipped(self, why: str, count: int) -> None:
+        """Pictures were not decoded, for one of the meter's reasons; on any thread."""
+        self._meter.frame_dropped(why, count)
+        with self._lock:
+            self._missing += count
+
     def take(self, decoded: Decoded, pacer: RealtimePacer | None = None) -> None:
         """Make a frame of a picture and offer it, unless it exceeds the stream's `fps`; `pacer` holds it back."""
         pts_s = self._timeline.place(decoded.pts_s)
@@ -124,6 +133,7 @@ class FrameMaker:
         self._describe(decoded.picture, clock)
         self._status.frame_seen(self._clock.monotonic())
         if self._limit.due(pts_s):
+            self._index += self._missed(pts_s)
             self._offer(self._frame(decoded.picture, pts_s, captured_at, clock))
         else:
             self._meter.frame_dropped("fps")
@@ -132,6 +142,7 @@ class FrameMaker:
         self._timeline = Timeline(1 / fps if fps else None)
         self._limit = FrameRateLimit(self._fps)
         self._last: tuple[float, float] | None = None
+        self._offered_s: float | None = None
 
     def _captured(self, decoded: Decoded, pts_s: float) -> tuple[float, ClockName]:
         """When a picture was taken; of what is played, now. Within a connection it only goes forward.
@@ -148,6 +159,15 @@ class FrameMaker:
             captured_at = max(captured_at, last_at + (pts_s - last_pts_s) / 2)
         self._last = captured_at, pts_s
         return captured_at, arrival.clock
+
+    def _missed(self, pts_s: float) -> int:
+        """How many frames were due between the last one and this, and skipped before they were decoded."""
+        with self._lock:
+            missing, self._missing = self._missing, 0
+        last_s, self._offered_s = self._offered_s, pts_s
+        if not missing or not self._fps or last_s is None:
+            return missing
+        return min(missing, max(round((pts_s - last_s) * self._fps) - 1, 0))
 
     def _describe(self, picture: Picture, clock: ClockName) -> None:
         """Show a size or clock that is new: cameras change their resolution without a word."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from framelane.telemetry.status import StreamStatus
 
 _DRAIN_LOOK_S = 0.01
+_SILENT_S = 2.0
 
 
 class LiveDecoding:
@@ -61,6 +62,7 @@ class LiveDecoding:
         self._pool: DecodePool | None = None  # from the first picture on
         self._fault: SourceError | None = None
         self._trouble = ""
+        self._put_s = clock.monotonic()
 
     def put(self, unit: Unit) -> bool:
         """Take a unit that has been read; on any thread, one at a time. Returns at once.
@@ -68,13 +70,22 @@ class LiveDecoding:
         True where `advance` has to be called for it.
         """
         waits = self._waiting.put(unit)
-        trouble = self._waiting.trouble(self._clock.monotonic())
-        if trouble != self._trouble:
-            self._trouble = trouble
-            self._status.late(trouble)
+        self._put_s = self._clock.monotonic()
+        self._tell(self._waiting.trouble(self._put_s))
         if waits and self._pool is not None:
             self._pool.submit(self._turn)
         return waits and self._pool is None
+
+    def look(self) -> None:
+        """Called now and then: a camera that sends nothing is not late."""
+        now_s = self._clock.monotonic()
+        if now_s - self._put_s > _SILENT_S:
+            self._tell("")
+
+    def _tell(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._status.late(trouble)
 
     def advance(self) -> None:
         """Decode what waits, until the pool does; on the camera's thread.

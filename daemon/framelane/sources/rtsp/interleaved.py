@@ -20,7 +20,8 @@ _RTP = struct.Struct(">BBHI")  # flags, mark and type, sequence number, time sta
 _RTP_BYTES = 12
 _PLAIN = 0x80  # version 2 without padding, extension and contributing sources
 _MOST_ANSWER_BYTES = 64 << 10
-_MOST_RUBBISH = 1 << 20
+_MOST_RUBBISH = 64 << 10
+"""Bytes between two packets of the stream; TCP loses none, so that the sender has lost its way."""
 _HALF = 1 << 15
 
 
@@ -73,6 +74,11 @@ class Interleaved:
         """RTP packets of the stream that came."""
 
     @property
+    def proven(self) -> bool:
+        """Whether marks are known to end pictures."""
+        return self._units.proven
+
+    @property
     def highest(self) -> int:
         """The highest sequence number, with its cycles in the upper 16 bits."""
         return self._cycles + ((self._next or 0) - 1 & 0xFFFF)
@@ -109,6 +115,8 @@ class Interleaved:
                 self._take_rtp(data, at + 4, stop, read_s)
             elif channel == self._rtcp:
                 self._reports.take(data[at + 4 : stop], read_s)
+            else:
+                self._pass_over(stop - at)
             at = stop
         self._rest = data[at:] if at < end else b""
 
@@ -123,6 +131,7 @@ class Interleaved:
         if mark & 0x7F != self._type or flags & 0xC0 != _PLAIN:
             return
         self._follow(sequence)
+        self._rubbish = 0
         at += _RTP_BYTES
         if flags != _PLAIN:
             at, end = _payload(data, at, end, flags)
@@ -156,10 +165,13 @@ class Interleaved:
             return stop
         dollar = data.find(b"$", at)
         stop = len(data) if dollar < 0 else dollar
-        self._rubbish += stop - at
-        if self._rubbish > _MOST_RUBBISH:
-            raise SourceError("invalid", "what comes is not RTSP")
+        self._pass_over(stop - at)
         return stop
+
+    def _pass_over(self, count: int) -> None:
+        self._rubbish += count
+        if self._rubbish > _MOST_RUBBISH:
+            raise SourceError("lost", "reading broke off: what comes is no RTSP any more")
 
 
 def _payload(data: bytes, at: int, end: int, flags: int) -> tuple[int, int]:

@@ -41,6 +41,7 @@ _REPORT_EVERY_S = 5.0
 _PATIENCE = 2.0
 """In read timeouts, of a camera that sends, but no video."""
 _LOOK_S = 0.5
+_MARKS_SEEN = 25  # pictures
 _FRAME = struct.Struct(">cBH")
 
 
@@ -132,6 +133,8 @@ class RtspSource:
         )
         self._reported_s = self._kept_s = self._came_s
         self._drained = False
+        self._early = options.low_latency
+        self._taken = 0
         self._put: Callable[[Unit], bool] = _nowhere
         self._changed = threading.Event()
         self._fault: SourceError | None = None
@@ -164,6 +167,11 @@ class RtspSource:
     def camera_offset_s(self) -> float | None:
         """By how much the camera's clock is ahead of ours, less the way here; None where it sends no reports."""
         return self._arrivals.camera_offset_s
+
+    @property
+    def unmarked(self) -> bool:
+        """Whether pictures end only when the next begins, since the camera's marks don't tell."""
+        return self._early and self._taken > _MARKS_SEEN and not self._wire.proven
 
     def start(self, put: Callable[[Unit], bool]) -> None:
         """Have the reactor hand on units from now on, on its thread.
@@ -231,6 +239,7 @@ class RtspSource:
         self._changed.set()
 
     def _take(self, unit: RtpUnit) -> None:
+        self._taken += 1
         if unit.whole:
             self.heard_s = self._clock.monotonic()
         self._meter.frame_received()

@@ -59,7 +59,7 @@ class RtpUnits:
         self._add = self._add_h264 if codec == "h264" else self._add_hevc
         self._emit = emit
         self._early = early
-        self._proven = False
+        self.proven = False
         """Whether marks have been seen to end pictures, and nothing else."""
         self._marks = 0
         self._marked_last = False
@@ -90,7 +90,7 @@ class RtpUnits:
         if marked:
             self._marks += 1
         self._marked_last = marked
-        if marked and self._proven and self._slices:
+        if marked and self.proven and self._slices:
             self._taken_stamp = stamp
             self._take()
         elif self._bytes > _MOST_BYTES:
@@ -110,7 +110,7 @@ class RtpUnits:
         if not self._slices:
             return
         # What the mark has to be right about: the last packet has it, and no other.
-        self._proven = self._early and self._marks == 1 and self._marked_last
+        self.proven = self._early and self._marks == 1 and self._marked_last
         self._take()
 
     def _take(self) -> None:
@@ -144,7 +144,7 @@ class RtpUnits:
         if not begins and not self._slices:
             self._broken = True  # its beginning is missing
             if self._taken_stamp == self._stamp:  # a mark has ended it, which went out without this
-                self._early = self._proven = False
+                self._early = self.proven = False
         self._slices += 1
         self._key |= kind.key
         self._needed |= kind.reference
