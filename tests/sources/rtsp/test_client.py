@@ -78,7 +78,10 @@ def test_session_plays_when_the_server_is_proper(opens: Open) -> None:
         ({"DESCRIBE": sends(b"RTSP/1.0 200 OK\r\nContent-Length: 99999999\r\n\r\n")}, INVALID),
         ({"DESCRIBE": sends(b"RTSP/1.0 200 OK\r\nContent-Length: -1\r\n\r\n")}, INVALID),
         ({"DESCRIBE": always()}, INVALID),
-        ({"DESCRIBE": always(body=AUDIO)}, ("no-video", "there is no video in it, but audio; check the path in the URL")),
+        (
+            {"DESCRIBE": always(body=AUDIO)},
+            ("no-video", "there is no video in it, but audio; check the path in the URL"),
+        ),
         (
             {"DESCRIBE": always(status="401 Unauthorized")},
             (
