@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,6 +23,10 @@ _PLAIN = 0x80  # version 2 without padding, extension and contributing sources
 _MOST_ANSWER_BYTES = 64 << 10
 _MOST_RUBBISH = 64 << 10
 """Bytes between two packets of the stream; TCP loses none, so that the sender has lost its way."""
+_MOST_LINE = 1024
+_CAPITAL_A, _CAPITAL_Z = b"AZ"
+_ANSWER = b"RTSP/"
+_MESSAGE = re.compile(rb"RTSP/\d\.\d \d{3}|[A-Z_]{3,20} \S+ RTSP/\d\.\d$")
 _HALF = 1 << 15
 
 
@@ -68,8 +73,9 @@ class Interleaved:
         self._units = RtpUnits(media.codec, emit, early=early)
         self._rest = b""
         self._rubbish = 0
-        self._next: int | None = None
-        self._cycles = self._first = 0
+        self._first = self._last = 0
+        self.highest = 0
+        """The highest sequence number, with its cycles in the upper 16 bits."""
         self.received = 0
         """RTP packets of the stream that came."""
 
@@ -79,14 +85,9 @@ class Interleaved:
         return self._units.proven
 
     @property
-    def highest(self) -> int:
-        """The highest sequence number, with its cycles in the upper 16 bits."""
-        return self._cycles + ((self._next or 0) - 1 & 0xFFFF)
-
-    @property
     def expected(self) -> int:
         """RTP packets that should have come."""
-        return 0 if self._next is None else self.highest - self._first + 1
+        return self.highest - self._first + 1 if self.received else 0
 
     def feed(self, data: bytes, read_s: float) -> None:
         """Take bytes that were read at this monotonic time.
@@ -138,21 +139,23 @@ class Interleaved:
         self._units.feed(data[at:end], stamp, read_s, marked=mark >= _PLAIN)
 
     def _follow(self, sequence: int) -> None:
-        self.received += 1
-        if sequence != self._next:
-            if self._next is None:
-                self._first = sequence
-            else:
+        self._rubbish = 0
+        if not self.received:
+            self._first = self._last = self.highest = sequence
+        else:
+            step = ((sequence - self._last + _HALF) & 0xFFFF) - _HALF
+            if step != 1:
                 self._units.lost()
-                if sequence < self._next and self._next - sequence > _HALF:
-                    self._cycles += 1 << 16
-        self._next = (sequence + 1) & 0xFFFF
-        if not self._next:
-            self._cycles += 1 << 16
+            self._last += step
+            self.highest = max(self.highest, self._last)
+        self.received += 1
 
     def _skip(self, data: bytes, at: int) -> int | None:
         """Where the next packet may begin behind what is none; None where more has to come first."""
-        if data.startswith(b"RTSP/"[: len(data) - at], at):
+        message = _is_message(data, at)
+        if message is None:
+            return None
+        if message:
             head = data.find(b"\r\n\r\n", at)
             if head < 0:
                 if len(data) - at > _MOST_ANSWER_BYTES:
@@ -161,7 +164,8 @@ class Interleaved:
             stop = head + 4 + _content_length(data[at:head])
             if stop > len(data):
                 return None
-            self._answered(data[at:stop])
+            if data.startswith(_ANSWER, at):  # else the server asks something, which it can do without
+                self._answered(data[at:stop])
             return stop
         dollar = data.find(b"$", at)
         stop = len(data) if dollar < 0 else dollar
@@ -171,7 +175,7 @@ class Interleaved:
     def _pass_over(self, count: int) -> None:
         self._rubbish += count
         if self._rubbish > _MOST_RUBBISH:
-            raise SourceError("lost", "reading broke off: what comes is no RTSP any more")
+            raise SourceError("lost", "reading broke off: what comes is not RTSP any more")
 
 
 def _payload(data: bytes, at: int, end: int, flags: int) -> tuple[int, int]:
@@ -182,6 +186,16 @@ def _payload(data: bytes, at: int, end: int, flags: int) -> tuple[int, int]:
     if flags & 0x20 and end > at:
         end -= data[end - 1]
     return at, max(at, end)
+
+
+def _is_message(data: bytes, at: int) -> bool | None:
+    """Whether an answer or a request of the server begins there; None where more has to come first."""
+    if not _CAPITAL_A <= data[at] <= _CAPITAL_Z:
+        return False
+    end = data.find(b"\r", at, at + _MOST_LINE)
+    if end >= 0:
+        return _MESSAGE.match(data, at, end) is not None
+    return None if len(data) - at < _MOST_LINE and data[at:].isascii() else False
 
 
 def _content_length(head: bytes) -> int:

@@ -12,6 +12,7 @@ from framelane.core.worker import Worker
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from framelane.core.clock import Clock
 
@@ -57,6 +58,8 @@ class Reactor(Worker):
         self._channels: dict[int, Channel] = {}
         self._lock = threading.Lock()  # of a channel that is fed, or removed
         self._tick_s = 0.0
+        self._served: tuple[int, Channel] | None = None
+        self._tripped = ""
 
     def add(self, channel: Channel) -> None:
         """Read a connection from now on."""
@@ -82,20 +85,48 @@ class Reactor(Worker):
 
     def run_once(self) -> None:
         """Read what has come, and let each connection look after itself now and then."""
+        self._end_served()
         for descriptor, _event in self._poll.poll(_TICK_S):
-            with self._lock:
-                channel = self._channels.get(descriptor)
-                if channel is not None:
-                    self._read(descriptor, channel)
+            self._serve(descriptor, self._channels.get(descriptor), self._read)
         now_s = self._clock.monotonic()
         if now_s >= self._tick_s:
             self._tick_s = now_s + _TICK_S
             with self._lock:
                 channels = list(self._channels.items())
             for descriptor, channel in channels:
-                with self._lock:
-                    if self._channels.get(descriptor) is channel:
-                        channel.tick()
+                self._serve(descriptor, channel, self._tick)
+
+    def failed(self, error: Exception) -> float:
+        """What one connection trips over ends that one alone; the others go on at once."""
+        wait_s = super().failed(error)
+        self._tripped = type(error).__name__
+        return wait_s if self._served is None else 0.0
+
+    def _serve(
+        self, descriptor: int, channel: Channel | None, action: Callable[[int, Channel], None]
+    ) -> None:
+        with self._lock:
+            if channel is not None and self._channels.get(descriptor) is channel:
+                self._served = descriptor, channel
+                action(descriptor, channel)
+                self._served = None
+
+    def _end_served(self) -> None:
+        """End the connection at which the last round failed."""
+        if self._served is not None:
+            descriptor, channel = self._served
+            why = f"what it sends makes its reader fail ({self._tripped}); the log has more"
+            with self._lock:
+                if self._channels.get(descriptor) is channel:
+                    self._end(descriptor, channel, SourceError("failed", why))
+            self._served = None
+
+    def _tick(self, _descriptor: int, channel: Channel) -> None:
+        channel.tick()
+
+    def _end(self, descriptor: int, channel: Channel, fault: SourceError) -> None:
+        self._forget(descriptor)
+        channel.ended(fault)
 
     def _read(self, descriptor: int, channel: Channel) -> None:
         fault: SourceError | None = None
@@ -112,8 +143,7 @@ class Reactor(Worker):
         except SourceError as error:
             fault = error
         if fault is not None:
-            self._forget(descriptor)
-            channel.ended(fault)
+            self._end(descriptor, channel, fault)
 
     def _forget(self, descriptor: int) -> None:
         del self._channels[descriptor]

@@ -233,10 +233,12 @@ class RtspSource:
 
     def ended(self, fault: SourceError) -> None:
         """Nothing more comes, and this is why."""
-        if self._fault is None:
-            self._wire.end()
-            self._fault = fault
-        self._changed.set()
+        try:
+            if self._fault is None:
+                self._wire.end()
+        finally:
+            self._fault = self._fault or fault
+            self._changed.set()
 
     def _take(self, unit: RtpUnit) -> None:
         self._taken += 1

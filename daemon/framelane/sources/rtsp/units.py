@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from typing import Literal
 
 _MOST_BYTES = 16 << 20
+_MOST_PIECES = 1 << 16
+"""Each costs more memory than its bytes."""
 _STAP_A, _FU_A = 24, 28  # RFC 6184 table 1
 _AP, _FU = 48, 49  # RFC 7798 sections 4.4.2 and 4.4.3
 _STARTS, _HEADER = 0x80, 4
@@ -68,7 +70,10 @@ class RtpUnits:
         self._begun = False
         self._pts = 0
         self._broken = False
-        self._reset(0.0)
+        self._missing = False
+        """Whether packets are missing just before the one that is fed."""
+        self._now_s = 0.0
+        self._reset()
 
     def feed(self, payload: bytes, stamp: int, read_s: float, *, marked: bool) -> None:
         """Take the next packet's payload.
@@ -79,39 +84,54 @@ class RtpUnits:
             read_s: monotonic time at which the packet was read.
             marked: the RTP marker bit.
         """
+        self._now_s = read_s
+        if self._missing:
+            self._miss()
         if stamp != self._stamp or not self._begun:
             self._finish()
             self._unwrap(stamp)
-            self._reset(read_s)
+            self._read_s = read_s
         elif not self._pieces:
             self._read_s = read_s
         if payload:
             self._add(payload)
+        self._missing = False
         if marked:
             self._marks += 1
         self._marked_last = marked
         if marked and self.proven and self._slices:
             self._taken_stamp = stamp
             self._take()
-        elif self._bytes > _MOST_BYTES:
-            self._reset(read_s)
+        elif self._bytes > _MOST_BYTES or len(self._pieces) > _MOST_PIECES:
+            self._reset()
             self._broken = True
 
     def lost(self) -> None:
-        """Packets before the next one are missing: nobody knows of which picture."""
-        self._broken = True
+        """Packets before the next one are missing: nobody knows of which picture, and whether of several."""
+        self._missing = True
 
     def flush(self) -> None:
         """The stream has ended: nothing more of its last picture comes."""
         self._finish()
 
     def _finish(self) -> None:
-        """Another picture begins."""
+        """Another picture begins. What came without a slice, such as parameter sets, goes with it."""
+        if self._slices:
+            # What the mark has to be right about: the last packet has it, and no other.
+            if not self._broken:
+                self.proven = self._early and self._marks == 1 and self._marked_last
+            self._take()
+        else:
+            self._missing |= self._broken
+        self._marks, self._open = 0, False
+        if self._missing:
+            self._miss()
+
+    def _miss(self) -> None:
+        """Packets are missing of this picture, or all of others."""
+        self._broken, self._open = True, False
         if not self._slices:
-            return
-        # What the mark has to be right about: the last packet has it, and no other.
-        self.proven = self._early and self._marks == 1 and self._marked_last
-        self._take()
+            self._needed, self._recovers = True, False
 
     def _take(self) -> None:
         data = b"".join(self._pieces)
@@ -119,13 +139,13 @@ class RtpUnits:
         whole, disposable = not self._broken, not self._needed
         self._emit(RtpUnit(data, self._stamp, self._pts, key, disposable, whole, self._read_s))
         self._broken = False
-        self._reset(self._read_s)
+        self._reset()
 
-    def _reset(self, read_s: float) -> None:
+    def _reset(self) -> None:
         self._pieces: list[bytes] = []
         self._bytes = self._slices = self._marks = 0
-        self._key = self._needed = self._recovers = self._marked_last = False
-        self._read_s = read_s
+        self._key = self._needed = self._recovers = self._marked_last = self._open = False
+        self._read_s = self._now_s
 
     def _unwrap(self, stamp: int) -> None:
         """RTP time stamps have 32 bits, and may step back a little: pictures are sent in the order of decoding."""
@@ -141,19 +161,28 @@ class RtpUnits:
             self._finish()  # pictures share a time stamp
         if not kind.slice:
             return
-        if not begins and not self._slices:
-            self._broken = True  # its beginning is missing
-            if self._taken_stamp == self._stamp:  # a mark has ended it, which went out without this
-                self._early = self.proven = False
+        if not self._slices:
+            if not begins:
+                self._lacks_begin()
+            elif kind.key or self._recovers:
+                self._broken = False  # whatever is missing before it
         self._slices += 1
         self._key |= kind.key
         self._needed |= kind.reference
+
+    def _lacks_begin(self) -> None:
+        """This belongs to something whose beginning is missing."""
+        self._broken = True
+        if self._taken_stamp == self._stamp and not self._missing:
+            # A mark has ended it, which went out without this.
+            self._early = self.proven = False
 
     def _nal(self, nal: bytes) -> None:
         """A whole NAL unit."""
         header_bytes = self._syntax.header_bytes
         if len(nal) <= header_bytes:
             return
+        self._open = False
         self._begin(nal[0], nal[header_bytes])
         if self._syntax.kinds[nal[0]].sei and not self._recovers:
             self._recovers = tells_of_recovery(nal[1:])
@@ -162,11 +191,13 @@ class RtpUnits:
 
     def _piece(self, header: bytes, piece: bytes, *, starts: bool) -> None:
         """A piece of a NAL unit; the first one brings back the header that was taken off."""
-        if starts and piece:
+        if starts:
             self._begin(header[0], piece[0])
             self._pieces += (START_CODE, header)
-        elif not self._slices and not self._pieces:
-            self._broken = True  # its beginning is missing
+            self._open = True
+        elif not self._open:
+            self._lacks_begin()
+            return
         self._pieces.append(piece)
         self._bytes += len(piece)
 
