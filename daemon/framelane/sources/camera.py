@@ -170,6 +170,10 @@ class CameraWorker(Worker):
         """Wait for the next try, less long where the camera is there again or `hurry` is called."""
         self._retry.wait(wait_s, self.stopping)
 
+    def ended(self) -> None:
+        """Nobody needs its decoder any more."""
+        self._spare = None
+
     def hurry(self) -> None:
         """Log in again now, if that is what is waited for."""
         self._retry.hurry()

@@ -32,6 +32,17 @@ class Job(Protocol):
         ...
 
 
+class _Done:
+    """The job of a turn that is over, which holds nothing."""
+
+    def step(self) -> bool:
+        """Nothing is left to do."""
+        return False
+
+
+_DONE = _Done()
+
+
 class Turn:
     """A job's place in a pool. Only the pool looks into it.
 
@@ -47,7 +58,7 @@ class Turn:
     __slots__ = ("again", "busy", "closed", "job", "running", "spent_s", "waits")
 
     def __init__(self, job: Job) -> None:
-        self.job = job
+        self.job: Job = job
         self.spent_s = 0.0
         self.running = threading.Lock()
         self.waits = self.busy = self.again = self.closed = False
@@ -96,7 +107,8 @@ class DecodePool:
         with self._lock:
             turn.closed = True
         with turn.running:
-            pass
+            # The job holds its turn: the two would wait for the garbage collector, and a decoder with them.
+            turn.job = _DONE
 
     def stop(self, timeout_s: float) -> None:
         """End the threads; those that hang in a decoder after `timeout_s` are left to their fate."""

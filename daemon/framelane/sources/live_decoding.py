@@ -58,9 +58,9 @@ class LiveDecoding:
         self._status = status
         self._meter = meter
         self._clock = clock
-        self._turn = Turn(self)
+        self._turn: Turn | None = None
         self._pool: DecodePool | None = None  # from the first picture on
-        self._fault: SourceError | None = None
+        self._fault: tuple[str, str] | None = None  # not the error: its traceback holds the decoder
         self._trouble = ""
         self._put_s = clock.monotonic()
 
@@ -72,9 +72,12 @@ class LiveDecoding:
         waits = self._waiting.put(unit)
         self._put_s = self._clock.monotonic()
         self._tell(self._waiting.trouble(self._put_s))
-        if waits and self._pool is not None:
-            self._pool.submit(self._turn)
-        return waits and self._pool is None
+        pool, turn = self._pool, self._turn
+        if pool is None or turn is None:
+            return waits
+        if waits:
+            pool.submit(turn)
+        return False
 
     def look(self) -> None:
         """Called now and then: a camera that sends nothing is not late."""
@@ -96,14 +99,16 @@ class LiveDecoding:
         while self._pool is None and self._decode_next():
             pass
         if self._fault is not None:
-            raise self._fault
+            raise SourceError(*self._fault)
+        if self._pool is not None and self._turn is not None and len(self._waiting):
+            self._pool.submit(self._turn)  # what came while the decoder was opened
 
     def step(self) -> bool:
         """Decode a unit, on a thread of the pool; True if there is more."""
         try:
             self._decode_next()
         except SourceError as fault:
-            self._fault = fault
+            self._fault = fault.reason, str(fault)
             return False
         return len(self._waiting) > 0
 
@@ -118,7 +123,7 @@ class LiveDecoding:
 
     def close(self) -> None:
         """Decode nothing more; returns when no thread of the pool is at it."""
-        if self._pool is not None:
+        if self._pool is not None and self._turn is not None:
             self._pool.withdraw(self._turn)
 
     def _decode_next(self) -> bool:
@@ -127,7 +132,8 @@ class LiveDecoding:
             return False
         for decoded in self._decoder.decode(unit):
             first = self._pool is None
-            if self._pool is None:
+            if first:
+                self._turn = Turn(self)
                 self._pool = self._pools[self._decoder.name]
             if first and self._waiting.is_late(unit):  # opening the decoder has taken so long
                 self._meter.frame_dropped("late")

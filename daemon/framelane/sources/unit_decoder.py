@@ -164,7 +164,11 @@ class _Inside:
         """
         wanted = pts not in self._forsaken
         self._forsaken.discard(pts)
-        return self._arrivals.pop(pts, self._newest), wanted
+        arrival = self._arrivals.pop(pts, self._newest)
+        if pts is not None and self:  # pictures come in the order in which they are shown
+            self._arrivals = {each: at for each, at in self._arrivals.items() if each is None or each > pts}
+            self._forsaken = {each for each in self._forsaken if each is None or each > pts}
+        return arrival, wanted
 
     def forsake(self) -> int:
         """Nothing that is inside is wanted any more; return how many pictures that are."""

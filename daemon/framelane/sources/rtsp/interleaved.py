@@ -125,6 +125,11 @@ class Interleaved:
         """The connection has ended."""
         self._units.flush()
 
+    def detach(self) -> None:
+        """Call nobody any more, and hold nobody."""
+        self._answered = _ignored
+        self._units.detach()
+
     def _take_rtp(self, data: bytes, at: int, end: int, read_s: float) -> None:
         if end - at < _RTP_BYTES:
             return
@@ -176,6 +181,10 @@ class Interleaved:
         self._rubbish += count
         if self._rubbish > _MOST_RUBBISH:
             raise SourceError("lost", "reading broke off: what comes is not RTSP any more")
+
+
+def _ignored(_answer: bytes) -> None:
+    """Nobody listens."""
 
 
 def _payload(data: bytes, at: int, end: int, flags: int) -> tuple[int, int]:

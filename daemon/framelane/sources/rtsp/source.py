@@ -137,7 +137,7 @@ class RtspSource:
         self._taken = 0
         self._put: Callable[[Unit], bool] = _nowhere
         self._changed = threading.Event()
-        self._fault: SourceError | None = None
+        self._fault: tuple[str, str] | None = None  # not the error: its traceback holds all of this
 
     def __enter__(self) -> RtspSource:
         return self
@@ -199,7 +199,7 @@ class RtspSource:
             SourceError: that is why.
         """
         if self._fault is not None:
-            raise self._fault
+            raise SourceError(*self._fault)
 
     def wake(self) -> None:
         """End a wait; from any thread."""
@@ -209,6 +209,9 @@ class RtspSource:
         """Read no more and end the session; may be called twice."""
         self._reactor.remove(self)
         self._session.close()
+        # What it holds holds it: without this a decoder would wait for the garbage collector.
+        self._wire.detach()
+        self._put = _nowhere
 
     def feed(self, data: bytes, *, drained: bool) -> None:
         """Take what the reactor has read."""
@@ -237,7 +240,7 @@ class RtspSource:
             if self._fault is None:
                 self._wire.end()
         finally:
-            self._fault = self._fault or fault
+            self._fault = self._fault or (fault.reason, str(fault))
             self._changed.set()
 
     def _take(self, unit: RtpUnit) -> None:

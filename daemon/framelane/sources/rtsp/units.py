@@ -58,7 +58,7 @@ class RtpUnits:
         self, codec: Literal["h264", "hevc"], emit: Callable[[RtpUnit], None], *, early: bool = True
     ) -> None:
         self._syntax = NAL_SYNTAXES[codec]
-        self._add = self._add_h264 if codec == "h264" else self._add_hevc
+        self._is_h264 = codec == "h264"
         self._emit = emit
         self._early = early
         self.proven = False
@@ -94,7 +94,10 @@ class RtpUnits:
         elif not self._pieces:
             self._read_s = read_s
         if payload:
-            self._add(payload)
+            if self._is_h264:
+                self._add_h264(payload)
+            else:
+                self._add_hevc(payload)
         self._missing = False
         if marked:
             self._marks += 1
@@ -113,6 +116,10 @@ class RtpUnits:
     def flush(self) -> None:
         """The stream has ended: nothing more of its last picture comes."""
         self._finish()
+
+    def detach(self) -> None:
+        """Hand on nothing any more, and hold nobody."""
+        self._emit = _ignored
 
     def _finish(self) -> None:
         """Another picture begins. What came without a slice, such as parameter sets, goes with it."""
@@ -236,3 +243,7 @@ class RtpUnits:
                 return
             self._nal(payload[at + 2 : end])
             at = end
+
+
+def _ignored(_unit: RtpUnit) -> None:
+    """Nobody listens."""
