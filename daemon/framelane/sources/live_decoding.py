@@ -115,7 +115,7 @@ class LiveDecoding:
     def finish(self, patience_s: float) -> None:
         """The connection has ended: decode what still waits, within `patience_s`, and what the decoder holds back."""
         deadline_s = self._clock.monotonic() + patience_s
-        while len(self._waiting) and self._clock.monotonic() < deadline_s:
+        while self._pool is not None and len(self._waiting) and self._clock.monotonic() < deadline_s:
             time.sleep(_DRAIN_LOOK_S)
         self.close()
         for decoded in self._decoder.drain():

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import struct
 import threading
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -117,9 +117,12 @@ class RtspSource:
         self.resumes = spare is not None and spare.fits(media)
         """Whether its decoder has decoded before, and can only go on at a key frame."""
         if spare is None or not self.resumes:
-            context = _context_of(media)
-            decoder = StreamDecoder(_Coded(context), choice, options, fell_back)
-            spare = SpareDecoder(media, context, decoder)
+            with ExitStack() as guard:
+                guard.callback(self._session.close)
+                context = _context_of(media)
+                decoder = StreamDecoder(_Coded(context), choice, options, fell_back)
+                spare = SpareDecoder(media, context, decoder)
+                guard.pop_all()
         self._spare = spare
         self._time_base = Fraction(1, media.clock_rate)
         self.decoder = UnitDecoder(spare.decoder, 1 / media.clock_rate, clock, meter, endless=True)
@@ -267,7 +270,7 @@ class RtspSource:
 
     def _send(self, data: bytes) -> None:
         """Send a few bytes; where the camera takes none of them, its silence will tell."""
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             self.socket.send(data)
 
 
