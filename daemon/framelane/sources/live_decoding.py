@@ -59,6 +59,7 @@ class LiveDecoding:
         self._clock = clock
         self._turn = Turn(self)
         self._pool: DecodePool | None = None  # from the first picture on
+        self._unattended = False  # something has been put for which there was no pool yet
         self._fault: SourceError | None = None
         self._trouble = ""
 
@@ -72,9 +73,13 @@ class LiveDecoding:
         if trouble != self._trouble:
             self._trouble = trouble
             self._status.late(trouble)
-        if waits and self._pool is not None:
-            self._pool.submit(self._turn)
-        return waits and self._pool is None
+        if not waits:
+            return False
+        if self._pool is None:
+            self._unattended = True
+            return True
+        self._pool.submit(self._turn)
+        return False
 
     def advance(self) -> None:
         """Decode what waits, until the pool does; on the camera's thread.
@@ -84,6 +89,10 @@ class LiveDecoding:
         """
         while self._pool is None and self._decode_next():
             pass
+        if self._unattended and self._pool is not None:
+            # What came while the first picture was decoded, too.
+            self._unattended = False
+            self._pool.submit(self._turn)
         if self._fault is not None:
             raise self._fault
 
