@@ -139,10 +139,14 @@ def test_a_session_is_torn_down_before_the_next_begins_when_a_stream_is_changed(
     with serving(camera) as server:
         before = watch(server.url("cam"), **PATIENT)
         before.wait_for_frames(9)
-        after = WatchedCamera(server.url("cam"), **PATIENT)
+        looks = threading.Semaphore(0)
+        before.worker.wake = looks.release  # type: ignore[method-assign] # it stays, until it is stopped below
+        after = WatchedCamera(server.url("cam"), read_timeout_s=30.0)
         after.worker._before = [before.worker]
-        before.worker.stopping.set()
         after.worker.start()
+        assert all(looks.acquire(timeout=30.0) for _ in range(3))
+        assert server.connections == 1
+        before.worker.stopping.set()
         after.wait_for_frames(9)
         assert after.worker.stop(20)
     assert b"TEARDOWN " in camera.said

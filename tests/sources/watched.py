@@ -63,7 +63,7 @@ class WatchedCamera:
         config = StreamConfig.model_validate({"id": "cam", "url": url, **QUICK, **options})
         self.board = StatusBoard(clock, self._on_state, lambda _node: None)
         status = self.board.stream("cam", silence_s, self.meter)
-        self.ingest = Ingest(clock) if beside is None else beside.ingest
+        self.ingest: Ingest = Ingest(clock) if beside is None else beside.ingest
         self.worker = CameraWorker(config, [self], self.meter, status, clock, self.ingest)
 
     def join(self, stream: str) -> None:
