@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from tests.sources.pictures import fingerprint
 
@@ -50,7 +50,7 @@ class WatchedCamera:
         url: str,
         *,
         silence_s: float = GENEROUS_S,
-        beside: WatchedCamera | None = None,
+        beside: Any = None,
         **options: object,
     ) -> None:
         self._changed = threading.Condition()
