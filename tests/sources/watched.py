@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from tests.sources.pictures import fingerprint
 
@@ -42,9 +42,17 @@ class WatchedCamera:
     """Start it, do something to its source, wait for what should come of it.
 
     `silence_s` is how long a live stream may be silent before it counts as stalled; 4 s and more count as 4.
+    `beside` is a camera with which it shares the threads that read and decode, as all of a daemon do.
     """
 
-    def __init__(self, url: str, *, silence_s: float = GENEROUS_S, **options: object) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        silence_s: float = GENEROUS_S,
+        beside: Any = None,
+        **options: object,
+    ) -> None:
         self._changed = threading.Condition()
         self._states: list[StreamState] = []
         self._seen: list[Seen] = []
@@ -55,7 +63,7 @@ class WatchedCamera:
         config = StreamConfig.model_validate({"id": "cam", "url": url, **QUICK, **options})
         self.board = StatusBoard(clock, self._on_state, lambda _node: None)
         status = self.board.stream("cam", silence_s, self.meter)
-        self.ingest = Ingest(clock)
+        self.ingest: Ingest = Ingest(clock) if beside is None else beside.ingest
         self.worker = CameraWorker(config, [self], self.meter, status, clock, self.ingest)
 
     def join(self, stream: str) -> None:
@@ -97,7 +105,7 @@ class WatchedCamera:
         """Return once it has happened. Raises `AssertionError`."""
         deadline_s = time.monotonic() + timeout_s
         while not happened():
-            assert time.monotonic() < deadline_s, f"no {what} after {timeout_s} s; states: {self.states}"
+            assert time.monotonic() < deadline_s, f"no {what} after {timeout_s} s; states: {self.states[-20:]}"
             with self._changed:
                 self._changed.wait(_TICK_S)
             self.board.tick()

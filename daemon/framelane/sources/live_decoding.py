@@ -60,6 +60,7 @@ class LiveDecoding:
         self._clock = clock
         self._turn: Turn | None = None
         self._pool: DecodePool | None = None  # from the first picture on
+        self._unattended = False  # something has been put for which there was no pool yet
         self._fault: tuple[str, str] | None = None  # not the error: its traceback holds the decoder
         self._trouble = ""
         self._put_s = clock.monotonic()
@@ -72,11 +73,13 @@ class LiveDecoding:
         waits = self._waiting.put(unit)
         self._put_s = self._clock.monotonic()
         self._tell(self._waiting.trouble(self._put_s))
+        if not waits:
+            return False
         pool, turn = self._pool, self._turn
         if pool is None or turn is None:
-            return waits
-        if waits:
-            pool.submit(turn)
+            self._unattended = True
+            return True
+        pool.submit(turn)
         return False
 
     def look(self) -> None:
@@ -98,10 +101,12 @@ class LiveDecoding:
         """
         while self._pool is None and self._decode_next():
             pass
+        if self._unattended and self._pool is not None and self._turn is not None:
+            # What came while the first picture was decoded, too.
+            self._unattended = False
+            self._pool.submit(self._turn)
         if self._fault is not None:
             raise SourceError(*self._fault)
-        if self._pool is not None and self._turn is not None and len(self._waiting):
-            self._pool.submit(self._turn)  # what came while the decoder was opened
 
     def step(self) -> bool:
         """Decode a unit, on a thread of the pool; True if there is more."""
