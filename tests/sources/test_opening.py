@@ -99,8 +99,7 @@ def test_camera_is_connecting_with_a_word_while_a_key_frame_is_awaited(tmp_path:
     ]
 
 
-BY_FFMPEG = {"ffmpeg": {"buffer_size": "65536"}}
-"""What asks something of FFmpeg is read by FFmpeg."""
+BY_FFMPEG = {"reader": "ffmpeg"}
 
 
 def test_camera_says_that_it_is_late_when_it_begins_amid_a_picture_without_parameter_sets(

@@ -299,6 +299,10 @@ class StreamOptions(Section):
         description="Frames the decoder may skip: none, those no other frame needs, all but key frames.",
     )
     transport: Literal["tcp", "udp"] = Field(default="tcp", description="RTP transport of rtsp:// streams.")
+    reader: Literal["auto", "ffmpeg"] = Field(
+        default="auto",
+        description="What reads rtsp:// over TCP: Framelane itself where it can, or FFmpeg, which reads all the rest.",
+    )
     loop: bool = Field(default=False, description="Start a file again at its end.")
     realtime: bool = Field(
         default=True,

@@ -73,7 +73,8 @@ class SpareDecoder:
 
 def reads_itself(url: str, options: StreamOptions) -> bool:
     """Whether a stream is read here at all: RTSP over TCP, and nothing asked of FFmpeg."""
-    return url.lower().startswith("rtsp://") and options.transport == "tcp" and not options.ffmpeg
+    asked = options.reader == "ffmpeg" or bool(options.ffmpeg)
+    return url.lower().startswith("rtsp://") and options.transport == "tcp" and not asked
 
 
 class RtspSource:
