@@ -105,7 +105,9 @@ class WatchedCamera:
         """Return once it has happened. Raises `AssertionError`."""
         deadline_s = time.monotonic() + timeout_s
         while not happened():
-            assert time.monotonic() < deadline_s, f"no {what} after {timeout_s} s; states: {self.states[-20:]}"
+            assert time.monotonic() < deadline_s, (
+                f"no {what} after {timeout_s} s; states: {self.states[-20:]}"
+            )
             with self._changed:
                 self._changed.wait(_TICK_S)
             self.board.tick()
