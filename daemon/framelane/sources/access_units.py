@@ -54,6 +54,7 @@ class AccessUnits:
         self._bytes = self._slices = self._slice_bytes = self._largest = 0
         self._key = self._needed = self._recovers = False
         self._in_slice = False
+        self._top_layer = 0
         self._whole = False  # its first slice was there
 
     @property
@@ -110,7 +111,9 @@ class AccessUnits:
                 self._largest = max(self._largest, self._slice_bytes)
                 self._slices += 1
                 self._key |= kind.key
-                self._needed |= kind.reference
+                layer = syntax.layer(payload, at + len(START_CODE))
+                self._top_layer = max(self._top_layer, layer)
+                self._needed |= kind.reference or layer < self._top_layer
             elif kind.sei and not self._recovers:
                 self._recovers = tells_of_recovery(payload[at + len(START_CODE) + 1 :])
             at = payload.find(START_CODE, at + len(START_CODE))

@@ -17,7 +17,7 @@ class NalKind(NamedTuple):
     Attributes:
         slice: a part of a picture.
         key: a slice of a picture at which decoding can start: IDR in H.264, any random access picture in HEVC.
-        reference: a slice of a picture that others may need.
+        reference: a slice of a picture that others may need; in HEVC others of its own sub-layer.
         sei: H.264's supplemental information, which may tell of a recovery point.
         leads: comes before the slices of a picture alone, such as parameter sets.
     """
@@ -34,6 +34,11 @@ class NalSyntax(NamedTuple):
 
     kinds: tuple[NalKind, ...]
     header_bytes: int
+
+    def layer(self, header: bytes, at: int = 0) -> int:
+        """How many of HEVC's sub-layers lie below the NAL unit that begins at `at` (TemporalId, 7.4.2.2); 0 in H.264."""
+        second = at + 1
+        return (header[second] & 0x07) - 1 if self.header_bytes > 1 and second < len(header) else 0
 
     def begins(self, data: bytes, at: int) -> bool:
         """Whether the NAL unit behind the start code at `at` begins a picture: leads to it, or is its first slice."""
@@ -58,7 +63,7 @@ def _h264_kind(header: int) -> NalKind:
 
 
 def _hevc_kind(header: int) -> NalKind:
-    """H.265 table 7-1: below 16 the even types are those that no picture of their sub-layer needs."""
+    """H.265 table 7-1: below 16 the even types are those that no picture of their own sub-layer needs."""
     kind = (header >> 1) & 0x3F
     if kind >= 32:  # noqa: PLR2004 - table 7-1
         return NalKind(leads=kind in (32, 33, 34, 35, 39))

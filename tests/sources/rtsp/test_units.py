@@ -23,6 +23,8 @@ from tests.sources.rtsp.payloads import (
     slices,
 )
 
+from framelane.sources.rtsp.units import RtpUnit, RtpUnits
+
 if TYPE_CHECKING:
     from typing import Literal
 
@@ -328,3 +330,14 @@ def test_a_unit_that_never_ends_is_bounded_in_memory_and_flagged(codec: Codec, s
     # An endless one gives way to the next picture, which builds on it.
     reader.feed(*film(codec, 3)[1:])
     assert reader.whole == [False]
+
+
+def test_a_picture_of_a_lower_layer_is_needed_when_there_are_higher_ones() -> None:
+    """TRAIL_N says that no picture of its own sub-layer needs it; those of the next one may (H.265 7.4.2.2)."""
+    units: list[RtpUnit] = []
+    rtp = RtpUnits("hevc", units.append)
+    trail_n, trail_r = 0x00, 0x02
+    for number, (kind, layer) in enumerate([(trail_r, 0), (trail_n, 1), (trail_n, 0), (trail_n, 1)]):
+        rtp.feed(bytes((kind, layer + 1, 0x80, 0x00)), number * 3000, 0.0, marked=True)
+    rtp.flush()
+    assert [unit.disposable for unit in units] == [False, True, False, True]

@@ -73,6 +73,7 @@ class RtpUnits:
         self._missing = False
         """Whether packets are missing just before the one that is fed."""
         self._now_s = 0.0
+        self._top_layer = 0
         self._reset()
 
     def feed(self, payload: bytes, stamp: int, read_s: float, *, marked: bool) -> None:
@@ -160,9 +161,9 @@ class RtpUnits:
             self._pts += ((stamp - self._stamp + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
         self._stamp, self._begun = stamp, True
 
-    def _begin(self, header: int, first: int) -> None:
-        """A NAL unit begins, with this first byte, and this first one behind its header."""
-        kind = self._syntax.kinds[header]
+    def _begin(self, header: bytes, first: int) -> None:
+        """A NAL unit begins, with this header, and this first byte behind it."""
+        kind = self._syntax.kinds[header[0]]
         begins = first >= _STARTS if kind.slice else kind.leads
         if begins and self._slices:
             self._finish()  # pictures share a time stamp
@@ -175,7 +176,9 @@ class RtpUnits:
                 self._broken = False  # whatever is missing before it
         self._slices += 1
         self._key |= kind.key
-        self._needed |= kind.reference
+        layer = self._syntax.layer(header)
+        self._top_layer = max(self._top_layer, layer)
+        self._needed |= kind.reference or layer < self._top_layer  # pictures of higher layers may need it
 
     def _lacks_begin(self) -> None:
         """This belongs to something whose beginning is missing."""
@@ -190,7 +193,7 @@ class RtpUnits:
         if len(nal) <= header_bytes:
             return
         self._open = False
-        self._begin(nal[0], nal[header_bytes])
+        self._begin(nal, nal[header_bytes])
         if self._syntax.kinds[nal[0]].sei and not self._recovers:
             self._recovers = tells_of_recovery(nal[1:])
         self._pieces += (START_CODE, nal)
@@ -199,7 +202,7 @@ class RtpUnits:
     def _piece(self, header: bytes, piece: bytes, *, starts: bool) -> None:
         """A piece of a NAL unit; the first one brings back the header that was taken off."""
         if starts:
-            self._begin(header[0], piece[0])
+            self._begin(header, piece[0])
             self._pieces += (START_CODE, header)
             self._open = True
         elif not self._open:
