@@ -36,7 +36,7 @@ class NalSyntax(NamedTuple):
     header_bytes: int
 
     def layer(self, header: bytes, at: int = 0) -> int:
-        """How many of HEVC's sub-layers lie below the NAL unit that begins at `at` (TemporalId, 7.4.2.2); 0 in H.264."""
+        """How many of HEVC's sub-layers lie below the NAL unit at `at` (TemporalId, H.265 7.4.2.2); 0 in H.264."""
         second = at + 1
         return (header[second] & 0x07) - 1 if self.header_bytes > 1 and second < len(header) else 0
 
