@@ -65,7 +65,7 @@ def test_status_shows_node_and_streams(daemon: Daemon, serve: Serve) -> None:
         "fps_decoded": 0.0,
         "fps_inferred": 0.0,
         "fps_published": 0.5,
-        "dropped": {"fps": 0, "replaced": 0, "decode": 0, "stopping": 0, "failed": 0},
+        "dropped": {"fps": 0, "late": 0, "replaced": 0, "decode": 0, "stopping": 0, "failed": 0},
         "latency_ms": {"p50": 45.0, "p95": 45.0, "p99": 45.0},
     }
     assert reply == {
