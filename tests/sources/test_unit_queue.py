@@ -101,6 +101,8 @@ def test_trouble_is_told_for_some_seconds_after_a_picture_was_skipped() -> None:
     rig.taken()
     rig.clock.pass_s(4.9)
     assert "pictures are skipped" in rig.queue.trouble(rig.clock.monotonic())
+    rig.put(1, key=True)
+    assert "pictures are skipped" in rig.queue.trouble(rig.clock.monotonic())
     rig.clock.pass_s(0.2)
     assert rig.queue.trouble(rig.clock.monotonic()) == ""
 
@@ -223,3 +225,19 @@ def test_a_damaged_unit_that_no_other_needs_costs_itself_alone() -> None:
     rig.queue.put(unit(1, rig.clock.monotonic(), disposable=True)._replace(whole=False))
     rig.put(2)
     assert (rig.taken(), dict(rig.reasons)) == ([(0, False), (2, False)], {"decode": 1})
+
+
+def test_a_gap_without_a_key_frame_is_told_for_as_long_as_it_lasts() -> None:
+    """A camera that refreshes its pictures bit by bit may send no key frame at all."""
+    rig = Rig()
+    rig.put(0, key=True)
+    rig.clock.pass_s(0.6)
+    assert rig.taken() == []
+    for number in range(1, 30):
+        rig.put(number)
+        rig.clock.pass_s(1.0)
+    now_s = rig.clock.monotonic()
+    assert "up to the next key frame" in rig.queue.trouble(now_s)
+    assert rig.queue.awaits_key_s(now_s) == pytest.approx(29.0)
+    rig.put(30, key=True)
+    assert (rig.queue.trouble(now_s), rig.queue.awaits_key_s(now_s)) == ("", 0.0)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _DRAIN_LOOK_S = 0.01
 _SILENT_S = 2.0
+_MOST_GAP_S = 60.0
+_NO_KEY_FRAME = "no key frame has come for a minute to go on from; shorten the camera's GOP"
 
 
 class LiveDecoding:
@@ -107,6 +109,8 @@ class LiveDecoding:
             self._pool.submit(self._turn)
         if self._fault is not None:
             raise SourceError(*self._fault)
+        if self._waiting.awaits_key_s(self._clock.monotonic()) > _MOST_GAP_S:
+            raise SourceError("key-frame", _NO_KEY_FRAME)
 
     def step(self) -> bool:
         """Decode a unit, on a thread of the pool; True if there is more."""

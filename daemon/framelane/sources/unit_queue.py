@@ -23,6 +23,7 @@ _TEXTS = {
     Level.KEYS: "only key frames are decoded, to stay on time",
 }
 _WHY = "more comes in than this host decodes"
+_AWAITS = "pictures are skipped up to the next key frame; shorten the camera's GOP if this takes long"
 _MOST_LEADING = 16
 
 
@@ -57,6 +58,7 @@ class UnitQueue:
         self._lock = threading.Lock()
         self._units: deque[Unit] = deque()
         self._gap = resumes
+        self._gap_s = clock.monotonic()
         self._why = ""  # there is a gap; empty at the begin
         self._resumed_pts: int | None = None
         self._leading = 0
@@ -72,9 +74,10 @@ class UnitQueue:
                     self._skipped(self._why, 1)
                 return False
             if not wanted or not unit.whole:
-                self._gap = not unit.disposable  # what no other picture needs leaves no gap
-                self._why = "late" if unit.whole else "decode"
-                self._skipped(self._why, 1)
+                why = "late" if unit.whole else "decode"
+                if not unit.disposable:  # what no other picture needs leaves no gap
+                    self._open_gap(why, now_s)
+                self._skipped(why, 1)
                 return False
             self._units.append(self._resumed(unit) if self._gap else unit)
             self._gap = False
@@ -93,7 +96,18 @@ class UnitQueue:
     def trouble(self, now_s: float) -> str:
         """What is not decoded these days, and why, for a person; nothing if all is."""
         level = self._economy.level
-        return f"{_TEXTS[level]}: {_WHY}" if level or now_s < self._late_until_s else ""
+        if level or now_s < self._late_until_s:
+            return f"{_TEXTS[level]}: {_WHY}"
+        return _AWAITS if self._gap and self._why else ""
+
+    def awaits_key_s(self, now_s: float) -> float:
+        """For how many seconds everything has been skipped up to a key frame; 0 if nothing is."""
+        return now_s - self._gap_s if self._gap else 0.0
+
+    def _open_gap(self, why: str, now_s: float) -> None:
+        if not self._gap:
+            self._gap, self._gap_s = True, now_s
+        self._why = why
 
     def _skip_late(self, now_s: float) -> None:
         units = self._units
@@ -109,7 +123,7 @@ class UnitQueue:
                 units.popleft()
             units.appendleft(key)
         else:
-            self._gap, self._why = True, "late"
+            self._open_gap("late", now_s)
         self._skipped("late", count - len(units))
         self._late_until_s = now_s + _TOLD_S
         self._economy.late(now_s)
