@@ -16,7 +16,7 @@ from framelane.sources.connection import Line
 from framelane.sources.container import ContainerSource
 from framelane.sources.decoder import ON_CPU
 from framelane.sources.economy import Economy
-from framelane.sources.faults import NO_DATA, NO_VIDEO
+from framelane.sources.faults import NO_DATA, NO_VIDEO, NO_VIDEO_PATIENCE
 from framelane.sources.folder import FolderSource
 from framelane.sources.frame_maker import FrameMaker, FrameMeter
 from framelane.sources.hangup import hang_up
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _PROVEN_S = 5.0
-_PATIENCE = 2.0
-"""In read timeouts, of a camera that sends, but no video. FFmpeg gives up one that is silent after the first."""
 _NO_PICTURE_S = 1.0
 """That packets come without a picture, until the state says so."""
 _LEAVING_S = 1.0
@@ -197,7 +195,7 @@ class CameraWorker(Worker):
             line.find(self._thread_id, datagrams=self._config.transport == "udp")
         silence_s = self._config.read_timeout_s
         self._hang_up_after(silence_s, NO_DATA, silent_s=silence_s)
-        self._hang_up_after(_PATIENCE * silence_s, NO_VIDEO)
+        self._hang_up_after(NO_VIDEO_PATIENCE * silence_s, NO_VIDEO)
         self._tell_of_key_frame()
 
     def _hang_up_after(self, waited_s: float, why: str, silent_s: float = 0.0) -> None:

@@ -51,6 +51,7 @@ class Turn:
         spent_s: seconds that the pool has decoded for it, or what counts as such.
         running: held by the thread that decodes for it.
         waits: whether it is queued.
+        busy: whether it is being decoded.
         again: whether there is more for it, although it is being decoded.
         closed: whether it is over.
     """

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 _FIRST_TRY_S, _LAST_TRY_S = 10.0, 300.0
 _JITTER = 0.25
 _LEAST_DISPOSABLE = 0.2  # a share of pictures below which leaving them out saves too little
-_LEAST_KEYS = (
-    0.5  # of the wanted rate: a stream that asks for more than that loses too much by key frames alone
-)
+_LEAST_KEYS = 0.5  # of the wanted rate: by key frames alone a stream that wants more loses too much
 _MEMORY = 1 / 64
 
 

@@ -60,6 +60,8 @@ _BY_NUMBER = {
     errno.ENOMEM: ("failed", "this host has no memory left"),
 }
 NO_VIDEO = "the connection is alive, but no video comes; if it stays so, restart the camera"
+NO_VIDEO_PATIENCE = 2.0
+"""In read timeouts, with a camera that sends, but no video."""
 NO_DATA = "no data in time; the stream has stopped or the network is down"
 
 

@@ -60,8 +60,7 @@ class LiveDecoding:
         self._status = status
         self._meter = meter
         self._clock = clock
-        self._turn: Turn | None = None
-        self._pool: DecodePool | None = None  # from the first picture on
+        self._place: tuple[DecodePool, Turn] | None = None  # from the first picture on
         self._unattended = False  # something has been put for which there was no pool yet
         self._fault: tuple[str, str] | None = None  # not the error: its traceback holds the decoder
         self._trouble = ""
@@ -77,10 +76,10 @@ class LiveDecoding:
         self._tell(self._waiting.trouble(self._put_s))
         if not waits:
             return False
-        pool, turn = self._pool, self._turn
-        if pool is None or turn is None:
+        if self._place is None:
             self._unattended = True
             return True
+        pool, turn = self._place
         pool.submit(turn)
         return False
 
@@ -101,12 +100,13 @@ class LiveDecoding:
         Raises:
             SourceError: nothing in the stream can be decoded.
         """
-        while self._pool is None and self._decode_next():
+        while self._place is None and self._decode_next():
             pass
-        if self._unattended and self._pool is not None and self._turn is not None:
+        if self._unattended and self._place is not None:
             # What came while the first picture was decoded, too.
             self._unattended = False
-            self._pool.submit(self._turn)
+            pool, turn = self._place
+            pool.submit(turn)
         if self._fault is not None:
             raise SourceError(*self._fault)
         if self._waiting.awaits_key_s(self._clock.monotonic()) > _MOST_GAP_S:
@@ -124,7 +124,7 @@ class LiveDecoding:
     def finish(self, patience_s: float) -> None:
         """The connection has ended: decode what still waits, within `patience_s`, and what the decoder holds back."""
         deadline_s = self._clock.monotonic() + patience_s
-        while self._pool is not None and len(self._waiting) and self._clock.monotonic() < deadline_s:
+        while self._place is not None and len(self._waiting) and self._clock.monotonic() < deadline_s:
             time.sleep(_DRAIN_LOOK_S)
         self.close()
         for decoded in self._decoder.drain():
@@ -132,18 +132,18 @@ class LiveDecoding:
 
     def close(self) -> None:
         """Decode nothing more; returns when no thread of the pool is at it."""
-        if self._pool is not None and self._turn is not None:
-            self._pool.withdraw(self._turn)
+        if self._place is not None:
+            pool, turn = self._place
+            pool.withdraw(turn)
 
     def _decode_next(self) -> bool:
         unit = self._waiting.take()
         if unit is None:
             return False
         for decoded in self._decoder.decode(unit):
-            first = self._pool is None
+            first = self._place is None
             if first:
-                self._turn = Turn(self)
-                self._pool = self._pools[self._decoder.name]
+                self._place = self._pools[self._decoder.name], Turn(self)
             if first and self._waiting.is_late(unit):  # opening the decoder has taken so long
                 self._meter.frame_dropped("late")
             else:

@@ -91,10 +91,9 @@ class UnitDecoder:
             yield from self._decode(None)
 
     @property
-    def spare(self) -> StreamDecoder | None:
-        """The decoder, for the stream's next connection; None where it has pictures inside, or did not do well."""
-        proven = self._decoded_any and not self._failed and not self._inside
-        return self._decoder if proven else None
+    def reusable(self) -> bool:
+        """Whether the decoder can go on with the stream's next connection: it did well, and holds no picture."""
+        return self._decoded_any and not self._failed and not self._inside
 
     def flush(self) -> None:
         """Forget the past, before a recording starts again."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import struct
 from typing import TYPE_CHECKING, Protocol
 
 from framelane.core.errors import SourceError
+from framelane.sources.rtsp.errors import MalformedError
+from framelane.sources.rtsp.message import message_size
 from framelane.sources.rtsp.units import RtpUnits
 
 if TYPE_CHECKING:
@@ -20,13 +21,9 @@ _DOLLAR = 0x24
 _RTP = struct.Struct(">BBHI")  # flags, mark and type, sequence number, time stamp
 _RTP_BYTES = 12
 _PLAIN = 0x80  # version 2 without padding, extension and contributing sources
-_MOST_ANSWER_BYTES = 64 << 10
 _MOST_RUBBISH = 64 << 10
 """Bytes between two packets of the stream; TCP loses none, so that the sender has lost its way."""
-_MOST_LINE = 1024
-_CAPITAL_A, _CAPITAL_Z = b"AZ"
 _ANSWER = b"RTSP/"
-_MESSAGE = re.compile(rb"RTSP/\d\.\d \d{3}|[A-Z_]{3,20} \S+ RTSP/\d\.\d$")
 _HALF = 1 << 15
 
 
@@ -137,7 +134,6 @@ class Interleaved:
         if mark & 0x7F != self._type or flags & 0xC0 != _PLAIN:
             return
         self._follow(sequence)
-        self._rubbish = 0
         at += _RTP_BYTES
         if flags != _PLAIN:
             at, end = _payload(data, at, end, flags)
@@ -157,25 +153,18 @@ class Interleaved:
 
     def _skip(self, data: bytes, at: int) -> int | None:
         """Where the next packet may begin behind what is none; None where more has to come first."""
-        message = _is_message(data, at)
-        if message is None:
-            return None
-        if message:
-            head = data.find(b"\r\n\r\n", at)
-            if head < 0:
-                if len(data) - at > _MOST_ANSWER_BYTES:
-                    raise SourceError("invalid", "what comes is not RTSP: an answer has no end")
-                return None
-            stop = head + 4 + _content_length(data[at:head])
-            if stop > len(data):
-                return None
-            if data.startswith(_ANSWER, at):  # else the server asks something, which it can do without
-                self._answered(data[at:stop])
+        try:
+            size = message_size(memoryview(data)[at:])
+        except MalformedError:
+            dollar = data.find(b"$", at)
+            stop = len(data) if dollar < 0 else dollar
+            self._pass_over(stop - at)
             return stop
-        dollar = data.find(b"$", at)
-        stop = len(data) if dollar < 0 else dollar
-        self._pass_over(stop - at)
-        return stop
+        if size is None:
+            return None
+        if data.startswith(_ANSWER, at):  # else the server asks something, which it can do without
+            self._answered(data[at : at + size])
+        return at + size
 
     def _pass_over(self, count: int) -> None:
         self._rubbish += count
@@ -195,21 +184,3 @@ def _payload(data: bytes, at: int, end: int, flags: int) -> tuple[int, int]:
     if flags & 0x20 and end > at:
         end -= data[end - 1]
     return at, max(at, end)
-
-
-def _is_message(data: bytes, at: int) -> bool | None:
-    """Whether an answer or a request of the server begins there; None where more has to come first."""
-    if not _CAPITAL_A <= data[at] <= _CAPITAL_Z:
-        return False
-    end = data.find(b"\r", at, at + _MOST_LINE)
-    if end >= 0:
-        return _MESSAGE.match(data, at, end) is not None
-    return None if len(data) - at < _MOST_LINE and data[at:].isascii() else False
-
-
-def _content_length(head: bytes) -> int:
-    for line in head.split(b"\r\n")[1:]:
-        name, _, value = line.partition(b":")
-        if name.strip().lower() == b"content-length" and value.strip().isdigit():
-            return min(int(value), _MOST_ANSWER_BYTES)
-    return 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 
+from framelane.sources.rtsp.stamps import ticks_between
+
 _SENDER_REPORT, _RECEIVER_REPORT, _DESCRIPTION = 200, 201, 202
 _HEADER = struct.Struct(">BBH")
 _SENDER = struct.Struct(">IQI")  # SSRC, NTP time, RTP time
@@ -53,7 +55,7 @@ class Reports:
         """Unix time at which a picture with this RTP time stamp was captured; None before the first report."""
         if self._last is None:
             return None
-        ticks = ((stamp - self._last[0] + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
+        ticks = ticks_between(self._last[0], stamp)
         return self._last[1] + ticks / self._clock_rate
 
     def answer(self, highest: int, expected: int, received: int, now_s: float) -> bytes:

@@ -15,7 +15,7 @@ import av
 from framelane.core.errors import SourceError
 from framelane.sources.arrivals import ArrivalClock
 from framelane.sources.decoder import StreamDecoder
-from framelane.sources.faults import NO_DATA, NO_VIDEO
+from framelane.sources.faults import NO_DATA, NO_VIDEO, NO_VIDEO_PATIENCE
 from framelane.sources.rtsp.client import open_session
 from framelane.sources.rtsp.interleaved import Interleaved
 from framelane.sources.rtsp.rtcp import Reports
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from framelane.sources.source import SourceMeter
 
 _REPORT_EVERY_S = 5.0
-_PATIENCE = 2.0
-"""In read timeouts, of a camera that sends, but no video."""
 _LOOK_S = 0.5
 _MARKS_SEEN = 25  # pictures
 _FRAME = struct.Struct(">cBH")
@@ -126,7 +124,8 @@ class RtspSource:
                 guard.pop_all()
         self._spare = spare
         self._time_base = Fraction(1, media.clock_rate)
-        self.decoder = UnitDecoder(spare.decoder, 1 / media.clock_rate, clock, meter, endless=True)
+        self._time_base_s = 1 / media.clock_rate
+        self.decoder = UnitDecoder(spare.decoder, self._time_base_s, clock, meter, endless=True)
         """Decodes its units."""
         self.heard_s = self._came_s = clock.monotonic()
         """When the last picture came whole (monotonic), decodable or not, or this was opened."""
@@ -164,8 +163,7 @@ class RtspSource:
     @property
     def spare(self) -> SpareDecoder | None:
         """Its decoder, for the next connection; None unless it is one of NVDEC's that has done well."""
-        decoder = self.decoder.spare
-        return self._spare if decoder is not None and decoder.name == "nvdec" else None
+        return self._spare if self.decoder.reusable and self.decoder.name == "nvdec" else None
 
     @property
     def camera_offset_s(self) -> float | None:
@@ -228,7 +226,7 @@ class RtspSource:
         now_s = self._clock.monotonic()
         if now_s - self._came_s > self._read_timeout_s:
             self.ended(SourceError("timeout", NO_DATA))
-        elif now_s - self.heard_s > _PATIENCE * self._read_timeout_s:
+        elif now_s - self.heard_s > NO_VIDEO_PATIENCE * self._read_timeout_s:
             self.ended(SourceError("timeout", NO_VIDEO))
         if now_s - self._reported_s >= _REPORT_EVERY_S:
             self._reported_s = now_s
@@ -256,8 +254,9 @@ class RtspSource:
         packet.pts = unit.pts
         packet.time_base = self._time_base
         camera_s = self._reports.captured_at(unit.stamp)
-        pts_s = float(unit.pts * self._time_base)
-        arrival = self._arrivals.note(pts_s, unit.read_s, camera_s, drained=self._drained)
+        arrival = self._arrivals.note(
+            unit.pts * self._time_base_s, unit.read_s, camera_s, drained=self._drained
+        )
         if self._put(Unit(packet, unit.key, unit.disposable, arrival, whole=unit.whole)):
             self._changed.set()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from framelane.sources.nal_units import NAL_SYNTAXES, START_CODE, tells_of_recovery
+from framelane.sources.rtsp.stamps import ticks_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,7 +159,7 @@ class RtpUnits:
     def _unwrap(self, stamp: int) -> None:
         """RTP time stamps have 32 bits, and may step back a little: pictures are sent in the order of decoding."""
         if self._begun:
-            self._pts += ((stamp - self._stamp + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
+            self._pts += ticks_between(self._stamp, stamp)
         self._stamp, self._begun = stamp, True
 
     def _begin(self, header: bytes, first: int) -> None:
