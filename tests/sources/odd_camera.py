@@ -36,7 +36,7 @@ class OddCamera:
     description: str | None = None
 
     def __call__(self, client: Client) -> None:
-        """Answer, then play for ever."""
+        """Answer, then play forever."""
         clip = load_clip(self.clip, in_band=self.in_band)
         text = self.description or describe(clip, sprop=self.sprop)
         client.set_up(text, self.description_s)

@@ -34,7 +34,7 @@ class Camera:
         self.arrivals = ArrivalClock(self.clock, self.wanted, self.start_s)
 
     def read(self, at_s: float, *, drained: bool = True) -> tuple[Arrival, float]:
-        """Read the next picture so many seconds after the start; its arrival, and when it was really taken."""
+        """Read the next picture that many seconds after the start; its arrival, and when it was really taken."""
         taken_s = self.pictures / FPS
         self.pictures += 1
         self.clock.now_s = max(self.clock.now_s, self.start_s + at_s)

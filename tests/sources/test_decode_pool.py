@@ -65,7 +65,7 @@ def test_a_stream_is_decoded_on_one_thread_at_a_time(pool: DecodePool) -> None:
 
 
 def test_a_slow_stream_does_not_keep_others_from_their_pictures(pool: DecodePool) -> None:
-    """Two threads: one sits in a picture that takes for ever, the other serves everybody else."""
+    """Two threads: one sits in a picture that takes forever, the other serves everybody else."""
     hangs = threading.Event()
 
     class Hanging:

@@ -108,7 +108,7 @@ def test_trouble_is_told_for_some_seconds_after_a_picture_was_skipped() -> None:
 
 
 class Overload:
-    """A stream of 25 pictures a second with a key frame every second, on a host that decodes so many of them."""
+    """A stream of 25 pictures a second with a key frame every second, on a host that may fall behind."""
 
     def __init__(self, rig: Rig, disposable_every: int = 0) -> None:
         self.rig = rig

@@ -64,7 +64,7 @@ def benchmark_clip(given: Path | None, footage: Path, folder: Path) -> Path:
 
 
 def kept_clip(footage: Path, coding: Coding, groups: int) -> Path:
-    """A clip of so many groups of pictures, made once and kept in the system's temporary folder.
+    """A clip with the given number of groups of pictures, made once and kept in the system's temporary folder.
 
     Its pictures are the footage's where that is there, else drawn ones without noise.
     """

@@ -18,6 +18,7 @@ from framelane.bench.errors import BenchError
 from framelane.bench.figures import Percentiles, slowest_to_fastest
 from framelane.bench.gpu_use import GpuRecorder, GpuUse
 from framelane.bench.host import Host, describe_host
+from framelane.bench.process import answer_of
 from framelane.bench.report import Section, figures_section, latency_text, number
 from framelane.core.errors import FramelaneError
 from framelane.sources.source import LIVE_KINDS, kind_of
@@ -185,10 +186,10 @@ def _in_processes(task: _Task, shares: Sequence[Sequence[str]]) -> _Sight:
             theirs.close()  # so that the end of a child that dies is seen
             ends.append(mine)
         for end in ends:
-            _answer(end)
+            answer_of(end)
         for end in ends:
             end.send("go")
-        sights = [_answer(end) for end in ends]
+        sights = [answer_of(end) for end in ends]
     finally:
         for child in children:
             child.terminate()
@@ -214,16 +215,6 @@ def _child(end: Connection, task: _Task, urls: Sequence[str]) -> None:
         end.send(task.run(urls, together))
     except FramelaneError as error:
         end.send(BenchError(str(error)))
-
-
-def _answer(end: Connection) -> Any:  # noqa: ANN401 - nothing, or a _Sight
-    try:
-        answer = end.recv()
-    except EOFError as error:
-        raise BenchError("a process of the benchmark has ended") from error
-    if isinstance(answer, BenchError):
-        raise answer
-    return answer
 
 
 def _describe(

@@ -14,6 +14,7 @@ from av import error as av_error
 
 from framelane.bench.errors import BenchError
 from framelane.bench.figures import Percentiles
+from framelane.bench.process import answer_of
 from framelane.gpu.present import why_no_nvdec
 from framelane.sources.decoder import open_nvdec
 
@@ -107,7 +108,7 @@ class _Share:
 
 
 def open_decoders(task: Task, sessions: int, processes: int, threads: int, *, mps: bool = False) -> Openings:
-    """Open so many sessions, dealt over processes, in each by so many threads at once, and keep them open.
+    """Open sessions on several threads in each of several processes, and keep them open.
 
     Raises:
         BenchError: this host has no NVDEC, or a process fails.
@@ -226,25 +227,13 @@ def _in_processes(task: Task, counts: Sequence[int], threads: int) -> list[_Shar
             theirs.close()  # so that the end of a child that dies is seen
             ends.append(mine)
         for end in ends:
-            _answer(end, _START_TIMEOUT_S)
+            answer_of(end, _START_TIMEOUT_S)
         for end in ends:
             end.send("go")
-        return [_answer(end, _PATIENCE_S) for end in ends]
+        return [answer_of(end, _PATIENCE_S) for end in ends]
     finally:
         for child in children:
             child.terminate()
             child.join()
         for end in ends:
             end.close()
-
-
-def _answer(end: Connection, timeout_s: float) -> Any:  # noqa: ANN401 - nothing, or a _Share
-    if not end.poll(timeout_s):
-        raise BenchError(f"a process of the benchmark says nothing for {timeout_s:g} s")
-    try:
-        answer = end.recv()
-    except EOFError as error:
-        raise BenchError("a process of the benchmark has ended") from error
-    if isinstance(answer, BenchError):
-        raise answer
-    return answer

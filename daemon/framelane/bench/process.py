@@ -13,7 +13,7 @@ import threading
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 import psutil
 
@@ -22,6 +22,7 @@ from framelane.core.log import setup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from multiprocessing.connection import Connection
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -257,3 +258,24 @@ def end_on_sigterm() -> None:
         sys.exit(128 + number)
 
     signal.signal(signal.SIGTERM, leave)
+
+
+def answer_of(end: Connection, timeout_s: float | None = None) -> Any:  # noqa: ANN401 - whatever the child sends
+    """What a child process says next, at the other end of a pipe.
+
+    Args:
+        end: ours.
+        timeout_s: seconds to wait for it; None for no limit.
+
+    Raises:
+        BenchError: the child says that, has ended, or says nothing in time.
+    """
+    if timeout_s is not None and not end.poll(timeout_s):
+        raise BenchError(f"a process of the benchmark says nothing for {timeout_s:g} s")
+    try:
+        answer = end.recv()
+    except EOFError as error:
+        raise BenchError("a process of the benchmark has ended") from error
+    if isinstance(answer, BenchError):
+        raise answer
+    return answer

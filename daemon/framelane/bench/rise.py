@@ -33,7 +33,7 @@ class Rise:
         what: what happened at that moment.
         streams: that were to come up.
         begin_s: where the times below count from, since that moment: READY=1 after a start, else 0.
-        live_s: by share of the streams ("50 %"), when so many had given a result.
+        live_s: by share of the streams ("50 %"), when that share had given a result.
         calm_s: when p95 from capture to publish came below the limit for good.
         spans: what came second by second, since the moment.
     """

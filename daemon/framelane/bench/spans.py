@@ -58,7 +58,7 @@ class Span:
         )
 
     def calm(self, limit_ms: float, streams: int, *, live: bool) -> bool:
-        """Whether results of so many streams came in time; of live ones by the cameras' own clocks."""
+        """Whether results of that number of streams came in time; of live ones by the cameras' own clocks."""
         if self.publish_ms is None or self.streams < streams or (live and self.rtcp_share < TRUE_SHARE):
             return False
         return self.publish_ms.p95 <= limit_ms

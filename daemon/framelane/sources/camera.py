@@ -1,4 +1,4 @@
-"""One stream's thread: opens its source, decodes, paces, offers frames to inference, and tries again for ever."""
+"""One stream's thread: opens its source, has it read and decoded, and tries again forever."""
 
 from __future__ import annotations
 

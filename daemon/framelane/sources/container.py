@@ -18,7 +18,7 @@ from framelane.sources.faults import NO_DECODER, no_video_error, source_error
 from framelane.sources.opening import open_container, plays_audio_alone
 from framelane.sources.source import LIVE_KINDS, Decoded, Kind, SourceInfo, SourceMeter, kind_of
 from framelane.sources.unit_decoder import UnitDecoder
-from framelane.sources.units import Unit
+from framelane.sources.units import Unit, packet_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -227,9 +227,7 @@ class ContainerSource:
             del firsts[next(iter(firsts))]
 
     def _packed(self, unit: AccessUnit) -> Unit:
-        packet: av.Packet[Any] = av.Packet(unit.data)
-        packet.pts = unit.pts
-        packet.time_base = self._time_base
+        packet = packet_of(unit.data, unit.pts, self._time_base)
         return self._timed(packet, key=unit.key, disposable=unit.disposable)
 
     def _whole(self, packet: av.Packet[Any]) -> Unit:

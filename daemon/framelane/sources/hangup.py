@@ -1,7 +1,7 @@
 """Ends the connection that another thread waits on within FFmpeg, which has no call for it.
 
 FFmpeg gives up a connection that is silent. One on which something comes, but never a picture, such as the sender
-reports of a camera whose encoder has died, it reads for ever. PyAV could interrupt that in a callback, which takes the
+reports of a camera whose encoder has died, it reads forever. PyAV could interrupt that in a callback, which takes the
 interpreter lock several times a packet; closing the container from another thread crashes the process. But a socket
 that is shut down gives its reader the end of the stream, as if the camera had gone.
 """
@@ -24,7 +24,7 @@ def hang_up(thread_id: int, silent_s: float = 0.0) -> bool:
 
     Args:
         thread_id: as `threading.get_native_id` gives it.
-        silent_s: leave one on which something has come in the last so many seconds; False then, too.
+        silent_s: leave a connection alone that has received data within this many seconds; False then, too.
     """
     for _ in range(_LOOKS if platform.machine() in POLLS else 0):
         answers = [_shut_down(descriptor, silent_s) for descriptor in awaited_descriptors(thread_id)]

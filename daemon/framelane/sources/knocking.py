@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Pause = Callable[[float], bool]
-    """Waits so many seconds, or less and says True where all waiting is to end."""
+    """Waits for the given seconds; returns True, perhaps sooner, if all waiting is to end."""
 
 KNOCK_S = 1.0
 _QUICK_S = 0.05  # in which a host that is there has answered

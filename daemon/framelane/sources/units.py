@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import av
+
 if TYPE_CHECKING:
-    import av
+    from fractions import Fraction
 
     from framelane.sources.arrivals import Arrival
 
@@ -28,3 +30,11 @@ class Unit(NamedTuple):
     arrival: Arrival | None = None
     resumes: bool = False
     whole: bool = True
+
+
+def packet_of(data: bytes, pts: int | None, time_base: Fraction) -> av.Packet[Any]:
+    """An access unit as FFmpeg's decoders take it, with its time stamp in units of `time_base` seconds."""
+    packet: av.Packet[Any] = av.Packet(data)
+    packet.pts = pts
+    packet.time_base = time_base
+    return packet

@@ -54,7 +54,7 @@ def aggregate(codec: Codec, nals: Iterable[bytes]) -> bytes:
 
 
 def fragments(codec: Codec, whole: bytes, size: int) -> list[bytes]:
-    """FU-A or FU with so many bytes of the NAL unit each."""
+    """FU-A or FU with that many bytes of the NAL unit each."""
     head = 1 if codec == "h264" else 2
     kind = whole[0] & 0x1F if codec == "h264" else (whole[0] >> 1) & 0x3F
     indicator = (

@@ -100,7 +100,7 @@ class ScriptedServer:
         return [request for request in self.requests if request.method == method]
 
     def wait_for(self, method: str, count: int = 1) -> None:
-        """Wait until a method was asked so many times."""
+        """Wait until a method was asked that many times."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.asked(method)) >= count, 5.0), method
 

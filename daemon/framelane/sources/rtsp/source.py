@@ -21,7 +21,7 @@ from framelane.sources.rtsp.interleaved import Interleaved
 from framelane.sources.rtsp.rtcp import Reports
 from framelane.sources.source import SourceInfo
 from framelane.sources.unit_decoder import UnitDecoder
-from framelane.sources.units import Unit
+from framelane.sources.units import Unit, packet_of
 
 if TYPE_CHECKING:
     import socket
@@ -250,9 +250,7 @@ class RtspSource:
         if unit.whole:
             self.heard_s = self._clock.monotonic()
         self._meter.frame_received()
-        packet: av.Packet[Any] = av.Packet(unit.data)
-        packet.pts = unit.pts
-        packet.time_base = self._time_base
+        packet = packet_of(unit.data, unit.pts, self._time_base)
         camera_s = self._reports.captured_at(unit.stamp)
         arrival = self._arrivals.note(
             unit.pts * self._time_base_s, unit.read_s, camera_s, drained=self._drained
