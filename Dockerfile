@@ -8,10 +8,13 @@ ARG TENSORRT_IMAGE=nvcr.io/nvidia/tensorrt:24.11-py3
 
 # hadolint ignore=DL3006
 FROM ${PYTHON_IMAGE} AS build-cpu
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install --yes --no-install-recommends binutils && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
 # A private package index, if there is one, comes as a secret: --secret id=pip,src=pip.conf. It stays in no layer.
-RUN --mount=type=secret,id=pip,target=/etc/pip.conf scripts/make_environment.sh /opt/framelane
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf scripts/make_environment.sh /opt/framelane \
+    && scripts/trim_environment.sh /opt/framelane
 
 # hadolint ignore=DL3006
 FROM ${TENSORRT_IMAGE} AS build-gpu
@@ -19,7 +22,8 @@ FROM ${TENSORRT_IMAGE} AS build-gpu
 RUN apt-get update && apt-get install --yes --no-install-recommends python3-venv && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN --mount=type=secret,id=pip,target=/etc/pip.conf scripts/make_environment.sh /opt/framelane gpu
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf scripts/make_environment.sh /opt/framelane gpu \
+    && scripts/trim_environment.sh /opt/framelane
 # Found but not loaded, since nothing that builds images has a driver.
 RUN /opt/framelane/bin/python -c "import importlib.util as u, sys; sys.exit(None if u.find_spec('tensorrt') else 'this image has no TensorRT for its python3')"
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Looks the locked packages up among known vulnerabilities; 1 if there are any. `make audit`.
-# Where the service that knows them can't be reached, says so and ends with 0: that is no fault of this tree.
+# Check the locked packages for known vulnerabilities; exits with 1 if there are any. `make audit`.
+# If the vulnerability service can't be reached, prints that and exits with 0: it is not a fault of this tree.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 

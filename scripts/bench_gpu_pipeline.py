@@ -1,18 +1,18 @@
-"""How many cameras one GPU serves: looping 1080p clips in, detections over MQTT out, at goals that hold or not.
+"""Measure how many cameras one GPU serves: looping 1080p clips in, detections over MQTT out.
 
     python scripts/bench_gpu_pipeline.py --clips clips/*h264.mp4 --model yolov8s.onnx --streams 148
-    python scripts/bench_gpu_pipeline.py ... --settings workers=4 workers=6,batch=8,slots=3   # tries each first
-    python scripts/bench_gpu_pipeline.py ... --rtsp 2 --streams 32   # live RTSP over loopback, from 2 processes
+    python scripts/bench_gpu_pipeline.py ... --settings workers=4 workers=6,batch=8,slots=3  # tries each first
+    python scripts/bench_gpu_pipeline.py ... --rtsp 2 --streams 32   # live RTSP, from 2 processes
     python scripts/bench_gpu_pipeline.py ... --soak-minutes 8        # whether memory stays flat at that load
     python scripts/bench_gpu_pipeline.py ... --startup               # from the process's start to READY
-    python scripts/bench_gpu_pipeline.py ... --rtsp 4 --streams 220 --back-to 192   # in time again after a reload
-    python scripts/bench_gpu_pipeline.py ... --rtsp 4 --until-live   # all streams come up at once, twice
+    python scripts/bench_gpu_pipeline.py ... --rtsp 4 --streams 220 --back-to 192   # recovery after a reload
+    python scripts/bench_gpu_pipeline.py ... --rtsp 4 --until-live   # all streams start at once, twice
 
-From --streams it searches the largest number of streams that holds the goals: p95 from capture to publish
-<= --p95-ms, less than 0.1 % of the frames dropped or lost, and every clip at its own speed. --no-search measures
-that number alone. It measures from when the rate has been what it should be for --steady seconds.
-Broker, subscribers and cameras are processes of their own. A file's frame counts as captured when it is played, after
-it was decoded; a live camera's by the camera's clock, so that there decoding is in the latency.
+Starting at --streams, searches for the largest number of streams that meets the goals: p95 from capture to
+publish <= --p95-ms, less than 0.1 % of the frames dropped or lost, and every clip at its own speed.
+--no-search measures only --streams. Measuring starts after --steady seconds at the wanted rate. Broker,
+subscribers and cameras are separate processes. A file's frame counts as captured when it is played, after
+decoding. A live camera's counts by the camera's clock, so its latency includes decoding.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "daemon"))
 
-from framelane.bench.gpu_bench import MODEL_OPTIONS, Bench
-from framelane.bench.gpu_report import GOALS, P95_MS, Feed, GpuPipelineReport, Step
-from framelane.bench.gpu_use import GpuRecorder
-from framelane.bench.host import describe_host
-from framelane.bench.mps import mps_daemon
-from framelane.bench.neighbours import Site
-from framelane.bench.script import add_stream_options, command_line, make_parser, run_script, say
-from framelane.bench.search import LargestThatHolds
+from framelane.measure.gpu_use import GpuRecorder
+from framelane.measure.host import describe_host
+from lab.gpu_bench import MODEL_OPTIONS, Bench
+from lab.gpu_report import GOALS, P95_MS, Feed, GpuPipelineReport, Step
+from lab.mps import mps_daemon
+from lab.neighbors import Site
+from lab.script import add_stream_options, command_line, make_parser, run_script, say
+from lab.search import LargestThatHolds
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
 BROKER_SETTINGS = ("max_inflight_messages 1000", "max_queued_messages 100000")
-"""Of a broker for thousands of results a second, as docs/mqtt.md advises: of 20 in flight each waits for the others."""
+"""Settings for thousands of results per second (docs/mqtt.md): with 20 in flight, messages wait."""
 NUMBERS = {
     "workers": int,
     "batch": int,
@@ -54,9 +54,11 @@ NUMBERS = {
 def parse_arguments() -> Namespace:
     """Read the command line."""
     parser = make_parser(__doc__, 148)
-    parser.add_argument("--clips", type=Path, nargs="+", required=True, help="dealt over the streams")
+    parser.add_argument("--clips", type=Path, nargs="+", required=True, help="distributed over the streams")
     parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--models", type=int, default=1, help="so many copies of it; each stream goes to all")
+    parser.add_argument(
+        "--models", type=int, default=1, help="number of copies; each stream uses all of them"
+    )
     parser.add_argument("--backend", default="tensorrt")
     parser.add_argument("--precision", default="fp16")
     parser.add_argument("--engine-folder", type=Path)
@@ -68,45 +70,55 @@ def parse_arguments() -> Namespace:
     for name in ("linger-ms", "fps", "confidence"):
         parser.add_argument(f"--{name}", type=float, help="as in the configuration")
     parser.add_argument(
-        "--settings", nargs="*", default=[], metavar="KEY=VALUE,...", help="ways to try first"
-    )
-    parser.add_argument("--rtsp", type=int, default=0, metavar="PROCESSES", help="live cameras, from so many")
-    parser.add_argument("--subscribers", type=int, default=8, help="processes that the subscriber is")
-    parser.add_argument("--warmup", type=float, default=1.0, help="seconds, once all streams deliver")
-    parser.add_argument(
-        "--steady", type=float, default=5.0, help="seconds of the wanted rate before measuring"
-    )
-    parser.add_argument("--warmup-most", type=float, default=20.0, help="seconds to wait for that, at most")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of a measurement")
-    parser.add_argument("--grid", type=int, default=4, help="streams more or less that make a difference")
-    parser.add_argument("--most", type=int, default=400, help="streams, at most")
-    parser.add_argument("--budget-s", type=float, default=300.0, help="begin no step later than that")
-    parser.add_argument("--no-search", action="store_true", help="measure --streams alone")
-    parser.add_argument("--soak-minutes", type=float, default=0.0, help="in place of the search")
-    parser.add_argument("--startup", action="store_true", help="in place of the search: three starts")
-    parser.add_argument("--p95-ms", type=float, default=P95_MS, help="from capture to publish, at most")
-    parser.add_argument("--span", type=float, default=5.0, help="seconds of the parts of a measurement")
-    parser.add_argument(
-        "--back-to", type=int, metavar="M", help="in place of the search: from --streams to M by a reload"
+        "--settings", nargs="*", default=[], metavar="KEY=VALUE,...", help="settings to try first"
     )
     parser.add_argument(
-        "--until-live", action="store_true", help="in place of the search: until all streams are in time"
+        "--rtsp", type=int, default=0, metavar="PROCESSES", help="use live cameras from this many processes"
+    )
+    parser.add_argument("--subscribers", type=int, default=8, help="number of subscriber processes")
+    parser.add_argument("--warmup", type=float, default=1.0, help="seconds after all streams deliver")
+    parser.add_argument(
+        "--steady", type=float, default=5.0, help="seconds at the wanted rate before measuring"
     )
     parser.add_argument(
-        "--away", type=float, default=5.0, help="seconds that all cameras are away, with that"
+        "--warmup-most", type=float, default=20.0, help="most seconds to wait for a steady rate"
+    )
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of a measurement")
+    parser.add_argument("--grid", type=int, default=4, help="step of the search, in streams")
+    parser.add_argument("--most", type=int, default=400, help="most streams to try")
+    parser.add_argument("--budget-s", type=float, default=300.0, help="start no step after this many seconds")
+    parser.add_argument("--no-search", action="store_true", help="measure only --streams")
+    parser.add_argument("--soak-minutes", type=float, default=0.0, help="soak instead of searching")
+    parser.add_argument("--startup", action="store_true", help="measure three starts instead of searching")
+    parser.add_argument("--p95-ms", type=float, default=P95_MS, help="goal for p95 from capture to publish")
+    parser.add_argument(
+        "--span", type=float, default=5.0, help="length of a span of a measurement, in seconds"
     )
     parser.add_argument(
-        "--patience", type=float, default=60.0, help="seconds to watch, at most, with these two"
+        "--back-to", type=int, metavar="M", help="reload from --streams to M instead of searching"
+    )
+    parser.add_argument(
+        "--until-live",
+        action="store_true",
+        help="measure until all streams are live and on time instead of searching",
+    )
+    parser.add_argument("--away", type=float, default=5.0, help="seconds without cameras, for --until-live")
+    parser.add_argument(
+        "--patience", type=float, default=60.0, help="most seconds to watch, for --back-to and --until-live"
     )
     add_stream_options(parser)
-    parser.add_argument("--mps", action="store_true", help="run NVIDIA's MPS daemon meanwhile")
-    parser.add_argument("--ceiling", nargs="*", default=[], metavar="NAME=FRAMES_S", help="to compare with")
-    parser.add_argument("--log-lines", type=int, default=3, help="of the daemon's log to show after a step")
+    parser.add_argument("--mps", action="store_true", help="run NVIDIA's MPS daemon during the measurement")
+    parser.add_argument(
+        "--ceiling", nargs="*", default=[], metavar="NAME=FRAMES_S", help="ceilings to compare with"
+    )
+    parser.add_argument(
+        "--log-lines", type=int, default=3, help="lines of the daemon's log to show after a step"
+    )
     return parser.parse_args()
 
 
 def settings_of(arguments: Namespace) -> list[dict[str, Any]]:
-    """Every way to run the daemon that was asked for: the options, each with one of --settings over them."""
+    """Return every requested setting of the daemon: the options, overridden by each of --settings."""
     names = ("workers", *MODEL_OPTIONS, "fps")
     base = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     ways = []
@@ -117,7 +129,7 @@ def settings_of(arguments: Namespace) -> list[dict[str, Any]]:
 
 
 def measure(arguments: Namespace) -> GpuPipelineReport:
-    """Measure what was asked for."""
+    """Run the requested measurement on a site of its own."""
     feed = Feed.of(arguments.clips)
     most = max(arguments.most, arguments.streams)
     with ExitStack() as stack:
@@ -144,7 +156,7 @@ def measure(arguments: Namespace) -> GpuPipelineReport:
 
 
 def run_mode(arguments: Namespace, bench: Bench, report: GpuPipelineReport) -> GpuPipelineReport:
-    """Do what the options ask for."""
+    """Run the mode that the options select."""
     ways = settings_of(arguments)
     if arguments.startup:
         for _ in range(3):
@@ -163,7 +175,7 @@ def run_mode(arguments: Namespace, bench: Bench, report: GpuPipelineReport) -> G
 
 
 def search(arguments: Namespace, bench: Bench, ways: list[dict[str, Any]], steps: list[Step]) -> Step | None:
-    """Try every way at the first guess, then look for the most streams of the best one."""
+    """Try all settings at the first guess, then search for the most streams of the best one."""
     began_s = time.monotonic()
     steps += [bench.step(arguments.streams, way) for way in ways]
     first = max(steps, key=lambda step: (step.holds, step.run is not None, -step.dropped, -step.p95_ms))

@@ -1,11 +1,11 @@
-"""How far results lie behind their cameras when far more is sent than this machine can decode.
+"""Measure how late results are when cameras send far more than this machine can decode.
 
     python scripts/bench_late.py                                   # 24 live 1080p30 cameras, 70 s, about 90 s
-    python scripts/bench_late.py --cameras 2 --size 640x480        # without overload: some tens of milliseconds
+    python scripts/bench_late.py --cameras 2 --size 640x480        # without overload: tens of ms
 
-Lateness is measured by the cameras' own time stamps (framelane.bench.lateness), from a picture's sending to the
-arrival of its result, and says whether the daemon's own `latency_ms` tells the truth. Cameras, broker and daemon are
-processes of their own and share the cores. The clip is made once, and kept in the system's temporary folder.
+Lateness runs from sending a picture to the arrival of its result, by the cameras' own time stamps
+(lab.lateness). It shows whether the daemon's own `latency_ms` is true. Cameras, broker and daemon are
+separate processes that share the cores. The clip is made once and kept in the system's temporary folder.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "daemon"))
 
-from framelane.bench.clip import Coding, kept_clip
-from framelane.bench.figures import Percentiles, slope
-from framelane.bench.host import Host, describe_host
-from framelane.bench.lateness import Lateness, Stretch, Witness, lateness, stretches
-from framelane.bench.neighbours import Site, stream_id
-from framelane.bench.process import peak_rss_mb
-from framelane.bench.report import Goal, Section, figures_section, goals_section, latency_text, number
-from framelane.bench.script import (
+from framelane.measure.figures import Percentiles, slope
+from framelane.measure.host import Host, describe_host
+from framelane.measure.process import peak_rss_mb
+from framelane.measure.report import Goal, Section, figures_section, goals_section, latency_text, number
+from lab.clip import Coding, kept_clip
+from lab.lateness import Lateness, Stretch, Witness, lateness, stretches
+from lab.neighbors import Site, stream_id
+from lab.script import (
     FAKE_CAMERAS,
     FOOTAGE,
     MODEL,
@@ -39,16 +39,16 @@ from framelane.bench.script import (
     say,
     stream_options,
 )
-from framelane.bench.subscriber import subscribed
+from lab.subscriber import subscribed
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Sequence
 
-    from framelane.bench.process import Child
+    from framelane.measure.process import Child
 
 MOST_LATE_MS = 2800.0
-"""A group of pictures of two seconds to skip, the bound itself, and some time to infer."""
+"""A skipped GOP of two seconds, the bound itself, and some time to infer."""
 MOST_UNTOLD_MS = 250.0
 STRETCH_S = 10.0
 END_S = 20.0
@@ -62,20 +62,20 @@ class LateReport:
     """One run.
 
     Attributes:
-        cameras: that were to be served.
-        unmatched: results that fit no session of their camera, whose lateness is not known.
-        results: of each camera, over the whole run.
-        served: cameras of which a result came in the last 20 s.
+        cameras: number of cameras to serve.
+        unmatched: results that match no session of their camera, so their lateness is unknown.
+        results: results of each camera over the whole run.
+        served: cameras with a result in the last 20 s.
         late_ms: from a picture's sending to its result's arrival, over the whole run.
         end_ms: the same in the last 20 s.
-        growth: how much later, in seconds a minute, results became after the first 20 s.
-        untold_ms: the distance of the daemon's `latency_ms` from that, without its sign.
-        captured_off_ms: the distance of `captured_at` from the sending, likewise.
-        clocks: results by what their `captured_at` stands on.
-        over_time: lateness in consecutive stretches.
-        reasons: frames that were dropped, by reason.
-        shares: of the streams' time in each state and reason, after the first result.
-        senders: what the cameras say of themselves.
+        growth: growth of lateness after the first 20 s, in seconds per minute.
+        untold_ms: absolute difference between the daemon's `latency_ms` and the true lateness.
+        captured_off_ms: absolute difference between `captured_at` and the time of sending.
+        clocks: results by the clock behind their `captured_at`.
+        over_time: lateness in consecutive stretches of time.
+        reasons: dropped frames by reason.
+        shares: share of the streams' time in each state and reason, after the first result.
+        senders: the cameras' own figures.
     """
 
     host: Host
@@ -102,7 +102,7 @@ class LateReport:
 
     @property
     def goals(self) -> tuple[Goal, ...]:
-        """A bound on lateness, nobody left out, and the truth."""
+        """Return the goals: bounded lateness, every camera served, true `latency_ms`."""
         late, untold = self.late_ms, self.untold_ms
         return (
             Goal.at_most("lateness, at most", MOST_LATE_MS, late.most if late else None, " ms"),
@@ -110,15 +110,15 @@ class LateReport:
             Goal.at_most(
                 "latency_ms off the truth p95", MOST_UNTOLD_MS, untold.p95 if untold else None, " ms"
             ),
-            Goal.at_most("results that fit no session", 0, self.unmatched),
+            Goal.at_most("results that match no session", 0, self.unmatched),
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """All figures, for JSON."""
+        """Return all figures for JSON."""
         return {**asdict(self), "goals": [asdict(goal) for goal in self.goals]}
 
     def sections(self) -> tuple[Section, ...]:
-        """Figures, lateness over time, and goals."""
+        """Return the tables of figures, lateness over time, and goals."""
         counts = sorted(self.results.values()) or [0]
         shares = ", ".join(f"{name} {share:.1%}" for name, share in self.shares.items())
         figures = {
@@ -126,7 +126,7 @@ class LateReport:
             "results of a camera, least / median / most": f"{counts[0]} / {median(counts):g} / {counts[-1]}",
             "lateness ms, p50 / p95 / most": _cells(self.late_ms),
             "the same in the last 20 s": _cells(self.end_ms),
-            "growth of lateness, s a minute": number(self.growth, 2),
+            "growth of lateness, s per minute": number(self.growth, 2),
             "latency_ms off the truth, ms, p50 / p95 / most": _cells(self.untold_ms),
             "captured_at off the truth, ms, p50 / p95 / most": _cells(self.captured_off_ms),
             "clocks": _counts(self.clocks),
@@ -165,7 +165,7 @@ def _counts(counts: dict[str, int]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What is known at the end of a run, all on the monotonic clock."""
+    """The end of a run: times on the monotonic clock, CPU and memory."""
 
     begin_s: float
     end_s: float
@@ -176,39 +176,41 @@ class Run:
 def parse_arguments() -> Namespace:
     """Read the command line."""
     parser = make_parser(__doc__, 24)
-    parser.add_argument("--cameras", type=int, dest="streams", help="the same as --streams")
-    parser.add_argument("--size", default="1920x1080", help="of the cameras' pictures")
-    parser.add_argument("--rate", type=int, default=30, help="frames a second that a camera sends")
+    parser.add_argument("--cameras", type=int, dest="streams", help="alias of --streams")
+    parser.add_argument("--size", default="1920x1080", help="size of the cameras' pictures")
+    parser.add_argument("--rate", type=int, default=30, help="frames per second of each camera")
     parser.add_argument("--gop-s", type=float, default=2.0, help="seconds from one key frame to the next")
-    parser.add_argument("--fps", type=float, default=1.0, help="`fps` of each stream; 0 for all frames")
-    parser.add_argument("--seconds", type=float, default=70.0, help="from the daemon's start")
-    parser.add_argument("--processes", type=int, default=2, help="that the cameras are")
+    parser.add_argument("--fps", type=float, default=1.0, help="`fps` of each stream; 0 infers all frames")
+    parser.add_argument(
+        "--seconds", type=float, default=70.0, help="length of the run, from the daemon's start"
+    )
+    parser.add_argument("--processes", type=int, default=2, help="number of camera processes")
     parser.add_argument("--model", type=Path, default=MODEL)
     add_stream_options(parser)
     return parser.parse_args()
 
 
 def clip_of(arguments: Namespace) -> Path:
-    """What the cameras show."""
+    """Return the clip that the cameras show; make it if necessary."""
     if arguments.clip is not None:
         return Path(arguments.clip)
     width, height = (int(side) for side in arguments.size.split("x"))
     coding = Coding(
         (width, height), arguments.rate, round(arguments.gop_s * arguments.rate), BIT_RATE, scene_cuts=False
     )
-    say("making the clip, unless it is there ...")
+    say("making the clip if it is missing ...")
     return kept_clip(FOOTAGE, coding, GROUPS)
 
 
 def defaults_of(arguments: Namespace) -> dict[str, object]:
-    """Options of all streams."""
+    """Return the options of all streams."""
     return stream_options(arguments) | ({"fps": arguments.fps} if arguments.fps else {})
 
 
 def start_cameras(
     arguments: Namespace, site: Site, clip: Path
 ) -> tuple[list[Child], list[str], list[tuple[int, str]]]:
-    """Start the cameras; returns their processes, the URL of each stream, and of each its process and path."""
+    """Start the cameras; return their processes, and the URL, process and path of each stream."""
     children, shares = [], []
     for process in range(min(arguments.processes, arguments.streams)):
         count = len(range(process, arguments.streams, arguments.processes))
@@ -220,7 +222,7 @@ def start_cameras(
 
 
 def measure(arguments: Namespace) -> LateReport:
-    """Run the daemon against the cameras, then ask them when they sent what."""
+    """Run the daemon against the cameras, then ask the cameras when they sent what."""
     host = describe_host()
     clip = clip_of(arguments)
     with Site(arguments.broker, subscribers=0) as site:
@@ -228,6 +230,7 @@ def measure(arguments: Namespace) -> LateReport:
         witness = Witness()
         client = subscribed(
             site.url,
+            site.protocol,
             ["framelane/+/streams/+/+"],
             lambda payload: witness.book(payload, time.monotonic(), time.time()),
         )
@@ -243,7 +246,7 @@ def measure(arguments: Namespace) -> LateReport:
 
 
 def watch(daemon: Child, seconds: float, witness: Witness) -> Run:
-    """Run the daemon for so long, and tell every ten seconds what has come."""
+    """Run the daemon for `seconds`, and print the progress every ten seconds."""
     begin_s = time.monotonic()
     with daemon:
         while (left_s := begin_s + seconds - time.monotonic()) > 0:
@@ -257,7 +260,7 @@ def watch(daemon: Child, seconds: float, witness: Witness) -> Run:
 
 
 def told(child: Child) -> dict[str, Any]:
-    """Stop a process of cameras and return what it says of them."""
+    """Stop a camera process and return its report."""
     child.stop()
     body: dict[str, Any] = json.loads(child.read_line(CAMERAS_END_S))
     plays = {camera["path"]: camera["plays_s"] for camera in body["cameras"]}
@@ -272,7 +275,7 @@ def describe(
     plays_s: dict[str, list[float]],
     senders: Sequence[dict[str, Any]],
 ) -> LateReport:
-    """All figures of a run."""
+    """Return all figures of a run."""
     sightings = [each for each in witness.sightings if each.arrived_s < run.end_s]
     found = lateness(sightings, plays_s)
     over_time = stretches(found, run.begin_s, run.end_s, STRETCH_S)
@@ -305,13 +308,13 @@ def describe(
 
 
 def growth_of(found: Sequence[Lateness], since_s: float) -> float:
-    """Seconds a minute by which results become later, from a moment on."""
+    """Return the growth of lateness since `since_s`, in seconds per minute."""
     late = [each for each in found if each.arrived_s >= since_s]
     return 60 * slope([each.arrived_s for each in late], [each.true_s for each in late]) if late else 0.0
 
 
 def sending(senders: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Whether the cameras kept up: a picture counts as captured when it is sent, and one that is late is sent late."""
+    """Return whether the cameras kept up. A picture counts as captured when it is sent, late or not."""
     cameras = [camera for each in senders for camera in each["cameras"]]
     return {
         "cores": sum(each["cpu_s"] / each["wall_s"] for each in senders),

@@ -1,10 +1,10 @@
-"""Messages a second to a real broker, and CPU a message: Framelane's way from result to acknowledgement beside paho's.
+"""Compare Framelane from result to acknowledgment with plain paho: messages per second, CPU per message.
 
-    python scripts/bench_mqtt.py                     # 64 streams, 10 objects each, 5 rounds, about 1.5 minutes
+    python scripts/bench_mqtt.py                     # 64 streams, 10 objects each, 5 rounds, 1.5 minutes
 
-Every round floods the broker with plain paho, then with Framelane, and then has Framelane send as many results a second
-as the streams have frames. Plain paho gets payloads that are ready; Framelane makes its own from results. Each is a
-process of its own on one core; the broker and a consumer that throws everything away have another.
+Every round floods the broker with plain paho, then with Framelane, and then has Framelane send results at the
+streams' frame rate. Plain paho gets ready payloads; Framelane makes its own from results. Each is a separate
+process on one core; the broker and a consumer that discards everything have another.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framelane.bench.delivery import Delivered, Load, deliver_framelane, deliver_paho
-from framelane.bench.figures import Spread
-from framelane.bench.host import Host, describe_host
-from framelane.bench.neighbours import start_broker
-from framelane.bench.process import Child, in_child
-from framelane.bench.report import Goal, Section, figures_section, goals_section, spread_cell
-from framelane.bench.script import command_line, make_parser, run_script, say
+from framelane.measure.figures import Spread
+from framelane.measure.host import Host, describe_host
+from framelane.measure.process import in_child
+from framelane.measure.report import Goal, Section, figures_section, goals_section, spread_cell
+from lab.delivery import Delivered, Load, deliver_framelane, deliver_paho
+from lab.module import lab_child
+from lab.neighbors import start_broker
+from lab.script import command_line, make_parser, run_script, say
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -34,7 +35,7 @@ START_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Plain paho, Framelane, and Framelane at the streams' own rate."""
+    """One round: plain paho, Framelane, and Framelane at the streams' own rate."""
 
     paho: Delivered
     framelane: Delivered
@@ -42,13 +43,13 @@ class Round:
 
     @property
     def ratio(self) -> float:
-        """Framelane's rate over paho's."""
+        """Return Framelane's rate divided by paho's."""
         return self.framelane.rate / self.paho.rate
 
 
 @dataclass(frozen=True, slots=True)
 class MqttReport:
-    """All rounds, and what they come to."""
+    """All rounds with their summary and goals."""
 
     host: Host
     command: str
@@ -57,7 +58,7 @@ class MqttReport:
 
     @property
     def summary(self) -> dict[str, Spread]:
-        """The figures that count, over the rounds."""
+        """Return the main figures over all rounds."""
         return {
             "ratio": Spread.of([each.ratio for each in self.rounds]),
             "cpu_ratio": Spread.of([each.paho.cpu_us / each.framelane.cpu_us for each in self.rounds]),
@@ -71,19 +72,19 @@ class MqttReport:
 
     @property
     def goals(self) -> tuple[Goal, ...]:
-        """Making messages and holding them until they are acknowledged may cost so much of paho's own rate."""
+        """Return the goal: making and keeping messages costs little of paho's rate."""
         return (Goal.at_least("Framelane's rate over paho's", LEAST_RATIO, self.summary["ratio"].median),)
 
     def as_dict(self) -> dict[str, Any]:
-        """All figures, for JSON."""
+        """Return all figures for JSON."""
         summary = {name: asdict(spread) for name, spread in self.summary.items()}
         return {**asdict(self), "summary": summary, "goals": [asdict(goal) for goal in self.goals]}
 
     def sections(self) -> tuple[Section, ...]:
-        """Summary and goals."""
+        """Return the tables of summary and goals."""
         load = self.load
         head = (
-            f"{load.streams} streams, {load.objects} objects a result, MQTT {load.protocol}, {load.encoding}, "
+            f"{load.streams} streams, {load.objects} objects per result, MQTT {load.protocol}, {load.encoding}, "
             f"QoS {load.qos}, {load.inflight} in flight, {len(self.rounds)} rounds: "
             f"median (lowest to highest)\n{self.host}"
         )
@@ -94,15 +95,17 @@ class MqttReport:
 def parse_arguments() -> Namespace:
     """Read the command line."""
     parser = make_parser(__doc__, 64)
-    parser.add_argument("--objects", type=int, default=10, help="in each result")
-    parser.add_argument("--fps", type=float, default=30.0, help="results a second of a stream, when paced")
+    parser.add_argument("--objects", type=int, default=10, help="objects in each result")
+    parser.add_argument("--fps", type=float, default=30.0, help="results per second and stream, when paced")
     parser.add_argument("--batch", type=int, default=4, help="results that come at once, when paced")
     parser.add_argument("--qos", type=int, default=1, choices=(0, 1, 2))
-    parser.add_argument("--inflight", type=int, default=256, help="messages that wait for acknowledgement")
+    parser.add_argument("--inflight", type=int, default=256, help="most unacknowledged messages")
     parser.add_argument("--protocol", default="5", choices=("5", "3.1.1"))
     parser.add_argument("--payload", default="json", choices=("json", "msgpack"))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each of the three, a round")
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="of each of the three measurements of a round"
+    )
     return parser.parse_args()
 
 
@@ -113,19 +116,19 @@ def measure(arguments: Namespace) -> MqttReport:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="framelane-bench-")))
         settings = (f"max_inflight_messages {arguments.inflight}", f"max_topic_alias {arguments.streams}")
-        broker, url = start_broker(folder, arguments.broker, stack, settings)
-        command = [sys.executable, "-m", "framelane.bench.drain", url, "framelane/#"]
-        consumer = stack.enter_context(Child("consumer", command, folder))
+        broker = start_broker(folder, arguments.broker, stack, settings)
+        consumer = stack.enter_context(lab_child("consumer", folder, "drain", [broker.url, "framelane/#"]))
         consumer.read_line(START_TIMEOUT_S)
-        for child in (broker, consumer):
+        for child in (broker.child, consumer):
             os.sched_setaffinity(child.pid, cores[1:] or cores)
+        url = broker.url if arguments.protocol == "5" else broker.url_v311
         load = load_of(arguments, url, cores[0])
         rounds = [run_round(load, arguments, index) for index in range(arguments.rounds)]
     return MqttReport(host, command_line(), load, tuple(rounds))
 
 
 def load_of(arguments: Namespace, url: str, core: int) -> Load:
-    """What the command line asks for, as fast as it goes."""
+    """Return the load of the command line, without a rate limit."""
     return Load(
         url=url,
         protocol=arguments.protocol,
@@ -142,13 +145,13 @@ def load_of(arguments: Namespace, url: str, core: int) -> Load:
 
 
 def run_round(load: Load, arguments: Namespace, index: int) -> Round:
-    """One after another, for machines drift."""
+    """Measure all three in turn, because machines drift."""
     say(f"round {index + 1} of {arguments.rounds}: paho, Framelane, paced ...")
     paho = in_child(deliver_paho, load)
     framelane = in_child(deliver_framelane, load)
     paced = in_child(deliver_framelane, replace(load, rate=arguments.fps * arguments.streams))
     say(
-        f"  {paho.rate:,.0f} and {framelane.rate:,.0f} messages/s; paced {paced.cpu_us:.0f} us of CPU a message"
+        f"  {paho.rate:,.0f} and {framelane.rate:,.0f} messages/s; paced {paced.cpu_us:.0f} us of CPU per message"
     )
     return Round(paho, framelane, paced)
 

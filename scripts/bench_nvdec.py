@@ -1,10 +1,10 @@
-"""Finds how many frames a second NVDEC decodes, by codec (clip), processes and streams.
+"""Measure how many frames per second NVDEC decodes, by codec (clip), processes and streams.
 
     python scripts/bench_nvdec.py clips/*.mp4 --json nvdec.json
     python scripts/bench_nvdec.py clips/h264.mp4 clips/hevc.mp4 --cells 1x8,1x32,4x16 --download
 
-A cell is processes x streams of each. Clips of one codec are dealt over the streams of a cell; every one starts again
-at its end and is decoded as fast as that goes. `scripts/make_surveillance_clips.py` makes clips.
+A cell is processes x streams per process. Clips of one codec are distributed over the streams of a cell,
+loop, and are decoded as fast as possible. `scripts/make_surveillance_clips.py` makes clips.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ import av
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "daemon"))
 
-from framelane.bench.decode import DecodeBench, bench_decode
-from framelane.bench.decode_source import Decoding
-from framelane.bench.report import Section, number, show, to_json
 from framelane.core.errors import FramelaneError
-from framelane.sources.decoder import DecoderChoice
+from framelane.measure.decode import DecodeBench, bench_decode
+from framelane.measure.decode_source import Decoding
+from framelane.measure.report import Section, number, show, to_json
+from framelane.sources.decoding.decoder import DecoderChoice
 
 CELLS = "1x1,1x8,1x32,1x64,2x16,2x32,4x8,4x16,8x8"
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One measurement: its clips' codec, how it was divided, and what came of it or why nothing did."""
+    """One measurement: codec, processes, streams, and the result or the reason why there is none."""
 
     codec: str
     processes: int
@@ -39,7 +39,7 @@ class Cell:
     fault: str = ""
 
     def row(self) -> tuple[str, ...]:
-        """Its line in the table."""
+        """Return the cell's row of the table."""
         name = (self.codec, str(self.processes), str(self.processes * self.streams))
         if self.result is None:
             return (*name, "-", "-", "-", "-", self.fault)
@@ -61,7 +61,7 @@ class Sweep:
     cells: tuple[Cell, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """All figures, for JSON."""
+        """Return all figures for JSON."""
         return {
             "ceiling": {codec: best.result.frames_s for codec, best in self._best().items() if best.result},
             "cells": [
@@ -77,7 +77,7 @@ class Sweep:
         }
 
     def sections(self) -> tuple[Section, ...]:
-        """All cells, and the best of each codec."""
+        """Return the tables of all cells and of the best of each codec."""
         columns = (
             "codec", "processes", "streams", "frames/s", "CPU cores", "NVDEC %", "GPU MB", "slowest/fastest",
         )  # fmt: skip
@@ -100,13 +100,13 @@ def _frames_s(cell: Cell | None) -> float:
 
 
 def codec_of(clip: str) -> str:
-    """FFmpeg's name of a clip's codec."""
+    """Return FFmpeg's name of a clip's codec."""
     with av.open(clip) as container:
         return container.streams.video[0].codec_context.name
 
 
 def measure(codec: str, clips: list[str], shape: tuple[int, int], seconds: float, decoding: Decoding) -> Cell:
-    """One cell; what keeps it from running is its result."""
+    """Measure one cell; an error becomes its result."""
     processes, streams = shape
     try:
         result = bench_decode(clips, processes * streams, seconds, decoding, processes)
@@ -119,17 +119,17 @@ def parse_arguments() -> Namespace:
     """Read the command line."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("clips", nargs="+", help="video files")
-    parser.add_argument("--cells", default=CELLS, help="processes x streams of each, with commas between")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of a cell")
+    parser.add_argument("--cells", default=CELLS, help="processes x streams per process, separated by commas")
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of a cell's measurement")
     parser.add_argument("--gpu", type=int, default=0)
-    parser.add_argument("--download", action="store_true", help="bring the pictures to host memory")
+    parser.add_argument("--download", action="store_true", help="copy frames to host memory")
     parser.add_argument("--cpu", action="store_true", help="decode on the CPU instead")
-    parser.add_argument("--json", type=Path, help="where to write all figures")
+    parser.add_argument("--json", type=Path, help="write all figures there")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Measure every cell, tell its figures as they come, and print the table."""
+    """Measure every cell, print each result at once, and then the table."""
     arguments = parse_arguments()
     decoding = Decoding(choice=DecoderChoice(None if arguments.cpu else arguments.gpu, arguments.download))
     clips: dict[str, list[str]] = {}

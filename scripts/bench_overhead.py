@@ -1,9 +1,9 @@
-"""What the daemon itself costs: its CPU a frame with a model that takes no time, less FFmpeg's own for decoding it.
+"""Measure the daemon's own cost: CPU per frame with a model that takes no time, minus FFmpeg's decoding.
 
     python scripts/bench_overhead.py                 # 8 cameras, 3 rounds, about 2 minutes
 
-Every round measures FFmpeg alone on the live streams, then the daemon on them. It must infer every frame: a round
-with drops is refused, for dropped frames cost less.
+Every round measures FFmpeg alone on the live streams, then the daemon. The daemon must infer every frame: a
+round with drops is refused, because dropped frames cost less.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from framelane.bench.daemon_run import DaemonRun, Window, measure_daemon
-from framelane.bench.decode import DecodeBench, bench_decode
-from framelane.bench.decode_source import Decoding
-from framelane.bench.errors import BenchError
-from framelane.bench.figures import Spread
-from framelane.bench.host import Host, describe_host
-from framelane.bench.neighbours import Site
-from framelane.bench.null_model import write_null_model
-from framelane.bench.process import in_child
-from framelane.bench.report import Goal, Section, figures_section, goals_section, spread_cell
-from framelane.bench.script import command_line, make_parser, run_script, say, start_cameras
+from framelane.measure.decode import DecodeBench, bench_decode
+from framelane.measure.decode_source import Decoding
+from framelane.measure.errors import BenchError
+from framelane.measure.figures import Spread
+from framelane.measure.host import Host, describe_host
+from framelane.measure.process import in_child
+from framelane.measure.report import Goal, Section, figures_section, goals_section, spread_cell
+from lab.daemon_run import DaemonRun, Window, measure_daemon
+from lab.neighbors import Site
+from lab.null_model import write_null_model
+from lab.script import command_line, make_parser, run_script, say, start_cameras
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -33,20 +33,20 @@ MOST_DROPPED = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """FFmpeg alone, then the daemon."""
+    """One round: FFmpeg alone, then the daemon."""
 
     decode: DecodeBench
     daemon: DaemonRun
 
     @property
     def overhead_ms(self) -> float:
-        """CPU of the daemon a frame, on top of FFmpeg's."""
+        """Return the daemon's CPU per frame on top of FFmpeg's, in milliseconds."""
         return self.daemon.cpu_ms_a_frame - self.decode.cpu_ms_a_frame
 
 
 @dataclass(frozen=True, slots=True)
 class OverheadReport:
-    """All rounds, and what they come to."""
+    """All rounds with their summary and goals."""
 
     host: Host
     command: str
@@ -55,7 +55,7 @@ class OverheadReport:
 
     @property
     def summary(self) -> dict[str, Spread]:
-        """The figures that count, over the rounds."""
+        """Return the main figures over all rounds."""
         return {
             "overhead_ms_a_frame": Spread.of([each.overhead_ms for each in self.rounds]),
             "daemon_ms_a_frame": Spread.of([each.daemon.cpu_ms_a_frame for each in self.rounds]),
@@ -68,17 +68,17 @@ class OverheadReport:
 
     @property
     def goals(self) -> tuple[Goal, ...]:
-        """What issue 2 asks."""
+        """Return the goal of issue 2."""
         median_ms = self.summary["overhead_ms_a_frame"].median
-        return (Goal.at_most("CPU a frame on top of decoding", OVERHEAD_MS, median_ms, " ms"),)
+        return (Goal.at_most("CPU per frame on top of decoding", OVERHEAD_MS, median_ms, " ms"),)
 
     def as_dict(self) -> dict[str, Any]:
-        """All figures, for JSON."""
+        """Return all figures for JSON."""
         summary = {name: asdict(spread) for name, spread in self.summary.items()}
         return {**asdict(self), "summary": summary, "goals": [asdict(goal) for goal in self.goals]}
 
     def sections(self) -> tuple[Section, ...]:
-        """Summary and goals."""
+        """Return the tables of summary and goals."""
         head = f"{self.streams} cameras, null model, {len(self.rounds)} rounds: median (lowest to highest)\n{self.host}"
         cells = {name: spread_cell(spread, 3) for name, spread in self.summary.items()}
         return figures_section(head, cells), goals_section(self.goals)
@@ -88,8 +88,8 @@ def parse_arguments() -> Namespace:
     """Read the command line."""
     parser = make_parser(__doc__, 8)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=15.0, help="of either, a round")
-    parser.add_argument("--warmup", type=float, default=5.0, help="seconds, once all streams deliver")
+    parser.add_argument("--seconds", type=float, default=15.0, help="of each measurement of a round")
+    parser.add_argument("--warmup", type=float, default=5.0, help="seconds after all streams deliver")
     return parser.parse_args()
 
 
@@ -107,12 +107,12 @@ def measure(arguments: Namespace) -> OverheadReport:
             run = measure_daemon(site.daemon(model, urls), site.subscriber, [cameras, site.broker], window)
             refuse_overload(run)
             rounds.append(Round(decode, run))
-            say(f"  {rounds[-1].overhead_ms:.2f} ms a frame")
+            say(f"  {rounds[-1].overhead_ms:.2f} ms per frame")
     return OverheadReport(host, command_line(), arguments.streams, tuple(rounds))
 
 
 def refuse_overload(run: DaemonRun) -> None:
-    """A frame that was decoded and dropped would count as overhead of another.
+    """Refuse a run with drops: a frame that was decoded and dropped would count as overhead of another.
 
     Raises:
         BenchError: more than a few frames were dropped.

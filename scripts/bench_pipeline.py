@@ -1,13 +1,14 @@
-"""The main benchmark: live RTSP cameras in, detections over MQTT out, against the ideal of the same machine and run.
+"""Run the main benchmark: live RTSP cameras in, detections over MQTT out, compared with the machine's ideal.
 
     python scripts/bench_pipeline.py                 # 8 cameras, 3 rounds, about 4 minutes
     python scripts/bench_pipeline.py --streams 1     # the latency of one camera alone
 
-Every round measures, one after another: (a) core-seconds a second that FFmpeg alone takes to decode the live
-streams, (b) core-seconds an image that ONNX Runtime alone takes in the best of its three fastest batches and
-threads, (c) the daemon.
-Ideal = (cores - a) / b; efficiency = inferred frames a second / ideal. Cameras, broker and subscriber are
-processes of their own, and share the cores; what they take is shown, and the ideal without it on its own line.
+Every round measures, one after another: (a) cores that FFmpeg alone takes to decode the live streams (plain
+PyAV, one thread per stream), (b) core-seconds per image that ONNX Runtime alone takes at the best of its
+three fastest batches and threads, found by a sweep before the first round, (c) the daemon, freshly started,
+once all streams deliver. Ideal = (cores - a) / b; efficiency = inferred frames per second / ideal. Cameras,
+broker and subscriber are separate processes that share the cores. The report shows what they take, and the
+ideal without their share.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framelane.bench.daemon_run import DaemonRun, Window, measure_daemon
-from framelane.bench.decode import DecodeBench, bench_decode
-from framelane.bench.decode_source import Decoding
-from framelane.bench.engine import EngineBench, EngineFigures, bench_engine, bench_shapes, finalists
-from framelane.bench.figures import Percentiles, Spread, ideal_fps
-from framelane.bench.host import Host, describe_host
-from framelane.bench.neighbours import Site
-from framelane.bench.process import in_child
-from framelane.bench.report import Goal, Section, figures_section, goals_section, number, spread_cell
-from framelane.bench.script import MODEL, command_line, make_parser, run_script, say, start_cameras
+from framelane.measure.decode import DecodeBench, bench_decode
+from framelane.measure.decode_source import Decoding
+from framelane.measure.engine import EngineBench, EngineFigures, bench_engine, bench_shapes, finalists
+from framelane.measure.figures import Percentiles, Spread, ideal_fps
+from framelane.measure.host import Host, describe_host
+from framelane.measure.process import in_child
+from framelane.measure.report import Goal, Section, figures_section, goals_section, number, spread_cell
+from lab.daemon_run import DaemonRun, Window, measure_daemon
+from lab.neighbors import Site
+from lab.script import MODEL, command_line, make_parser, run_script, say, start_cameras
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -48,18 +49,18 @@ class Round:
     daemon: DaemonRun
 
     def ideal(self, cores: int) -> float:
-        """Images a second if nothing but decoding and inference took time."""
+        """Return images per second if only decoding and inference took time."""
         return ideal_fps(cores, self.decode.cpu_cores, self.engine.cpu_ms_an_image / 1e3)
 
     def ideal_beside_others(self, cores: int) -> float:
-        """The same on the cores that cameras, broker and subscriber leave."""
+        """Return the ideal on the cores that cameras, broker and subscriber leave."""
         others_cores = sum(self.daemon.neighbours_cores.values())
         return ideal_fps(cores, self.decode.cpu_cores, self.engine.cpu_ms_an_image / 1e3, others_cores)
 
 
 @dataclass(frozen=True, slots=True)
 class PipelineReport:
-    """All rounds, and what they come to."""
+    """All rounds with their summary and goals."""
 
     host: Host
     command: str
@@ -68,12 +69,12 @@ class PipelineReport:
     rounds: tuple[Round, ...]
 
     def spread(self, figure: Callable[[Round], float | None]) -> Spread:
-        """One figure over the rounds; a round that lacks it counts as 0."""
+        """Return one figure over the rounds; a round without it counts as 0."""
         return Spread.of([figure(each) or 0.0 for each in self.rounds])
 
     @property
     def summary(self) -> dict[str, Spread]:
-        """The figures that count, over the rounds."""
+        """Return the main figures over all rounds."""
         cores = self.host.cores
         figures: dict[str, Callable[[Round], float | None]] = {
             "inferred_fps": lambda each: each.daemon.fps,
@@ -103,12 +104,12 @@ class PipelineReport:
 
     @property
     def goals(self) -> tuple[Goal, ...]:
-        """What is asked, by the medians; rates mean nothing unless the daemon is overloaded."""
+        """Return the goals, by the medians; rates count only if the daemon is overloaded."""
         summary = {name: spread.median for name, spread in self.summary.items()}
         peak_mb = max(each.daemon.peak_rss_mb for each in self.rounds)
         common = (
-            Goal.at_most("most memory ever", RSS_MB, peak_mb, " MB"),
-            Goal.at_most("results lost on the way", 0, sum(each.daemon.missing for each in self.rounds)),
+            Goal.at_most("peak memory", RSS_MB, peak_mb, " MB"),
+            Goal.at_most("results lost", 0, sum(each.daemon.missing for each in self.rounds)),
         )
         if self.streams == 1:
             return (
@@ -123,13 +124,13 @@ class PipelineReport:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """All figures, for JSON."""
+        """Return all figures for JSON."""
         summary = {name: asdict(spread) for name, spread in self.summary.items()}
         goals = [asdict(goal) for goal in self.goals]
         return {**asdict(self), "summary": summary, "goals": goals}
 
     def sections(self) -> tuple[Section, ...]:
-        """Goals, summary, streams and the sweep."""
+        """Return the tables of goals, summary, streams and the sweep."""
         head = f"{self.streams} cameras, {len(self.rounds)} rounds: median (lowest to highest)\n{self.host}"
         cells = {
             name: spread_cell(spread, 3 if spread.high < 10 else 1)  # noqa: PLR2004 - three digits at least
@@ -165,20 +166,20 @@ def parse_arguments() -> Namespace:
     """Read the command line."""
     parser = make_parser(__doc__, 8)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=20.0, help="of the daemon, a round")
-    parser.add_argument("--warmup", type=float, default=8.0, help="seconds, once all streams deliver")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of the daemon per round")
+    parser.add_argument("--warmup", type=float, default=8.0, help="seconds after all streams deliver")
     parser.add_argument(
-        "--alone-seconds", type=float, default=10.0, help="of FFmpeg and of ONNX Runtime, a round"
+        "--alone-seconds", type=float, default=10.0, help="of FFmpeg and of ONNX Runtime per round"
     )
     parser.add_argument("--model", type=Path, default=MODEL)
-    parser.add_argument("--batch", type=int, help="the model's `batch`; the product's default if not given")
-    parser.add_argument("--linger-ms", type=float, help="the same for `linger_ms`")
-    parser.add_argument("--slots", type=int, help="the same for `slots`")
+    parser.add_argument("--batch", type=int, help="the model's `batch` (default: the product's)")
+    parser.add_argument("--linger-ms", type=float, help="the model's `linger_ms`")
+    parser.add_argument("--slots", type=int, help="the model's `slots`")
     return parser.parse_args()
 
 
 def model_section(arguments: Namespace) -> dict[str, object]:
-    """The model as the daemon's configuration has it."""
+    """Return the model's section of the daemon's configuration."""
     options = {name: getattr(arguments, name) for name in ("batch", "linger_ms", "slots")}
     given = {name: value for name, value in options.items() if value is not None}
     return {"path": str(arguments.model.resolve()), **given}
@@ -187,7 +188,7 @@ def model_section(arguments: Namespace) -> dict[str, object]:
 def measure(arguments: Namespace) -> PipelineReport:
     """Run all rounds."""
     host = describe_host()
-    say("ONNX Runtime alone, in all ways ...")
+    say("ONNX Runtime alone, all batches and threads ...")
     sweep = in_child(bench_engine, str(arguments.model), seconds=min(2.0, arguments.alone_seconds))
     shapes = finalists(sweep.variants)
     with Site(arguments.broker) as site:
@@ -203,7 +204,7 @@ def measure(arguments: Namespace) -> PipelineReport:
             daemon = site.daemon(model_section(arguments), urls)
             run = measure_daemon(daemon, site.subscriber, [cameras, site.broker], window)
             rounds.append(Round(decode, engine, run))
-            say(f"  {run.fps:.1f} frames/s of ideally {rounds[-1].ideal(host.cores):.1f}")
+            say(f"  {run.fps:.1f} frames/s, ideal {rounds[-1].ideal(host.cores):.1f}")
     return PipelineReport(host, command_line(), arguments.streams, sweep, tuple(rounds))
 
 

@@ -1,11 +1,12 @@
-"""What an outage of the broker costs: results lost, publish rate, memory, disk, CPU, and how fast it is made up.
+"""Measure a broker outage: results lost, publish rate, memory, disk, CPU, and speed of the replay.
 
-    python scripts/bench_spool.py                              # 10 minutes of 16 streams at 30/s, ten times as fast
+    python scripts/bench_spool.py                              # 10 minutes of 16 streams at 30/s, 10 x as fast
     python scripts/bench_spool.py --minutes 10 --compress 1    # the same in real time
 
-Results go through the daemon's own outlet and MQTT sink in a process of its own, with no cameras and no model, so that
-CPU and memory are those of the way out. After a while with the broker up, it is ended, and comes back after the outage;
-a subscriber checks that every result came, in order, and once. Times are of the plain rate but for the outage's.
+Results go through the daemon's own publisher and MQTT sink in a separate process without cameras and model,
+so CPU and memory are those of delivery alone. The broker runs for a while, is stopped, and returns after the
+outage. A subscriber checks that every result arrived, in order, and once. Only the outage is compressed in
+time.
 """
 
 from __future__ import annotations
@@ -22,39 +23,45 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from framelane.bench.completeness import Completeness
-from framelane.bench.errors import BenchError
-from framelane.bench.host import Host, describe_host
-from framelane.bench.neighbours import start_broker
-from framelane.bench.process import Child, Usage, peak_rss_mb
-from framelane.bench.report import Goal, Section, figures_section, goals_section, number
-from framelane.bench.script import command_line, run_script, say
-from framelane.bench.spool_publisher import Publishing
+from framelane.measure.errors import BenchError
+from framelane.measure.host import Host, describe_host
+from framelane.measure.process import Child, Usage, peak_rss_mb
+from framelane.measure.report import Goal, Section, figures_section, goals_section, number
+from lab.completeness import Completeness
+from lab.module import lab_child
+from lab.neighbors import start_broker
+from lab.script import command_line, run_script, say
+from lab.spool_publisher import Publishing
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from framelane.bench.figures import Percentiles
+    from framelane.measure.figures import Percentiles
 
-LOSSLESS = ("max_queued_messages 0",)  # or mosquitto drops what a subscriber of ours is late to take
-RATE = 30.0  # results a second of a stream
-REPLAY_GOAL = 2000.0  # messages a second
+# Otherwise mosquitto drops messages for a slow subscriber.
+LOSSLESS = ("max_queued_messages 0",)
+# Results per second of one stream.
+RATE = 30.0
+# Replayed messages per second.
+REPLAY_GOAL = 2000.0
 RATE_KEPT = 0.98
 MOST_GROWTH_MB = 5.0
 START_S = 30.0
-MAKE_UP_S = 600.0  # the most that making up may take
-STILL_S = 5.0  # after so long without a message no more is on its way
+# Most seconds for delivering the backlog.
+MAKE_UP_S = 600.0
+# After this long without a message all have arrived.
+STILL_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of time.
+    """One phase of the measurement.
 
     Attributes:
-        asked: results a second that were asked for.
-        window: what the publisher did.
-        cpu_us: its CPU for each result published, or delivered where it makes up for an outage.
-        rss_mb: its memory, every second.
+        asked: requested results per second.
+        window: the publisher's figures.
+        cpu_us: its CPU per published result, or per delivered one after an outage.
+        rss_mb: its memory, sampled every second.
     """
 
     asked: float
@@ -64,19 +71,19 @@ class Phase:
 
     @property
     def rate(self) -> float:
-        """Results published a second."""
+        """Return published results per second."""
         return self.window.published / self.window.seconds
 
     @property
     def grown_mb(self) -> float:
-        """How much more memory it took at most in the second half than in the first."""
+        """Return by how much the most memory of the second half exceeds that of the first."""
         half = len(self.rss_mb) // 2
         return max(self.rss_mb[half:]) - max(self.rss_mb[: half or 1])
 
 
 @dataclass(frozen=True, slots=True)
 class SpoolReport:
-    """All phases, and what arrived."""
+    """All phases and the arrived results."""
 
     host: Host
     command: str
@@ -91,33 +98,33 @@ class SpoolReport:
 
     @property
     def lost(self) -> int:
-        """Results published that never came."""
+        """Return the number of published results that never arrived."""
         return self.published - self.arrived.results
 
     @property
     def replay_rate(self) -> float:
-        """Messages a second that came while the outage was made up for, new ones among them."""
+        """Return messages per second during the replay, new ones included."""
         return (self.outage.window.queued + self.replay.window.published) / self.replay_s
 
     @property
     def goals(self) -> tuple[Goal, ...]:
-        """What an outage may cost."""
+        """Return the goals for an outage."""
         return (
             Goal.at_most("results lost", 0, self.lost),
             Goal.at_most("gaps in seq", 0, self.arrived.missing),
             Goal.at_most("results out of order", 0, self.arrived.disordered),
             Goal.at_least("publish rate kept in the outage", RATE_KEPT, self.outage.rate / self.outage.asked),
-            Goal.at_least("messages a second made up", REPLAY_GOAL, self.replay_rate),
-            Goal.at_most("memory grown over the outage", MOST_GROWTH_MB, self.outage.grown_mb, " MB"),
+            Goal.at_least("messages per second during the replay", REPLAY_GOAL, self.replay_rate),
+            Goal.at_most("memory growth over the outage", MOST_GROWTH_MB, self.outage.grown_mb, " MB"),
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """All figures, for JSON."""
+        """Return all figures for JSON."""
         more = {"lost": self.lost, "replay_rate": self.replay_rate}
         return {**asdict(self), **more, "goals": [asdict(goal) for goal in self.goals]}
 
     def sections(self) -> tuple[Section, ...]:
-        """Phases, what came of it, and goals."""
+        """Return the tables of phases, result and goals."""
         head = f"{self.streams} streams, {self.outage.window.published} results while the broker was away\n{self.host}"
         phases = (("broker up", self.before), ("broker away", self.outage), ("making up", self.replay))
         columns = (
@@ -126,7 +133,7 @@ class SpoolReport:
             "asked/s",
             "published/s",
             "publish ms p50 / p99",
-            "CPU us a message",
+            "CPU us per message",
             "most RSS MB",
         )
         rows = tuple((name, *_cells(phase)) for name, phase in phases)
@@ -134,15 +141,15 @@ class SpoolReport:
         figures = {
             "published in all": number(self.published, 0),
             "arrived live / replayed / repeated": f"{came.live} / {came.replayed} / {came.repeated}",
-            "on disk before the broker came": f"{away.spooled} messages, {number(away.disk_bytes / 1e6)} MB",
-            "bytes a message on disk": number(away.disk_bytes / max(away.spooled, 1), 0),
+            "on disk before the broker returned": f"{away.spooled} messages, {number(away.disk_bytes / 1e6)} MB",
+            "bytes per message on disk": number(away.disk_bytes / max(away.spooled, 1), 0),
             "disk touched while the broker was up": f"{self.before.window.spooled} messages",
-            "made up in": f"{number(self.replay_s)} s",
+            "backlog delivered in": f"{number(self.replay_s)} s",
             "peak RSS": f"{number(self.peak_rss_mb)} MB",
         }
         return (
             Section(head, columns, rows),
-            figures_section("What came of it", figures),
+            figures_section("Result", figures),
             goals_section(self.goals),
         )
 
@@ -163,7 +170,7 @@ def _spread(publish_ms: Percentiles | None) -> str:
 
 
 class Bench:
-    """Broker, subscriber and publisher, each a process."""
+    """Broker, subscriber and publisher as processes."""
 
     def __init__(self, arguments: Namespace, folder: Path, stack: ExitStack) -> None:
         self._arguments = arguments
@@ -171,19 +178,19 @@ class Bench:
         self._stack = stack
         self._broker = stack.enter_context(ExitStack())
         self.published = 0
-        _, self._url = start_broker(folder, "mosquitto", self._broker, LOSSLESS)
-        self.subscriber = self._start("subscriber", "framelane.bench.spool_subscriber")
+        self._url = start_broker(folder, "mosquitto", self._broker, LOSSLESS).url
+        self.subscriber = self._start("subscriber", "spool_subscriber")
         place = str((arguments.folder or folder) / "spool")
         self.publisher = self._start(
             "publisher",
-            "framelane.bench.spool_publisher",
+            "spool_publisher",
             place,
             str(arguments.streams),
             str(arguments.objects),
         )
 
     def phase(self, rate: float, seconds: float) -> Phase:
-        """Publish at a rate for so long."""
+        """Publish at a rate for `seconds`."""
         self.publisher.ask(f"rate {rate}")
         self.window()
         before = self.publisher.usage()
@@ -195,29 +202,31 @@ class Bench:
         return Phase(rate, window, self._cpu_us(before, window.published), tuple(rss_mb))
 
     def window(self) -> Publishing:
-        """What the publisher did since the last look."""
+        """Return the publisher's figures since the last call."""
         window = Publishing.from_json(self.publisher.ask("window"))
         self.published += window.published
         return window
 
     def end_broker(self) -> None:
-        """Take the broker away."""
+        """Stop the broker."""
         self._broker.close()
 
     def make_up(self, rate: float) -> tuple[Phase, float]:
-        """Bring the broker back, and wait until all has come; how long that took once the subscriber was there."""
+        """Restart the broker; return the replay, and its seconds from the subscriber's return."""
         start_broker(self._folder, "mosquitto", self._broker, LOSSLESS, urlsplit(self._url).port)
         deadline_s = time.monotonic() + START_S
         while self.subscriber.ask("connected") != "true":
             if time.monotonic() > deadline_s:
-                raise BenchError("the subscriber doesn't get back to the broker")
+                raise BenchError("the subscriber does not reconnect to the broker")
             time.sleep(0.05)
-        time.sleep(1.0)  # until it has subscribed again
+        # Time to subscribe again.
+        time.sleep(1.0)
         before = self.publisher.usage()
         self.publisher.ask("go")
         began_s = time.monotonic()
         windows, rss_mb = [self.window()], [before.rss_mb]
-        while windows[-1].queued > rate:  # what is in flight, at most
+        # The messages in flight don't count.
+        while windows[-1].queued > rate:
             time.sleep(0.25)
             windows.append(self.window())
             rss_mb.append(self.publisher.usage().rss_mb)
@@ -231,7 +240,7 @@ class Bench:
         return Phase(rate, last, cpu_us, tuple(rss_mb)), took_s
 
     def arrived(self) -> Completeness:
-        """All that came, once nothing more is published."""
+        """Return everything that arrived after publishing has stopped."""
         self.publisher.ask("rate 0")
         self.window()
         told, news_s = Completeness(), time.monotonic()
@@ -243,7 +252,7 @@ class Bench:
         return told
 
     def _start(self, name: str, module: str, *more: str) -> Child:
-        child = Child(name, [sys.executable, "-m", module, self._url, *more], self._folder)
+        child = lab_child(name, self._folder, module, [self._url, *more])
         self._stack.enter_context(child)
         child.read_line(START_S)
         return child
@@ -253,7 +262,7 @@ class Bench:
 
 
 def measure(arguments: Namespace) -> SpoolReport:
-    """All phases."""
+    """Run all phases."""
     host = describe_host()
     rate = arguments.streams * RATE
     with ExitStack() as stack:
@@ -266,7 +275,8 @@ def measure(arguments: Namespace) -> SpoolReport:
         bench.end_broker()
         outage = bench.phase(rate * arguments.compress, arguments.minutes * 60 / arguments.compress)
         bench.publisher.ask(f"rate {rate}")
-        time.sleep(1.0)  # the last ones go to disk
+        # Time for the last messages to reach the disk.
+        time.sleep(1.0)
         say(f"broker up again, {outage.window.queued} messages wait ...")
         replay, took_s = bench.make_up(rate)
         arrived = bench.arrived()
@@ -290,10 +300,12 @@ def parse_arguments() -> Namespace:
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--streams", type=int, default=16)
     parser.add_argument("--objects", type=int, default=2, help="a result")
-    parser.add_argument("--minutes", type=float, default=10.0, help="that the outage stands for")
-    parser.add_argument("--compress", type=float, default=10.0, help="as many times as fast in the outage")
-    parser.add_argument("--seconds", type=float, default=15.0, help="with the broker up, before")
-    parser.add_argument("--folder", type=Path, help="disk to spool to; a temporary folder by default")
+    parser.add_argument("--minutes", type=float, default=10.0, help="length of the outage")
+    parser.add_argument("--compress", type=float, default=10.0, help="speed-up of the outage")
+    parser.add_argument(
+        "--seconds", type=float, default=15.0, help="seconds with the broker up before the outage"
+    )
+    parser.add_argument("--folder", type=Path, help="folder of the spool (default: a temporary one)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     return parser.parse_args()
 

@@ -1,13 +1,13 @@
-"""Builds the engines that a GPU host's figures and tests need, one after another or all at once.
+"""Build the engines that a GPU host's figures and tests need, one after another or all at once.
 
     python scripts/build_engines.py --folder engines --model yolov8s.onnx --accuracy-model yolox_nano.onnx
     python scripts/build_engines.py ... --calibration pictures --test-folder test-engines --parallel
     python scripts/build_engines.py ... --build-options '--tactic-source EDGE_MASK_CONVOLUTIONS --level 2'
 
-FP16 of the model of the speed figures; FP16, and INT8 where there are pictures to calibrate with, of the accuracy
-model; FP16 of the demo's model for the GPU tests. Engines that are there are not built again. A second call waits for
-the first one, so this may run in the background. Builds disturb each other's timing of kernels: --parallel is for
-when time is short. The last two options above are for a TensorRT without cuBLAS and cuDNN.
+Builds FP16 of the speed model; FP16, and with calibration images INT8, of the accuracy model; FP16 of the
+demo's model for the GPU tests. Existing engines are not built again. A second call waits for the first, so
+this may run in the background. Parallel builds disturb each other's kernel timing: use --parallel only if
+time is short. The last two options above are for a TensorRT without cuBLAS and cuDNN.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ DEMO = ROOT / "daemon/framelane/demo/assets/framelane-demo.onnx"
 POLL_S = 0.5
 LAST_S = 10.0
 ORDER = (".engine", "", ".json")
-"""A sidecar comes last: an engine without one is nobody's."""
+"""Suffixes in the order of moving. The sidecar is last, because an engine without one is ignored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """One engine: its name, the folder it goes to, and the arguments that `framelane engine build` takes."""
+    """One engine: name, folder, and arguments of `framelane engine build`."""
 
     name: str
     folder: Path
     arguments: tuple[str, ...]
 
     def command(self, folder: Path, options: Sequence[str]) -> list[str]:
-        """What builds it into a folder."""
+        """Return the command that builds it into a folder."""
         command = [sys.executable, "-m", "framelane", "engine", "build", *self.arguments]
         return [*command, "--folder", str(folder), *options]
 
 
 def builds(given: Namespace) -> Iterator[Build]:
-    """All that were asked for."""
+    """Yield all requested builds."""
     if given.model:
         yield Build("model-fp16", given.folder, (str(given.model), "--precision", "fp16"))
     if given.accuracy_model:
@@ -67,7 +67,7 @@ def builds(given: Namespace) -> Iterator[Build]:
 
 
 class Running:
-    """A build that goes on, with its own folder and log."""
+    """A running build with its own folder and log."""
 
     def __init__(self, build: Build, options: Sequence[str]) -> None:
         self.build = build
@@ -87,11 +87,11 @@ class Running:
 
     @property
     def alive(self) -> bool:
-        """Whether it goes on."""
+        """Return whether the build is still running."""
         return self._process.poll() is None
 
     def finish(self) -> bool:
-        """End it if it goes on, keep what it made; True if that is an engine."""
+        """Stop the build if it runs and keep its files; return True if there is an engine."""
         late = self.alive
         for number in (signal.SIGTERM, signal.SIGKILL):
             with suppress(ProcessLookupError):
@@ -110,7 +110,7 @@ class Running:
 
 
 def seed(folder: Path, own: Path) -> None:
-    """A folder for one build, that knows the engines and timings that are there."""
+    """Make a folder for one build with copies of the existing engines and timing caches."""
     shutil.rmtree(own, ignore_errors=True)
     own.mkdir(parents=True)
     for file in files_of(folder):
@@ -118,7 +118,7 @@ def seed(folder: Path, own: Path) -> None:
 
 
 def bring(own: Path, folder: Path) -> None:
-    """Move what is new in a build's folder to where it belongs, and timings where they know more."""
+    """Move new files from a build's folder to their place, and timing caches if they grew."""
     for suffix in ORDER:
         for file in files_of(own):
             kind, target = file.suffix if file.suffix in ORDER else "", folder / file.name
@@ -128,13 +128,13 @@ def bring(own: Path, folder: Path) -> None:
 
 
 def files_of(folder: Path) -> list[Path]:
-    """What a build leaves to others: engines, sidecars, timings; no locks, no logs."""
+    """Return a build's lasting files: engines, sidecars, timing caches; no locks, no logs."""
     left_out = (".lock", ".log")
     return [each for each in sorted(folder.glob("[!.]*")) if each.is_file() and each.suffix not in left_out]
 
 
 def run(given: Namespace) -> bool:
-    """Build all; True if all went well before the time was over."""
+    """Build all; return True if all succeeded within the time limit."""
     end_s = time.monotonic() + given.limit_s
     options = shlex.split(given.build_options)
     waiting = list(builds(given))
@@ -162,18 +162,25 @@ def parse_arguments() -> Namespace:
     """Read the command line."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="where engines are kept")
-    parser.add_argument("--model", type=Path, help="of the speed figures")
+    parser.add_argument("--model", type=Path, help="model of the speed figures")
     parser.add_argument("--accuracy-model", type=Path)
-    parser.add_argument("--calibration", type=Path, help="folder of pictures, for INT8")
-    parser.add_argument("--test-folder", type=Path, help="for the demo's engine: $FRAMELANE_TEST_ENGINES")
-    parser.add_argument("--build-options", default="", metavar="ARGS", help="for all builds")
-    parser.add_argument("--parallel", action="store_true", help="all at once")
-    parser.add_argument("--limit-s", type=float, default=1800.0, help="for all together")
+    parser.add_argument("--calibration", type=Path, help="folder of calibration images, for INT8")
+    parser.add_argument(
+        "--test-folder", type=Path, help="folder of the demo's engine ($FRAMELANE_TEST_ENGINES)"
+    )
+    parser.add_argument(
+        "--build-options",
+        default="",
+        metavar="ARGS",
+        help="options of `framelane engine build` for all builds",
+    )
+    parser.add_argument("--parallel", action="store_true", help="build all at once")
+    parser.add_argument("--limit-s", type=float, default=1800.0, help="time limit for all builds together")
     return parser.parse_args()
 
 
 def main() -> int:
-    """Build while nobody else does; 0 if all went well."""
+    """Build under the folder's lock; return 0 if all succeeded."""
     given = parse_arguments()
     for name in ("folder", "test_folder"):
         if getattr(given, name):
@@ -181,7 +188,8 @@ def main() -> int:
             getattr(given, name).mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     with (given.folder / "builds.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # a second call waits here
+        # A second call waits here.
+        fcntl.flock(lock, fcntl.LOCK_EX)
         return 0 if run(given) else 1
 
 

@@ -1,4 +1,4 @@
-"""Compiles gpu/kernels/*.cu to framelane.ptx with NVRTC 11.8; `--check` only compares."""
+"""Compile inference/backends/cuda/kernels/*.cu to framelane.ptx with NVRTC 11.8; `--check` only compares."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ import importlib.util
 import sys
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent.parent / "daemon" / "framelane" / "gpu" / "kernels"
+FOLDER = Path(__file__).resolve().parent.parent / "daemon" / "framelane" / "inference/backends/cuda/kernels"
 PTX = FOLDER / "framelane.ptx"
 WHEEL = "nvidia-cuda-nvrtc-cu11==11.8.89"
-# The oldest GPU that TensorRT 8.5 knows; the driver compiles for the one it finds. No fused multiply-add: arithmetic
-# rounds as NumPy's and OpenCV's does, and as the tests' plain C++ build.
+# The oldest GPU that TensorRT 8.5 supports; the driver compiles for the GPU it finds. No fused multiply-add,
+# so that arithmetic rounds like NumPy, OpenCV and the tests' plain C++ build.
 OPTIONS = ("--gpu-architecture=compute_60", "--std=c++14", "--fmad=false")
 
 
 class NvrtcMissingError(Exception):
-    """NVRTC isn't installed."""
+    """Raised if NVRTC isn't installed."""
 
 
 class NvrtcError(Exception):
-    """NVRTC refused something; the text holds its log."""
+    """Raised if NVRTC reports an error; the text holds its log."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the PTX, or with --check say whether it is what the sources give."""
+    """Write the PTX, or with --check compare it with the sources."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 if the PTX is out of date"
     )
     only_check = parser.parse_args(arguments).check
     if only_check and not fresh(PTX):
-        print(f"{PTX} is not made of these sources; run scripts/build_kernels.py", file=sys.stderr)
+        print(f"{PTX} is not built from these sources; run scripts/build_kernels.py", file=sys.stderr)
         return 1
     try:
         text = compiled()
@@ -42,7 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0 if only_check else 1
     if only_check and PTX.read_text() != text:
         print(
-            f"{PTX} is not what NVRTC makes of these sources; run scripts/build_kernels.py", file=sys.stderr
+            f"{PTX} is not what NVRTC builds from these sources; run scripts/build_kernels.py",
+            file=sys.stderr,
         )
         return 1
     if not only_check:
@@ -52,12 +53,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def sources() -> list[Path]:
-    """Kernels and their headers, in a fixed order."""
+    """Return kernels and headers in a fixed order."""
     return sorted([*FOLDER.glob("*.cu"), *FOLDER.glob("*.h")])
 
 
 def digest() -> str:
-    """SHA-256 of all that the PTX is made of."""
+    """Return the SHA-256 of everything that the PTX depends on."""
     whole = hashlib.sha256(" ".join((WHEEL, *OPTIONS)).encode())
     for path in sources():
         whole.update(f"\n{path.name}\n".encode() + path.read_bytes())
@@ -65,19 +66,19 @@ def digest() -> str:
 
 
 def fresh(ptx: Path) -> bool:
-    """Whether a PTX file says that it is made of the sources as they are now."""
-    return ptx.is_file() and ptx.read_text().startswith(_heading())
+    """Return whether a PTX file claims to be built from the current sources."""
+    return ptx.is_file() and ptx.read_text(encoding="utf-8").startswith(_heading())
 
 
 def compiled() -> str:
-    """The PTX of all kernels together.
+    """Return the PTX of all kernels.
 
     Raises:
-        NvrtcMissingError: its wheel isn't installed.
+        NvrtcMissingError: NVRTC's wheel isn't installed.
         NvrtcError: the sources don't compile.
     """
     nvrtc = _library()
-    # One program that includes every file, so that there is one PTX to load.
+    # One program includes every file, so there is one PTX to load.
     kernels = [path for path in sources() if path.suffix == ".cu"]
     program = _program(nvrtc, "".join(f'#include "{path.name}"\n' for path in kernels))
     options = [option.encode() for option in OPTIONS]
@@ -102,7 +103,7 @@ def _library() -> ctypes.CDLL:
     except ModuleNotFoundError:
         spec = None
     if spec is None or not spec.submodule_search_locations:
-        raise NvrtcMissingError(f"NVRTC is not here; pip install {WHEEL}")
+        raise NvrtcMissingError(f"NVRTC is not installed; pip install {WHEEL}")
     folder = Path(next(iter(spec.submodule_search_locations))) / "lib"
     try:
         ctypes.CDLL(str(folder / "libnvrtc-builtins.so.11.8"), ctypes.RTLD_GLOBAL)

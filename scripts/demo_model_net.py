@@ -41,7 +41,7 @@ class ConvNorm(nn.Module):  # type: ignore[misc]
 
 
 class HalfResidual(nn.Module):  # type: ignore[misc]
-    """Refine one half of the channels by 3x3 convolutions with a skip, then mix both halves (cross-stage partial)."""
+    """Refine half of the channels by 3x3 convolutions with a skip, then mix both (cross-stage partial)."""
 
     def __init__(self, channels: int, depth: int = 2) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ def _separable(channels: int, stride: int = 1) -> nn.Sequential:
 
 
 class Head(nn.Module):  # type: ignore[misc]
-    """Class logits and edge distances of one level: a shared convolution, then a branch each."""
+    """Class logits and edge distances of one level: a shared convolution, then one branch for each."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -106,9 +106,11 @@ class DemoNet(nn.Module):  # type: ignore[misc]
         self.c4 = nn.Sequential(ConvNorm(64, 96, 3, 2), HalfResidual(96))
         self.c5 = nn.Sequential(ConvNorm(96, 128, 3, 2), HalfResidual(128), Pyramid(128))
         self.lateral = nn.ModuleList([ConvNorm(c, neck, 1) for c in (64, 96, 128)])
-        self.top_down = nn.ModuleList([HalfResidual(neck, 1), HalfResidual(neck)])  # for 1/8, 1/16
+        # Outputs at 1/8 and 1/16.
+        self.top_down = nn.ModuleList([HalfResidual(neck, 1), HalfResidual(neck)])
         self.down = nn.ModuleList([_separable(neck, 2), _separable(neck, 2)])
-        self.bottom_up = nn.ModuleList([HalfResidual(neck), HalfResidual(neck)])  # for 1/16, 1/32
+        # Outputs at 1/16 and 1/32.
+        self.bottom_up = nn.ModuleList([HalfResidual(neck), HalfResidual(neck)])
         self.heads = nn.ModuleList([Head(neck) for _ in STRIDES])
         points, strides = anchor_points(image_px)
         self.register_buffer("points", points, persistent=False)
@@ -132,7 +134,7 @@ class DemoNet(nn.Module):  # type: ignore[misc]
 
 
 class Exported(nn.Module):  # type: ignore[misc]
-    """The network with the output that detectors of the Ultralytics v8 layout have."""
+    """The network with the output of the Ultralytics v8 layout."""
 
     def __init__(self, net: DemoNet) -> None:
         super().__init__()
@@ -147,7 +149,7 @@ class Exported(nn.Module):  # type: ignore[misc]
 
 
 def anchor_points(image_px: int) -> tuple[Tensor, Tensor]:
-    """Return cell centres [1, 2, A] and strides [1, 1, A] in input pixels, level by level, row by row."""
+    """Return cell centers [1, 2, A] and strides [1, 1, A] in input pixels, level by level, row by row."""
     points, strides = [], []
     for stride in STRIDES:
         axis = (torch.arange(image_px // stride) + 0.5) * stride
@@ -158,7 +160,7 @@ def anchor_points(image_px: int) -> tuple[Tensor, Tensor]:
 
 
 class Labels(NamedTuple):
-    """Objects padded to M, ignored ones last: xyxy input pixels [N, M, 4], class (-1 pads) and ignored [N, M]."""
+    """Objects padded to M, ignored ones last: xyxy pixels [N, M, 4], class (-1 pads) and ignored [N, M]."""
 
     xyxy: Tensor
     classes: Tensor
@@ -190,7 +192,7 @@ def complete_overlap(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _contains(xyxy: Tensor, points: Tensor, strides: Tensor) -> Tensor:
-    """Return which anchors [N, M, A] lie in a box [N, M, 4], the box taken as 1.5 strides wide at least."""
+    """Return which anchors [N, M, A] lie in a box [N, M, 4], with boxes widened to at least 1.5 strides."""
     reach, middle = (xyxy[..., 2:] - xyxy[..., :2]) / 2, (xyxy[..., 2:] + xyxy[..., :2]) / 2
     near = [
         (points[:, i] - middle[..., i, None]).abs() < torch.maximum(reach[..., i, None], strides * 0.75)
@@ -200,7 +202,7 @@ def _contains(xyxy: Tensor, points: Tensor, strides: Tensor) -> Tensor:
 
 
 class Assigned(NamedTuple):
-    """What each of A anchors is to say: object [N, A] or -1, soft class targets and loss mask [N, A, C]."""
+    """The targets of A anchors: object [N, A] or -1, soft class targets and loss mask [N, A, C]."""
 
     owner: Tensor
     targets: Tensor
@@ -209,14 +211,13 @@ class Assigned(NamedTuple):
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def assign(boxes: Tensor, scores: Tensor, points: Tensor, strides: Tensor, labels: Labels) -> Assigned:
-    """Give each object its 10 best anchors by score^0.5 * IoU^6 among those in it (TOOD), each anchor one object.
+    """Give each object its 10 best anchors inside by score^0.5 * IoU^6 (TOOD); each anchor gets one object.
 
     boxes [N, A, 4], scores [N, A, C], points [A, 2], strides [A].
     """
     wanted = (labels.classes >= 0) & ~labels.ignored
-    most = max(
-        1, int(wanted.sum(1).max())
-    )  # those come first, so the big tensors need no room for the others
+    # Ignored objects come last, so the large tensors leave them out.
+    most = max(1, int(wanted.sum(1).max()))
     xyxy, classes = labels.xyxy[:, :most], labels.classes[:, :most].clamp(min=0)
     inside = _contains(xyxy, points, strides) & wanted[:, :most, None]
     iou = overlap(xyxy[:, :, None], boxes[:, None])
@@ -225,12 +226,14 @@ def assign(boxes: Tensor, scores: Tensor, points: Tensor, strides: Tensor, label
     best = metric.topk(10, dim=-1)
     chosen = torch.zeros_like(metric).scatter_(-1, best.indices, 1.0) * inside
     owner_iou = torch.where(chosen > 0, iou + 1e-6, -1.0)
-    strongest, owner = owner_iou.max(dim=1)  # [N, A]
+    # Shape [N, A].
+    strongest, owner = owner_iou.max(dim=1)
     positive = strongest > 0
     mine = F.one_hot(owner, most).transpose(1, 2) * positive[:, None]
     metric, iou = metric * mine, iou * mine
     level = metric / (metric.amax(-1, keepdim=True) + 1e-9) * iou.amax(-1, keepdim=True)
-    soft = level.amax(dim=1)  # [N, A]
+    # Shape [N, A].
+    soft = level.amax(dim=1)
     targets = F.one_hot(classes.gather(1, owner), CLASSES) * (soft * positive)[..., None]
     unsure = _contains(labels.xyxy, points, strides) & ((labels.classes >= 0) & labels.ignored)[..., None]
     skipped = torch.einsum(
@@ -240,7 +243,7 @@ def assign(boxes: Tensor, scores: Tensor, points: Tensor, strides: Tensor, label
 
 
 def detection_loss(net: DemoNet, raw: Tensor, labels: Labels) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the loss to descend, and its class and box parts for the log; `raw` [N, 4 + C, A] in float32."""
+    """Return the total loss, and its class and box parts for the log; `raw` [N, 4 + C, A] in float32."""
     boxes = net.boxes(raw[:, :4]).transpose(1, 2)
     logits = raw[:, 4:].transpose(1, 2)
     found = assign(boxes.detach(), logits.detach().sigmoid(), net.points[0].T, net.strides[0, 0], labels)

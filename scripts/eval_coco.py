@@ -1,4 +1,4 @@
-"""Scores a model on COCO-style images through the product's own decoding, inference and postprocessing."""
+"""Score a model on COCO-style images through the product's own decoding, inference and postprocessing."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ import av
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from framelane.config.schema import EngineConfig, ModelConfig
-from framelane.inference.cuda.site import CudaSite
+from framelane.config.sections.engine import EngineConfig
+from framelane.config.sections.model import ModelConfig
+from framelane.inference.backends.cuda.shared_gpu import SharedGpu
 from framelane.inference.model import load_model
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class CocoScore:
     """COCO's two headline figures, 0 to 1.
 
     Attributes:
-        images: how many pictures.
+        images: number of images.
         map: average precision over IoU .50 to .95.
         map50: average precision at IoU .50.
         ms_per_image: wall time of the whole path.
@@ -49,7 +50,7 @@ class CocoScore:
 def evaluate(
     config: ModelConfig, images: Path, annotations: Path | None = None, limit: int | None = None
 ) -> CocoScore:
-    """Score a model on a folder of pictures with COCO annotations (`annotations.json` in it by default)."""
+    """Score a model on a folder of images with COCO annotations (default: its `annotations.json`)."""
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(annotations or images / "annotations.json"))
     # Some copies of the annotations write names with underscores.
@@ -57,7 +58,7 @@ def evaluate(
     ids = sorted(truth.imgs)[:limit]
     paths = [images / truth.imgs[image]["file_name"] for image in ids]
     closing = contextlib.closing
-    with closing(CudaSite()) as site, closing(load_model("eval", config, site)) as model:
+    with closing(SharedGpu()) as site, closing(load_model("eval", config, site)) as model:
         start_s = time.perf_counter()
         found = list(detect_all(model, paths, config.batch or model.backend.best_batch))
         wall_s = time.perf_counter() - start_s
@@ -76,7 +77,7 @@ def evaluate(
 
 
 def detect_all(model: Model, paths: Sequence[Path], batch: int) -> Iterator[Detections]:
-    """Detections of each picture, in order, at the model's own thresholds."""
+    """Return the detections of each image, in order, at the model's own thresholds."""
     everything = model.filter()
     with contextlib.closing(model.runner(batch)) as runner:
         runner.open()
@@ -119,12 +120,14 @@ def main() -> int:
     parser.add_argument("--confidence", type=float, default=0.01)
     parser.add_argument("--iou", type=float, default=0.65)
     parser.add_argument("--max-det", type=int, default=300)
-    parser.add_argument("--batch", type=int, default=0, help="0 for what suits the backend")
+    parser.add_argument("--batch", type=int, default=0, help="batch size; 0 selects the backend's default")
     parser.add_argument("--backend", choices=["onnxruntime", "tensorrt"], default="onnxruntime")
-    parser.add_argument("--precision", choices=["fp32", "fp16", "int8"], default="fp16", help="of the engine")
+    parser.add_argument(
+        "--precision", choices=["fp32", "fp16", "int8"], default="fp16", help="precision of the engine"
+    )
     parser.add_argument("--engine-folder", default="engines", help="where engines are kept")
-    parser.add_argument("--calibration", help="folder of pictures to make an INT8 engine with")
-    parser.add_argument("--limit", type=int, help="only the first so many pictures")
+    parser.add_argument("--calibration", help="folder of calibration images for INT8")
+    parser.add_argument("--limit", type=int, help="use only the first N images")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     config = ModelConfig(

@@ -1,11 +1,11 @@
-"""Measures the embedded demo detector on scenes it was not trained on, after H.264 and on the CPU.
+"""Measure the embedded demo detector on scenes it was not trained on, after H.264 and on the CPU.
 
     python scripts/eval_demo_model.py [--scenes 100] [--json]
 
-Each held-out scene is encoded as the demo's clips are, one second of it, decoded again, and two frames go through the
-product's own preprocessing, inference and suppression. Prints mAP by pycocotools (objects too small or too hidden
-count as crowd: neither asked for nor punished), and precision, recall and mean IoU of the matches at the daemon's
-default threshold. Exits 1 when mAP50 is below 0.90.
+One second of each held-out scene is encoded like the demo's clips and decoded, and two frames go through the
+product's own preprocessing, inference and suppression. Prints mAP by pycocotools (objects that are too small
+or too hidden count as crowd: neither required nor penalized), and precision, recall and mean IoU of the
+matches at the daemon's default threshold. Exits with 1 if mAP50 is below 0.90.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from framelane.config.schema import ModelConfig
+from framelane.config.sections.model import ModelConfig
 from framelane.demo.clips import write_clip
 from framelane.demo.scene import CLASS_NAMES, HELD_OUT_SEEDS, Scene
 from framelane.inference.model import load_model
@@ -43,7 +43,7 @@ CONFIDENCE, NMS_IOU, MATCH_IOU = 0.4, 0.45, 0.5
 
 
 class Detector:
-    """The model behind the product's own preprocessing, heads and suppression."""
+    """A model with the product's own preprocessing, heads and suppression."""
 
     def __init__(self, path: Path) -> None:
         self._model = load_model("demo", ModelConfig(path=str(path), iou=NMS_IOU))
@@ -51,7 +51,7 @@ class Detector:
         self._runner.open()
 
     def __call__(self, picture: av.VideoFrame, threshold: float) -> Detections:
-        """What it finds in one picture, at one threshold for all classes."""
+        """Return the detections in one image, at one threshold for all classes."""
         wanted = self._model.filter(confidence=threshold)
         return self._runner.detect([picture], [wanted], [None]).detections[0]
 
@@ -84,7 +84,7 @@ class Tally:
     missed: int = 0
 
     def add(self, found: Detections, truth: GroundTruth) -> None:
-        """Match most confident first; what lies on an ignored object counts neither way."""
+        """Match the most confident first; detections on ignored objects do not count."""
         iou = pairwise_iou(found.xyxy, truth.xyxy) * (found.class_id[:, None] == truth.class_id[None])
         free = np.ones(len(truth.class_id), np.bool_)
         for i in np.argsort(-found.confidence):
@@ -138,7 +138,8 @@ def coco_map(founds: list[Detections], truths: list[GroundTruth]) -> dict[str, f
         measured.evaluate()
         measured.accumulate()
         measured.summarize()
-    precision = measured.eval["precision"][:, :, :, 0, 2]  # IoU, recall, class, all sizes, 100 detections
+    # Axes: IoU, recall, class, all sizes, 100 detections.
+    precision = measured.eval["precision"][:, :, :, 0, 2]
     figures = {"mAP50": float(measured.stats[1]), "mAP50-95": float(measured.stats[0])}
     return figures | {f"AP50 {name}": float(precision[0, :, i].mean()) for i, name in enumerate(CLASS_NAMES)}
 
@@ -163,7 +164,7 @@ def measure(model: Path, scenes: int) -> dict[str, float]:
 
 
 def main() -> int:
-    """Measure, print, judge."""
+    """Measure, print the figures, and check the goal."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

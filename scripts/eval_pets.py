@@ -1,4 +1,4 @@
-"""Scores a model's persons on a clip with MOT ground truth, through the product's own path."""
+"""Score a model's persons on a clip with MOT ground truth, through the product's own path."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ import numpy as np
 from av.codec.hwaccel import HWAccel
 from numpy.typing import NDArray
 
-from framelane.config.schema import EngineConfig, ModelConfig
-from framelane.inference.cuda.site import CudaSite
+from framelane.config.sections.engine import EngineConfig
+from framelane.config.sections.model import ModelConfig
+from framelane.inference.backends.cuda.shared_gpu import SharedGpu
 from framelane.inference.model import load_model
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
@@ -27,10 +28,10 @@ Boxes = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class PetsScore:
-    """How many persons were found, frame by frame.
+    """Precision and recall of persons over all frames.
 
     Attributes:
-        frames: frames that have ground truth.
+        frames: frames with ground truth.
         precision: share of detections that are a person.
         recall: share of persons that were detected.
     """
@@ -53,7 +54,7 @@ def evaluate(
     persons = read_truth(truth)
     frames = hits = found = there = 0
     with ExitStack() as held:
-        site = held.enter_context(closing(CudaSite()))
+        site = held.enter_context(closing(SharedGpu()))
         model = held.enter_context(closing(load_model("eval", config, site)))
         runner = held.enter_context(closing(model.runner(1)))
         runner.open()
@@ -72,7 +73,7 @@ def evaluate(
 
 
 def _hwaccel(decode: str) -> HWAccel | None:
-    """NVDEC, with the pictures left on the GPU; None for the CPU's decoder."""
+    """Return NVDEC with frames left on the GPU; None for the CPU's decoder."""
     if decode == "cpu":
         return None
     return HWAccel(
@@ -81,17 +82,23 @@ def _hwaccel(decode: str) -> HWAccel | None:
 
 
 def read_truth(path: Path) -> dict[int, Boxes]:
-    """Corners [N, 4] of each frame's persons, from MOTChallenge's frame,id,x,y,w,h,...; frames from 1."""
+    """Return each frame's persons [N, 4] (corners) from MOTChallenge's frame,id,x,y,w,h,...; frames from 1."""
+    return {frame: boxes.astype(np.float32) for frame, (_ids, boxes) in read_tracks(path).items()}
+
+
+def read_tracks(path: Path) -> dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Return each frame's persons as ids [N] and corners [N, 4], likewise."""
     rows: dict[int, list[list[float]]] = defaultdict(list)
-    with path.open(newline="") as file:
-        for frame, _person, left, top, width, height, *_rest in csv.reader(file):
+    with path.open(encoding="utf-8", newline="") as file:
+        for frame, person, left, top, width, height, *_rest in csv.reader(file):
             x, y = float(left), float(top)
-            rows[int(frame)].append([x, y, x + float(width), y + float(height)])
-    return {frame: np.array(boxes, np.float32) for frame, boxes in rows.items()}
+            rows[int(frame)].append([float(person), x, y, x + float(width), y + float(height)])
+    tables = {frame: np.array(each) for frame, each in rows.items()}
+    return {frame: (table[:, 0].astype(np.int64), table[:, 1:]) for frame, table in tables.items()}
 
 
 def matches(found: Boxes, real: Boxes, overlap: float) -> int:
-    """How many of the found boxes, the most confident first, take a real box that no other has taken."""
+    """Return how many found boxes, most confident first, match a real box that is still unmatched."""
     if not len(found) or not len(real):
         return 0
     table = pairwise_iou(found, real)
@@ -105,7 +112,7 @@ def matches(found: Boxes, real: Boxes, overlap: float) -> int:
 
 
 def pairwise_iou(one: Boxes, other: Boxes) -> Boxes:
-    """Intersection over union [N, M] of corners [N, 4] and [M, 4]."""
+    """Return the intersection over union [N, M] of corners [N, 4] and [M, 4]."""
     low = np.maximum(one[:, None, :2], other[None, :, :2])
     high = np.minimum(one[:, None, 2:], other[None, :, 2:])
     shared = np.prod(np.maximum(high - low, 0), axis=2)
@@ -123,13 +130,15 @@ def main() -> int:
     parser.add_argument("--labels", default="auto")
     parser.add_argument("--confidence", type=float, default=0.4)
     parser.add_argument("--iou", type=float, default=0.45, help="of suppression")
-    parser.add_argument("--overlap", type=float, default=0.5, help="least IoU of a detection and a person")
+    parser.add_argument("--overlap", type=float, default=0.5, help="least IoU of a detection with a person")
     parser.add_argument("--backend", choices=["onnxruntime", "tensorrt"], default="onnxruntime")
-    parser.add_argument("--precision", choices=["fp32", "fp16", "int8"], default="fp16", help="of the engine")
+    parser.add_argument(
+        "--precision", choices=["fp32", "fp16", "int8"], default="fp16", help="precision of the engine"
+    )
     parser.add_argument("--engine-folder", default="engines", help="where engines are kept")
-    parser.add_argument("--calibration", help="folder of pictures to make an INT8 engine with")
+    parser.add_argument("--calibration", help="folder of calibration images for INT8")
     parser.add_argument("--decode", choices=["cpu", "nvdec"], default="cpu")
-    parser.add_argument("--limit", type=int, help="only the first so many frames")
+    parser.add_argument("--limit", type=int, help="use only the first N frames")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     config = ModelConfig(

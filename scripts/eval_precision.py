@@ -1,6 +1,6 @@
-"""Scores a model's conversions to half and INT8 on COCO-style images through ONNX Runtime.
+"""Score a model's conversions to half precision and INT8 on COCO-style images through ONNX Runtime.
 
-Beside average precision it tells which share of the detections at --confidence is that of the file as it is: with the
+Prints average precision, and the share of detections at --confidence that agree with the original file: the
 same class at IoU .5, at .9, and at .99 with a confidence within .005.
 """
 
@@ -15,18 +15,17 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from scripts import eval_coco
-
-from framelane.config.schema import ModelConfig
-from framelane.inference.artifact import Artifact
-from framelane.inference.engines.calibrate import calibration_pictures
-from framelane.inference.engines.precision import Calibration, input_spec, prepare
-from framelane.inference.engines.verify import agree, detect_all, pictures_in
+import eval_coco
+from framelane.config.sections.model import ModelConfig
 from framelane.inference.model import load_model
+from framelane.measure.verify import agree, detect_all, pictures_in
+from framelane.models.artifact import Artifact
+from framelane.models.engines.calibrate import calibration_pictures
+from framelane.models.engines.precision import Calibration, input_spec, prepare
 
 if TYPE_CHECKING:
     from framelane.core.frames import Detections
-    from framelane.inference.engines.key import Precision
+    from framelane.models.engines.key import Precision
 
 WAYS: dict[str, tuple[Precision, bool]] = {
     "fp32": ("fp32", True),
@@ -43,9 +42,9 @@ def main() -> int:
         "model", nargs="?", default=str(eval_coco.SHARED / "models/yolox_nano_416_dynbatch.onnx")
     )
     parser.add_argument("--images", type=Path, default=eval_coco.SHARED / "images/coco_val128")
-    parser.add_argument("--calibration", type=Path, help="the same images by default")
+    parser.add_argument("--calibration", type=Path, help="calibration images (default: the same images)")
     parser.add_argument("--labels", default="auto")
-    parser.add_argument("--confidence", type=float, default=0.25, help="of the detections that are compared")
+    parser.add_argument("--confidence", type=float, default=0.25, help="threshold of the compared detections")
     args = parser.parse_args()
     artifact = Artifact.open(args.model)
     spec = input_spec(artifact, ModelConfig(path=args.model))

@@ -1,9 +1,9 @@
-"""Runs embedded RTSP cameras as a process of its own, so that a benchmark can account for their CPU.
+"""Run embedded RTSP cameras in a separate process, so that a benchmark can account for their CPU.
 
     python scripts/fake_cameras.py --clip a.mp4 --cameras 8 --port 8554 --print-urls
 
-The clips are dealt over the paths cam00, cam01, ...; SIGTERM or SIGINT ends it with one JSON line: CPU
-seconds, wall seconds, and frames sent and dropped of each camera.
+The clips are distributed over the paths cam00, cam01, ... SIGTERM or SIGINT ends it with one JSON line: CPU
+seconds, wall seconds, and frames sent and dropped by each camera.
 """
 
 from __future__ import annotations
@@ -26,23 +26,25 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Loop clips as live RTSP cameras until SIGTERM.")
     parser.add_argument(
-        "--clip", type=Path, action="append", required=True, help="may be given several times"
+        "--clip", type=Path, action="append", required=True, help="clip to loop; may be given several times"
     )
     parser.add_argument("--cameras", type=int, default=1)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8554, help="0 takes a free one")
+    parser.add_argument("--port", type=int, default=8554, help="port; 0 takes a free one")
     parser.add_argument("--user")
     parser.add_argument("--password")
     parser.add_argument("--auth", choices=("basic", "digest"), default="digest")
     parser.add_argument(
-        "--phase-s", type=float, default=0.37, help="how far each camera is ahead of the last"
+        "--phase-s", type=float, default=0.37, help="offset of each camera from the previous one"
     )
-    parser.add_argument("--print-urls", action="store_true", help="one URL a line before anything else")
+    parser.add_argument(
+        "--print-urls", action="store_true", help="print one URL per line before anything else"
+    )
     return parser.parse_args()
 
 
 def camera_specs(arguments: argparse.Namespace) -> list[CameraSpec]:
-    """The cameras of the command line: cam00, cam01, ..."""
+    """Return the cameras of the command line: cam00, cam01, ..."""
     return [
         CameraSpec(
             path=f"cam{number:02d}",

@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
-# Installs the daemon as a systemd service: user, environment in /opt/framelane, units, configuration. Run again to upgrade.
-# What the administrator owns is never overwritten: /etc/framelane and what is below it.
-# With DESTDIR=FOLDER only files are laid out below it, for packages: no user, no environment, nothing is reloaded.
+# Install the daemon as a systemd service: user, environment in /opt/framelane, units, configuration. Rerun to upgrade.
+# The administrator's files below /etc/framelane are never overwritten.
+# With DESTDIR=FOLDER only files are installed below it, for packages: no user, no environment, no reload.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 DESTDIR=${DESTDIR:-}
 PYTHON=${PYTHON:-python3}
-GPU=${GPU:-} # anything: with PyCUDA, for hosts with NVIDIA's driver, CUDA's headers and TensorRT
+# Any value installs PyCUDA too, for hosts with NVIDIA's driver, CUDA's headers and TensorRT.
+GPU=${GPU:-}
 readonly DESTDIR GPU
 export PYTHON
-umask 022 # the service's user must be able to run what is installed
+# The service's user must be able to run the installed files.
+umask 022
 readonly HOME_DIR=/opt/framelane CONFIG_DIR=/etc/framelane UNIT_DIR=/etc/systemd/system
 
 main() {
@@ -36,7 +38,7 @@ make_user() {
     useradd --system --user-group --home-dir /var/lib/framelane --no-create-home --shell /usr/sbin/nologin framelane
 }
 
-# One below /root, as pyenv has it, would make an environment that nobody but root can run.
+# A Python below /root, such as pyenv's, would make an environment that only root can run.
 check_python() {
   local real
   real=$("$PYTHON" -c 'import os, sys; print(os.path.realpath(sys.executable))')
@@ -56,7 +58,7 @@ install_new() { # MODE FROM NAME
   [ -e "$DESTDIR$CONFIG_DIR/$3" ] || install -m "$1" "$2" "$DESTDIR$CONFIG_DIR/$3"
 }
 
-# A daemon that runs has its old code in memory, and would start its workers from the new.
+# A running daemon has the old code in memory, but would start its workers from the new code.
 start_again() {
   systemctl daemon-reload
   systemctl try-restart framelane.service 'framelane@*.service'

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes requirements/*.txt: for every supported Python, each package that is installed, by version and hash. `make lock`.
+# Write requirements/*.txt: for every supported Python, each installed package by version and hash. `make lock`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,12 +1,12 @@
-"""Makes the clips that benchmark cameras loop: 1080p at 30 frames a second, coded as surveillance cameras do.
+"""Make the clips that benchmark cameras loop: 1080p at 30 frames per second, coded like surveillance cameras.
 
     python scripts/make_surveillance_clips.py --out clips                     # 4 clips H.264, 4 clips HEVC
     python scripts/make_surveillance_clips.py --out clips --codec hevc --clips 2 --seconds 20
     python scripts/make_surveillance_clips.py --out clips --codec h264 --clips 1 --size 640x480 --fps 25
 
-Constant bit rate, a key frame every two seconds, no B-frames. The pictures are the videos of --footage, cut to the
-wanted shape, scaled, and shown one for one at the new rate, so that something moves in each; a video that is too
-short starts again. Without footage they are the demo's rendered streets.
+Constant bit rate, a key frame every two seconds, no B-frames. The frames come from the videos of --footage,
+cropped to the wanted shape, scaled, and used one by one at the new rate, so that something moves in each. A
+video that is too short loops. Without footage the clips show the demo's rendered streets.
 """
 
 from __future__ import annotations
@@ -39,12 +39,13 @@ FOOTAGE = Path(__file__).resolve().parents[2] / "shared/videos"
 KEY_FRAME_S = 2
 BIT_RATES = {"h264": 3_000_000, "hevc": 2_000_000}
 ENCODERS = {"h264": "libx264", "hevc": "libx265"}
-_BT709 = 1  # matrix, primaries and transfer of ISO/IEC 23091-2
+# Matrix, primaries and transfer of ISO/IEC 23091-2.
+_BT709 = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How a clip is to be."""
+    """Codec, size, rates and length of a clip."""
 
     codec: str
     size_wh: tuple[int, int]
@@ -54,7 +55,7 @@ class Shape:
 
     @property
     def options(self) -> dict[str, str]:
-        """The encoder's options: constant bit rate over a second, no frame that waits for a later one."""
+        """Return the encoder's options: constant bit rate over a second, no frame waits for a later one."""
         key, kbit = KEY_FRAME_S * self.fps, self.bit_rate // 1000
         rate = f"keyint={key}:min-keyint={key}:scenecut=0:bframes=0:vbv-maxrate={kbit}:vbv-bufsize={kbit}"
         if self.codec == "h264":
@@ -63,7 +64,7 @@ class Shape:
 
 
 def from_footage(video: Path, size_wh: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
-    """The BGR pictures of a video again and again, cut to the shape and scaled."""
+    """Yield a video's BGR frames in a loop, cropped to the shape and scaled."""
     while True:
         with av.open(str(video)) as container:
             for frame in container.decode(video=0):
@@ -71,7 +72,7 @@ def from_footage(video: Path, size_wh: tuple[int, int]) -> Iterator[NDArray[np.u
 
 
 def fitted(image: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.uint8]:
-    """The middle of a picture that has the wanted shape, at the wanted size."""
+    """Return the middle of a frame in the wanted shape, scaled to the wanted size."""
     height, width = image.shape[:2]
     scale = max(size_wh[0] / width, size_wh[1] / height)
     cut_w, cut_h = min(width, round(size_wh[0] / scale)), min(height, round(size_wh[1] / scale))
@@ -81,7 +82,7 @@ def fitted(image: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.uin
 
 
 def rendered(seed: int, shape: Shape) -> Iterator[NDArray[np.uint8]]:
-    """The pictures of a street of the demo."""
+    """Yield the frames of a street of the demo."""
     scene, index = Scene(seed, shape.size_wh, float(shape.fps)), 0
     while True:
         yield scene.render(index / shape.fps)[0]
@@ -89,12 +90,12 @@ def rendered(seed: int, shape: Shape) -> Iterator[NDArray[np.uint8]]:
 
 
 def encode(path: Path, pictures: Iterable[NDArray[np.uint8]], shape: Shape) -> None:
-    """Write a clip; it appears under its name when it is whole."""
+    """Write a clip; it appears under its name once it is complete."""
     unfinished = path.with_suffix(".part.mp4")
     with av.open(str(unfinished), "w") as container:
         stream = container.add_stream(ENCODERS[shape.codec], rate=shape.fps, options=shape.options)
         if not isinstance(stream, VideoStream):
-            raise TypeError(f"{shape.codec} is no video codec")
+            raise TypeError(f"{shape.codec} is not a video codec")
         stream.width, stream.height = shape.size_wh
         stream.pix_fmt = "yuv420p"
         stream.bit_rate = shape.bit_rate
@@ -116,7 +117,7 @@ def encode(path: Path, pictures: Iterable[NDArray[np.uint8]], shape: Shape) -> N
 def subjects(
     footage: Sequence[Path], count: int, shape: Shape
 ) -> Iterator[tuple[str, Iterator[NDArray[np.uint8]]]]:
-    """Name and pictures of each clip; a video that serves twice goes on where the first clip ended."""
+    """Yield name and frames of each clip; a video that is used twice continues where the first clip ended."""
     for number in range(count):
         if not footage:
             seed = DEMO_SEEDS[number % len(DEMO_SEEDS)]
@@ -135,18 +136,16 @@ def parse_arguments() -> Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder for the clips")
     parser.add_argument("--codec", choices=("h264", "hevc", "both"), default="both")
     parser.add_argument("--clips", type=int, default=4, help="clips of each codec")
-    parser.add_argument("--seconds", type=int, default=14, help="of a clip")
+    parser.add_argument("--seconds", type=int, default=14, help="length of a clip")
     parser.add_argument("--size", default="1920x1080")
     parser.add_argument("--fps", type=int, default=30)
     parser.add_argument("--bit-rate", type=int, help="3 Mbit/s for H.264 and 2 Mbit/s for HEVC by default")
-    parser.add_argument(
-        "--footage", type=Path, default=FOOTAGE, help="folder with videos of anything that moves"
-    )
+    parser.add_argument("--footage", type=Path, default=FOOTAGE, help="folder of videos with moving objects")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Make the clips that are not there yet, and print their names."""
+    """Make the missing clips and print their names."""
     arguments = parse_arguments()
     width, height = (int(side) for side in arguments.size.split("x"))
     footage = sorted(arguments.footage.glob("*.mp4"))

@@ -1,13 +1,14 @@
-"""Measures a GPU host: every step that docs/performance.md reports, each under a time limit of its own.
+"""Measure a GPU host: every step that docs/performance.md reports, each under its own time limit.
 
     python scripts/make_surveillance_clips.py --out clips
     python scripts/measure_gpu.py results --clips clips --model yolov8s.onnx                      # all steps
     python scripts/measure_gpu.py results tests engine decode --clips clips --model yolov8s.onnx  # some of them
-    python scripts/measure_gpu.py results engines ... --parallel-builds &       # a later `engines` waits for its end
+    python scripts/measure_gpu.py results engines ... --parallel-builds &       # a later `engines` waits for it
     python scripts/measure_gpu.py results pipeline ... --more pipeline='--workers 4' --limit pipeline=400
 
-A step that fails or takes too long doesn't stop the next. Each leaves a log, and its figures as JSON, in the folder
-named first; summary.json there says how each went. Steps that lack what they need are left out, and say so.
+A step that fails or takes too long doesn't stop the next. Each leaves a log and its figures as JSON in the
+folder named first; summary.json there holds the outcomes. Steps whose inputs are missing are skipped with a
+message.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 ENVIRONMENT = """
 import platform, sys
 from importlib.metadata import PackageNotFoundError, version
-from framelane.gpu.present import why_absent, why_no_nvdec
+from framelane.gpu.availability import why_absent, why_no_nvdec
 print("python", platform.python_version(), "framelane", __import__("framelane").__version__)
 for name in ("av", "numpy", "tensorrt", "pycuda", "onnx", "onnxruntime", "opencv-python-headless", "nvidia-ml-py"):
     try:
@@ -54,10 +55,10 @@ class Task:
     """One command.
 
     Attributes:
-        name: of its log and its figures.
-        command: what to run.
-        limit_s: after which it is ended.
-        figures: whether its standard output is its figures, as JSON.
+        name: name of its log and its figures.
+        command: the command line.
+        limit_s: time limit.
+        figures: whether its standard output is its figures as JSON.
     """
 
     name: str
@@ -68,7 +69,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a command went; `code` is None where it was ended at its limit."""
+    """The outcome of a command; `code` is None if it was stopped at its limit."""
 
     name: str
     command: str
@@ -77,30 +78,30 @@ class Outcome:
 
 
 def python(*arguments: object) -> tuple[str, ...]:
-    """A command of this interpreter."""
+    """Return a command of this interpreter."""
     return (sys.executable, *(str(argument) for argument in arguments))
 
 
 def framelane(*arguments: object) -> tuple[str, ...]:
-    """A command of the package."""
+    """Return a command of the package."""
     return python("-m", "framelane", *arguments)
 
 
 def environment(_given: Namespace) -> Iterator[Task]:
-    """Versions, the driver, and whether the GPU can be used."""
+    """Yield the tasks for versions, the driver, and whether the GPU can be used."""
     yield Task("nvidia-smi", ("sh", "-c", "nvidia-smi"), 30)
     yield Task("environment", python("-c", ENVIRONMENT), 60)
 
 
 def tests(given: Namespace) -> Iterator[Task]:
-    """The tests that need a GPU."""
+    """Yield the tests that need a GPU."""
     if given.test_folder:
         os.environ["FRAMELANE_TEST_ENGINES"] = str(given.test_folder)
     yield Task("tests", python("-m", "pytest", "-m", "gpu", "tests/gpu", "-v", "--tb=short"), 580)
 
 
 def engines(given: Namespace) -> Iterator[Task]:
-    """Builds what the other steps and the tests need, so that none of them measures a build."""
+    """Yield the builds that the other steps and the tests need, so that none of them measures a build."""
     script = python("scripts/build_engines.py", "--folder", given.engine_folder, "--model", given.model)
     names = ("accuracy_model", "calibration", "test_folder")
     pairs = [
@@ -113,7 +114,7 @@ def engines(given: Namespace) -> Iterator[Task]:
 
 
 def accuracy(given: Namespace) -> Iterator[Task]:
-    """Average precision on COCO's pictures; precision and recall of persons on a clip, by GPU and by CPU."""
+    """Yield average precision on COCO's images, and precision and recall of persons, on GPU and CPU."""
     for precision in precisions(given):
         yield Task(f"coco-{precision}", coco_command(given, precision), 200, figures=True)
     yield Task("coco-cpu", coco_command(given, "cpu"), 200, figures=True)
@@ -127,13 +128,13 @@ def accuracy(given: Namespace) -> Iterator[Task]:
 
 
 def engine(given: Namespace) -> Iterator[Task]:
-    """The engine alone, against a bare loop over the same graph."""
+    """Yield the engine alone, against a bare loop over the same graph."""
     command = (*engine_command(given), "--seconds", "5", "--json")
     yield Task("engine", command, 200, figures=True)
 
 
 def decode(given: Namespace) -> Iterator[Task]:
-    """The decoder alone."""
+    """Yield the decoder alone."""
     sweep = ROOT / "scripts/bench_nvdec.py"
     for codec in codecs(given):
         name, files = f"decode-{codec}", clips(given, codec)
@@ -145,7 +146,7 @@ def decode(given: Namespace) -> Iterator[Task]:
 
 
 def pipeline(given: Namespace) -> Iterator[Task]:
-    """The largest number of cameras, and their share of the ceilings."""
+    """Yield the search for the largest number of cameras, and their share of the ceilings."""
     for codec in codecs(given):
         guess = {"h264": 148, "hevc": 229}[codec]
         options = ("--streams", guess, "--budget-s", 240, *ceilings(given, codec))
@@ -153,13 +154,13 @@ def pipeline(given: Namespace) -> Iterator[Task]:
 
 
 def rtsp(given: Namespace) -> Iterator[Task]:
-    """Live cameras over loopback."""
+    """Yield live cameras over loopback."""
     options = ("--rtsp", 2, "--streams", 32, "--no-search")
     yield Task("rtsp", pipeline_command(given, codecs(given)[0], *options), 120)
 
 
 def memory(given: Namespace) -> Iterator[Task]:
-    """GPU memory against streams and models."""
+    """Yield GPU memory by streams and models."""
     codec = codecs(given)[0]
     for streams, models in ((1, 1), (32, 1), (96, 1), (32, 2)):
         name, options = (
@@ -171,13 +172,13 @@ def memory(given: Namespace) -> Iterator[Task]:
 
 
 def startup(given: Namespace) -> Iterator[Task]:
-    """From the process's start to READY with an engine that is there."""
+    """Yield the time from the process's start to READY with a cached engine."""
     codec = codecs(given)[0]
     yield Task("startup", pipeline_command(given, codec, "--startup", "--streams", 4, name="startup"), 120)
 
 
 def soak(given: Namespace) -> Iterator[Task]:
-    """Whether memory stays flat at full load."""
+    """Yield the soak: whether memory stays flat at full load."""
     options = ("--soak-minutes", 8, "--streams", 140)
     yield Task("soak", pipeline_command(given, codecs(given)[0], *options, name="soak"), 590)
 
@@ -196,13 +197,13 @@ NEEDS = {
 
 
 def engine_command(given: Namespace) -> tuple[str, ...]:
-    """`framelane bench engine` on the model."""
+    """Return `framelane bench engine` on the model."""
     options = ("--backend", "tensorrt", "--precision", "fp16", "--batches", "16")
     return framelane("bench", "engine", given.model, *options, "--engine-folder", given.engine_folder)
 
 
 def coco_command(given: Namespace, precision: str) -> tuple[str, ...]:
-    """The accuracy of the small model in a precision, or on the CPU."""
+    """Return the accuracy of the small model in a precision, or on the CPU."""
     script = python("scripts/eval_coco.py", given.accuracy_model, "--images", given.images, "--json")
     if precision == "cpu":
         return script
@@ -212,7 +213,7 @@ def coco_command(given: Namespace, precision: str) -> tuple[str, ...]:
 
 
 def pipeline_command(given: Namespace, codec: str, *options: object, name: str = "") -> tuple[str, ...]:
-    """scripts/bench_gpu_pipeline.py on the clips of a codec."""
+    """Return scripts/bench_gpu_pipeline.py on the clips of a codec."""
     common = ("--model", given.model, "--engine-folder", given.engine_folder)
     figures = given.out / f"{name or next(iter_name(options, codec))}.json"
     script = python("scripts/bench_gpu_pipeline.py", "--clips", *clips(given, codec), *common)
@@ -220,27 +221,27 @@ def pipeline_command(given: Namespace, codec: str, *options: object, name: str =
 
 
 def iter_name(options: tuple[object, ...], codec: str) -> Iterator[str]:
-    """The name of a run's figures."""
+    """Return the name of a run's figures."""
     yield "rtsp" if "--rtsp" in options else f"pipeline-{codec}"
 
 
 def clips(given: Namespace, codec: str) -> list[Path]:
-    """The 1080p clips of a codec."""
+    """Return the 1080p clips of a codec."""
     return sorted(given.clips.rglob(f"*-1080p30-{codec}.mp4"))
 
 
 def codecs(given: Namespace) -> list[str]:
-    """Those that there are clips of."""
+    """Return the codecs that have clips."""
     return [codec for codec in ("h264", "hevc") if clips(given, codec)]
 
 
 def precisions(given: Namespace) -> list[str]:
-    """INT8 needs pictures to calibrate with."""
+    """Return the precisions; INT8 needs calibration images."""
     return ["fp16", "int8"] if given.calibration else ["fp16"]
 
 
 def ceilings(given: Namespace, codec: str) -> tuple[str, ...]:
-    """What decoder and engine reached alone in this folder's results."""
+    """Return what decoder and engine reached alone in this folder's results."""
     found = {"decode": (f"decode-{codec}", "frames_s"), "engine": ("engine", "images_s")}
     rates = {name: largest(given.out / f"{file}.json", key) for name, (file, key) in found.items()}
     return (
@@ -251,11 +252,11 @@ def ceilings(given: Namespace, codec: str) -> tuple[str, ...]:
 
 
 def largest(file: Path, key: str) -> float:
-    """The largest number under a key anywhere in a JSON file; 0 where there is none."""
+    """Return the largest number under a key anywhere in a JSON file; 0 if there is none."""
     if not file.exists():
         return 0.0
     try:
-        return max(_values(json.loads(file.read_text()), key), default=0.0)
+        return max(_values(json.loads(file.read_text(encoding="utf-8")), key), default=0.0)
     except json.JSONDecodeError:
         return 0.0
 
@@ -273,7 +274,7 @@ def _values(body: Any, key: str) -> Iterator[float]:  # noqa: ANN401 - any JSON
 
 
 def run(task: Task, more: list[str], limit_s: float, out: Path) -> Outcome:
-    """Run a command with its output on the screen and in its log, and end it at its limit, children included."""
+    """Run a command with its output on screen and in its log; stop it and its children at its limit."""
     command = [*task.command, *more]
     print(f"\n=== {task.name} (at most {limit_s:.0f} s): {shlex.join(command)}", flush=True)
     paths = [str(ROOT / "daemon"), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -309,7 +310,7 @@ def run(task: Task, more: list[str], limit_s: float, out: Path) -> Outcome:
 
 
 def copy(said: IO[bytes], log: IO[bytes]) -> None:
-    """Show what a command says, and keep it."""
+    """Show a command's output and keep it."""
     for line in said:
         log.write(line)
         log.flush()
@@ -318,7 +319,7 @@ def copy(said: IO[bytes], log: IO[bytes]) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a command and everything it started, gently first."""
+    """Stop a command and everything it started, gently first."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)
@@ -335,28 +336,34 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def parse_arguments() -> Namespace:
-    """Read the command line; what is not given and not beside the checkout is None."""
+    """Read the command line; paths that are neither given nor beside the checkout are None."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder for logs and figures")
     parser.add_argument("steps", nargs="*", metavar="STEP", help=f"of {', '.join(STEPS)}; all by default")
-    parser.add_argument(
-        "--clips", type=Path, help="folder that scripts/make_surveillance_clips.py has filled"
-    )
+    parser.add_argument("--clips", type=Path, help="folder of clips from scripts/make_surveillance_clips.py")
     parser.add_argument("--model", type=Path, help="the model of the speed figures")
     parser.add_argument("--accuracy-model", type=Path, default=SHARED / "models/yolox_nano_416_dynbatch.onnx")
     parser.add_argument("--images", type=Path, default=SHARED / "images/coco_val128")
-    parser.add_argument("--calibration", type=Path, help="folder of pictures, for INT8")
+    parser.add_argument("--calibration", type=Path, help="folder of calibration images, for INT8")
     parser.add_argument("--video", type=Path, default=SHARED / "videos/vtest_pets09s2l1_h264_7fps.mp4")
     parser.add_argument("--truth", type=Path, default=SHARED / "videos/PETS09-S2L1/gt.txt")
     parser.add_argument("--engine-folder", type=Path, default=ROOT / "engines")
-    parser.add_argument("--test-folder", type=Path, help="for the engine of the tests")
-    parser.add_argument("--parallel-builds", action="store_true", help="for when time is short")
-    parser.add_argument("--build-options", default="", metavar="ARGS", help="of `framelane engine build`")
+    parser.add_argument("--test-folder", type=Path, help="folder of the tests' engine")
     parser.add_argument(
-        "--limit", action="append", default=[], metavar="STEP=S", help="time of each command of it"
+        "--parallel-builds", action="store_true", help="build engines in parallel, if time is short"
     )
     parser.add_argument(
-        "--more", action="append", default=[], metavar="STEP=ARGS", help="arguments for its commands"
+        "--build-options", default="", metavar="ARGS", help="options of `framelane engine build`"
+    )
+    parser.add_argument(
+        "--limit", action="append", default=[], metavar="STEP=S", help="time limit of each command of a step"
+    )
+    parser.add_argument(
+        "--more",
+        action="append",
+        default=[],
+        metavar="STEP=ARGS",
+        help="more arguments for a step's commands",
     )
     given = parser.parse_args()
     unknown = set(given.steps) - STEPS.keys()
@@ -369,7 +376,7 @@ def parse_arguments() -> Namespace:
 
 
 def main() -> int:
-    """Run the steps; 0 if all went well."""
+    """Run the steps; return 0 if all succeeded."""
     given = parse_arguments()
     given.out.mkdir(parents=True, exist_ok=True)
     more = {name: shlex.split(text) for name, text in (each.split("=", 1) for each in given.more)}
@@ -384,7 +391,7 @@ def main() -> int:
             if not getattr(given, name) or not getattr(given, name).exists()
         ]
         if lacking:
-            print(f"\n=== {step} is left out: no --{', --'.join(lacking).replace('_', '-')}", flush=True)
+            print(f"\n=== {step} is skipped: no --{', --'.join(lacking).replace('_', '-')}", flush=True)
             continue
         for task in STEPS[step](given):
             outcome = run(task, more.get(step, []), limits.get(step, task.limit_s), given.out)

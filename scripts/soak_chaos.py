@@ -1,27 +1,30 @@
-"""Whether faults of all kinds at once cost results, streams or memory: a daemon whose neighbours are struck at random.
+"""Check that faults of many kinds at once cost no results, streams or memory: random faults around a daemon.
 
     python scripts/soak_chaos.py --minutes 20                   # 16 cameras, one process
     python scripts/soak_chaos.py --minutes 10 --workers 2       # worker processes are killed too
-    python scripts/soak_chaos.py --seed 7 --minutes 20          # the strikes of an earlier run again
+    python scripts/soak_chaos.py --seed 7 --minutes 20          # repeat the faults of an earlier run
 
-Rounds of a storm and a calm. In a storm cameras (a process each) are killed or hung, the broker is killed, hung or
-restarted, and workers are killed, all at random and overlapping. In the calm everything is back; at its end the
-daemon must hold what it held at the end of the first. Load is kept low on purpose: faults are the point.
+Runs rounds of a storm and a calm. In a storm cameras (one process each) are killed or stopped, the broker is
+killed, stopped or restarted, and workers are killed, at random and overlapping. In the calm everything
+returns; at its end the daemon's memory, threads and descriptors must be those at the end of the first calm.
+Load is low on purpose.
 
-What is proven, and how:
+What is checked, and how:
 
-- No result is lost on its way. The daemon writes JSON lines of all that it publishes beside sending it; a subscriber
-  must get every number of every run. Messages that come twice are allowed, as QoS 1 does.
-- The broker is not what is tested. It is a mosquitto with persistence, its subscriber has a session that never
-  expires and is itself never struck, and SIGKILL comes only while that subscriber is in step: what a broker has
-  acknowledged, not passed on and not saved is lost with it, whatever its clients do. Without persistence a restart of
-  the broker loses the subscriber's session, and all that comes until it has subscribed again.
-- A worker that is killed takes with it what is not yet on disk: results of its last `mqtt.spool.sync_ms`. They are
-  counted apart, and each must have been published within that time before the kill.
-- A stream is live again within 5 s of the moment at which the daemon could try: when its camera serves again, or when
-  the wait that was in force then (`backoff`) is over. Both are read from the daemon's own states and log.
+- No result is lost. The daemon also writes everything that it publishes as JSON lines; a subscriber must get
+  every number of every run. Duplicates are allowed, as in QoS 1.
+- The broker is not tested. It is a mosquitto with persistence. Its subscriber has a session that never
+  expires, is never killed, and SIGKILL hits the broker only while that subscriber has received everything:
+  what a broker has acknowledged, but neither delivered nor saved, is lost with it, whatever its clients do.
+  Without persistence a broker restart loses the subscriber's session, and everything until it has subscribed
+  again.
+- A killed worker loses what is not yet on disk: results of its last `mqtt.spool.sync_ms`. They are counted
+  separately, and each must have been published within that time before the kill.
+- A stream is live again within 5 s of the moment at which the daemon could retry: when its camera serves
+  again, or when the current wait (`backoff`) is over. Both are read from the daemon's own states and log.
 - Memory, threads and descriptors of the daemon end where they began.
-- Nothing hangs: the daemon feeds the watchdog of a service manager, which it does while threads and frames get on.
+- Nothing hangs: the daemon feeds a service manager's watchdog, which it does while threads and frames make
+  progress.
 """
 
 from __future__ import annotations
@@ -40,36 +43,37 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from framelane.bench.chaos.broker import SteadfastBroker
-from framelane.bench.chaos.consumer import Consumer
-from framelane.bench.chaos.holdings import Holdings
-from framelane.bench.chaos.plan import BROKER, Weather, make_plan
-from framelane.bench.chaos.pulse import Pulse
-from framelane.bench.chaos.recovery import Trouble, recoveries
-from framelane.bench.chaos.report import ChaosReport, Delivery, Faults, Life
-from framelane.bench.chaos.results import account
-from framelane.bench.chaos.storm import Storm
-from framelane.bench.chaos.victim import Victim
-from framelane.bench.chaos.witness import hear
-from framelane.bench.errors import BenchError
-from framelane.bench.host import describe_host
-from framelane.bench.neighbours import free_port, stream_id
-from framelane.bench.process import Child
-from framelane.bench.script import FAKE_CAMERAS, command_line, run_script, say
 from framelane.demo.clips import ensure_clips
+from framelane.measure.errors import BenchError
+from framelane.measure.host import describe_host
+from framelane.measure.process import Child
+from lab.chaos.broker import SteadfastBroker
+from lab.chaos.consumer import Consumer
+from lab.chaos.holdings import Holdings
+from lab.chaos.plan import BROKER, Weather, make_plan
+from lab.chaos.pulse import Pulse
+from lab.chaos.recovery import Trouble, recoveries
+from lab.chaos.report import ChaosReport, Delivery, Faults, Life
+from lab.chaos.results import account
+from lab.chaos.storm import Storm
+from lab.chaos.victim import Victim
+from lab.chaos.witness import hear
+from lab.neighbors import free_port, stream_id
+from lab.script import FAKE_CAMERAS, command_line, run_script, say
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Mapping, Sequence
 
-    from framelane.bench.chaos.plan import Kind
-    from framelane.bench.chaos.recovery import Recovery
-    from framelane.bench.chaos.storm import Diary
-    from framelane.bench.chaos.witness import Testimony
+    from lab.chaos.plan import Kind
+    from lab.chaos.recovery import Recovery
+    from lab.chaos.storm import Diary
+    from lab.chaos.witness import Testimony
 
 NODE = "soak"
 CLIPS, CLIP_FPS = 4, 10.0
-FPS = 2  # of inference: 16 streams cost a third of a core with the demo's model
+# Inferred frames per second and stream: 16 streams cost a third of a core with the demo's model.
+FPS = 2
 SYNC_MS = 1000
 LIVE_S = 90.0
 START_S = 30.0
@@ -81,7 +85,7 @@ KIND_NAMES: dict[Kind, str] = {"kill": "killed", "hang": "hung", "stop": "restar
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything there is, running."""
+    """All running processes of the soak."""
 
     folder: Path
     cameras: Mapping[str, Victim]
@@ -92,7 +96,7 @@ class Scene:
 
     @property
     def victims(self) -> dict[str, Victim]:
-        """What can be struck and brought back, by the plan's names."""
+        """Return the cameras and the broker, by the plan's names."""
         return {**self.cameras, BROKER: self.broker}
 
 
@@ -100,28 +104,28 @@ def parse_arguments() -> Namespace:
     """Read the command line."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=20.0)
-    parser.add_argument("--seed", type=int, help="of the strikes; a new one if not given")
+    parser.add_argument("--seed", type=int, help="seed of the faults (default: random)")
     parser.add_argument("--streams", type=int, default=16, help="cameras")
-    parser.add_argument("--workers", type=int, default=1, help="worker processes of the daemon")
-    parser.add_argument("--storm", type=float, default=75.0, help="seconds of faults in a round")
+    parser.add_argument("--workers", type=int, default=1, help="number of the daemon's worker processes")
+    parser.add_argument("--storm", type=float, default=75.0, help="seconds of faults per round")
     parser.add_argument(
-        "--calm", type=float, default=25.0, help="seconds without, which must suffice to come back"
+        "--calm", type=float, default=25.0, help="seconds without faults per round; enough to recover"
     )
-    parser.add_argument("--clip", type=Path, help="what all cameras show; rendered streets if not given")
-    parser.add_argument("--model", type=Path, help="the demo's if not given")
+    parser.add_argument("--clip", type=Path, help="clip of all cameras (default: rendered streets)")
+    parser.add_argument("--model", type=Path, help="model (default: the demo's)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     return parser.parse_args()
 
 
 def measure(arguments: Namespace) -> ChaosReport:
-    """Set the scene, let the storms pass, and see what is left."""
+    """Start everything, run all rounds, and judge the results."""
     host = describe_host()
     seed = random.SystemRandom().getrandbits(32) if arguments.seed is None else arguments.seed
     weather = Weather.of(arguments.minutes, arguments.storm, arguments.calm)
     cameras = [stream_id(number) for number in range(arguments.streams)]
     workers = [f"w{number}" for number in range(arguments.workers)] if arguments.workers > 1 else []
     plan = make_plan(random.Random(seed), weather, cameras, workers)  # noqa: S311 - to be had again, no secret
-    say(f"seed {seed}: {len(plan)} strikes in {weather.rounds} rounds")
+    say(f"seed {seed}: {len(plan)} faults in {weather.rounds} rounds")
     with ExitStack() as stack:
         scene = set_scene(arguments, cameras, stack)
         began_s = time.monotonic()
@@ -131,7 +135,7 @@ def measure(arguments: Namespace) -> ChaosReport:
         scene.pulse.stop()
         exit_code = scene.daemon.stop(DRAIN_S)
         if not scene.consumer.in_step(DRAIN_S):
-            raise BenchError(f"the consumer is not in step after {DRAIN_S:g} s")
+            raise BenchError(f"the consumer has not received everything after {DRAIN_S:g} s")
         seen, told, forgotten = (
             scene.consumer.roll.seen(),
             scene.consumer.roll.told(),
@@ -166,7 +170,7 @@ def measure(arguments: Namespace) -> ChaosReport:
 
 
 def set_scene(arguments: Namespace, cameras: Sequence[str], stack: ExitStack) -> Scene:
-    """Start everything; returns when every stream has delivered and the broker has saved its sessions."""
+    """Start everything; return once every stream has delivered and the broker has saved its sessions."""
     folder = Path(stack.enter_context(TemporaryDirectory(prefix="framelane-soak-")))
     say("drawing clips ..." if arguments.clip is None else "starting ...")
     clips = [arguments.clip] if arguments.clip else ensure_clips(folder, CLIPS, fps=CLIP_FPS)
@@ -189,7 +193,7 @@ def set_scene(arguments: Namespace, cameras: Sequence[str], stack: ExitStack) ->
 
 
 def config(arguments: Namespace, folder: Path, broker: str, urls: Mapping[str, str]) -> dict[str, Any]:
-    """The daemon's configuration."""
+    """Return the daemon's configuration."""
     model = arguments.model or Path(str(files("framelane.demo") / "assets" / "framelane-demo.onnx"))
     return {
         "node": {"id": NODE},
@@ -206,7 +210,7 @@ def config(arguments: Namespace, folder: Path, broker: str, urls: Mapping[str, s
 def start_cameras(
     cameras: Sequence[str], clips: Sequence[Path], folder: Path, stack: ExitStack
 ) -> tuple[dict[str, Victim], dict[str, str]]:
-    """One process each, all at once; returns them and their URLs."""
+    """Start one process per camera, all at once; return them and their URLs."""
     victims, urls = {}, {}
     for number, stream in enumerate(cameras):
         port = free_port()
@@ -222,22 +226,22 @@ def start_cameras(
 
 
 def serving(camera: Child) -> None:
-    """Return when a camera serves: it prints its URL then."""
+    """Wait until a camera serves: it then prints its URL."""
     camera.read_line(START_S)
 
 
 def wait_for_streams(consumer: Consumer, count: int, daemon: Child) -> None:
-    """Return when results of that many streams have come."""
+    """Wait until results of that many streams have arrived."""
     deadline_s = time.monotonic() + LIVE_S
     while (there := len({stream for _, stream in consumer.roll.seen()})) < count:
         daemon.usage()
         if time.monotonic() > deadline_s:
-            raise BenchError(f"after {LIVE_S:g} s results come of {there} of {count} streams")
+            raise BenchError(f"after {LIVE_S:g} s results arrived from {there} of {count} streams")
         time.sleep(0.2)
 
 
 def weather_it(storm: Storm, scene: Scene, weather: Weather) -> Holdings:
-    """All rounds; at the end of each calm a look at what the daemon holds."""
+    """Run all rounds; sample the daemon's memory, threads and descriptors at the end of each calm."""
     holdings = Holdings(scene.daemon.pid)
     for number in range(1, weather.rounds + 1):
         storm.run_to(number * weather.round_s, scene.daemon.usage, LOOK_S)
@@ -253,7 +257,7 @@ def weather_it(storm: Storm, scene: Scene, weather: Weather) -> Holdings:
 def judge(
     cameras: Sequence[str], workers: Sequence[str], diary: Diary, testimony: Testimony
 ) -> list[Recovery]:
-    """How soon each stream came back, each time."""
+    """Return how soon each stream recovered, for each fault."""
     judged = []
     of_worker = worker_of(cameras, workers)
     for stream in cameras:
@@ -273,14 +277,14 @@ def judge(
 
 
 def worker_of(cameras: Sequence[str], workers: Sequence[str]) -> dict[str, str]:
-    """Which worker has each stream: they are dealt out in the file's order; none where there is one process."""
+    """Return the worker of each stream: distributed in the file's order; none with one process."""
     return {
         stream: workers[number % len(workers)] if workers else "" for number, stream in enumerate(cameras)
     }
 
 
 def counts(diary: Diary, targets: Sequence[str]) -> dict[str, int]:
-    """How often these were struck, by what was done."""
+    """Return the number of faults of these targets, by kind."""
     return {name: diary.count(targets, kind) for kind, name in KIND_NAMES.items()}
 
 

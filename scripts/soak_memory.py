@@ -1,4 +1,4 @@
-"""Whether the daemon's memory stays flat: RSS, threads and descriptors of a running daemon, every few seconds.
+"""Check that the daemon's memory stays flat: sample its RSS, threads and descriptors every few seconds.
 
     python scripts/soak_memory.py --minutes 30
 
@@ -13,18 +13,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framelane.bench.figures import Flatness
-from framelane.bench.host import Host, describe_host
-from framelane.bench.neighbours import Site
-from framelane.bench.null_model import write_null_model
-from framelane.bench.process import Usage, peak_rss_mb
-from framelane.bench.report import Goal, Section, figures_section, goals_section, number
-from framelane.bench.script import MODEL, command_line, make_parser, run_script, say, start_cameras
+from framelane.measure.figures import Flatness
+from framelane.measure.host import Host, describe_host
+from framelane.measure.process import Usage, peak_rss_mb
+from framelane.measure.report import Goal, Section, figures_section, goals_section, number
+from lab.neighbors import Site
+from lab.null_model import write_null_model
+from lab.script import MODEL, command_line, make_parser, run_script, say, start_cameras
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from framelane.bench.process import Child
+    from framelane.measure.process import Child
 
 MOST_SWING = 0.05
 TOLD_EVERY_S = 60.0
@@ -32,7 +32,7 @@ TOLD_EVERY_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The daemon at a moment: seconds since the warm-up's end, and what it holds."""
+    """One sample: seconds since the end of the warm-up, and the daemon's resources."""
 
     at_s: float
     usage: Usage
@@ -40,11 +40,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class MemoryReport:
-    """All samples, and how flat they lie.
+    """All samples, with their drift.
 
     Attributes:
-        fps: results that arrived a second.
-        missing: results lost on the way.
+        fps: arrived results per second.
+        missing: lost results.
     """
 
     host: Host
@@ -57,33 +57,33 @@ class MemoryReport:
 
     @property
     def rss_mb(self) -> Flatness:
-        """Of the memory."""
+        """Return the drift of the memory."""
         return Flatness.of([each.at_s for each in self.samples], [each.usage.rss_mb for each in self.samples])
 
     @property
     def goals(self) -> tuple[Goal, ...]:
-        """What issue 2 asks."""
+        """Return the goals of issue 2."""
         first, last = self.samples[0].usage, self.samples[-1].usage
         return (
             Goal.at_most("RSS off its median", MOST_SWING, self.rss_mb.swing),
-            Goal.at_most("threads more than at first", 0, last.threads - first.threads),
-            Goal.at_most("results lost on the way", 0, self.missing),
+            Goal.at_most("additional threads", 0, last.threads - first.threads),
+            Goal.at_most("results lost", 0, self.missing),
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """All figures, for JSON."""
+        """Return all figures for JSON."""
         return {**asdict(self), "rss_mb": asdict(self.rss_mb), "goals": [asdict(goal) for goal in self.goals]}
 
     def sections(self) -> tuple[Section, ...]:
-        """Summary and goals."""
+        """Return the tables of summary and goals."""
         rss, first, last = self.rss_mb, self.samples[0].usage, self.samples[-1].usage
         minutes = self.samples[-1].at_s / 60
         figures = {
             "results/s": number(self.fps),
             "RSS MB, after warm-up / last": f"{rss.first:.1f} / {rss.last:.1f}",
-            "RSS MB, median / most ever": f"{rss.middle:.1f} / {self.peak_rss_mb:.1f}",
+            "RSS MB, median / peak": f"{rss.middle:.1f} / {self.peak_rss_mb:.1f}",
             "RSS off its median, at most": f"{rss.swing:.1%}",
-            "RSS slope, MB an hour": number(rss.slope_an_hour, 2),
+            "RSS slope, MB per hour": number(rss.slope_an_hour, 2),
             "threads, first / last": f"{first.threads} / {last.threads}",
             "descriptors, first / last": f"{first.descriptors} / {last.descriptors}",
         }
@@ -99,13 +99,13 @@ def parse_arguments() -> Namespace:
     parser.add_argument("--warmup", type=float, default=60.0, help="seconds before the first sample")
     parser.add_argument("--model", type=Path, default=MODEL)
     parser.add_argument(
-        "--null-model", action="store_true", help="a model that takes no time, in place of --model"
+        "--null-model", action="store_true", help="use a model that takes no time instead of --model"
     )
     return parser.parse_args()
 
 
 def measure(arguments: Namespace) -> MemoryReport:
-    """Run the daemon and watch it."""
+    """Run the daemon and sample it."""
     host = describe_host()
     with Site(arguments.broker) as site:
         model = (
@@ -127,7 +127,7 @@ def measure(arguments: Namespace) -> MemoryReport:
 
 
 def watch(daemon: Child, site: Site, seconds: float, every_s: float) -> tuple[Sample, ...]:
-    """Sample the daemon for so long."""
+    """Sample the daemon for `seconds`."""
     site.subscriber.open()
     began_s = time.monotonic()
     samples = [Sample(0.0, daemon.usage())]

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Print what Framelane publishes, a line a message, and say where messages are missing or come twice.
+"""Print what Framelane publishes, one line per message, and report missing and repeated messages.
 
-Needs only paho-mqtt, and ormsgpack where `mqtt.payload` is msgpack.
+Needs only paho-mqtt, and ormsgpack if `mqtt.payload` is msgpack.
 
     scripts/subscribe.py                                   # everything below framelane/ on the local broker
     scripts/subscribe.py --url mqtt://broker --user me --topic 'framelane/+/streams/lobby/detections'
 
-The password comes from the environment (MQTT_PASSWORD). For TLS write mqtts:// (and --ca FILE for a CA of your own).
+The password comes from the environment (MQTT_PASSWORD). For TLS use mqtts:// (and --ca FILE for your own CA).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 
 class Run:
-    """The `seq` of one stream in one run: the lowest and the highest so far, and those between that are missing."""
+    """The `seq` of one stream in one run: lowest, highest, and the missing ones in between."""
 
     def __init__(self, seq: int) -> None:
         self._low, self._high = seq, seq - 1
         self._missing: set[int] = set()
 
     def judge(self, seq: int) -> str:
-        """What is to be said of a message."""
+        """Return a remark on a message's `seq`; empty if it is the expected one."""
         if seq in self._missing:
             self._missing.remove(seq)
             return f"  fills a gap; {len(self._missing)} still missing"
@@ -43,7 +43,7 @@ class Run:
 
 
 class Printer:
-    """Prints messages; remembers each stream's runs to tell what is missing."""
+    """Prints messages and tracks each stream's runs to find missing ones."""
 
     def __init__(self, count: int) -> None:
         self._left = count
@@ -61,14 +61,15 @@ class Printer:
         if body.get("schema") != "framelane.detections/1":
             return json.dumps(body)
         objects = ", ".join(f"{each['label']} {each['confidence']:.2f}" for each in body["detections"])
-        key = body["node"], body["stream"], body["run"]  # `seq` begins anew with each run
+        # `seq` restarts with each run.
+        key = body["node"], body["stream"], body["run"]
         run = self._runs.setdefault(key, Run(body["seq"]))
         late = "  replayed" if body["replayed"] else ""
         return f"#{body['seq']} {body['captured_at']} [{objects}]{late}{run.judge(body['seq'])}"
 
 
 def decoded(payload: bytes) -> Any:  # noqa: ANN401 - whatever JSON holds
-    """The message; one that takes back a retained one is empty."""
+    """Return the decoded message; an empty one removes a retained message."""
     if payload[:1] <= b"\x7f":
         return json.loads(payload) if payload else {}
     import ormsgpack  # noqa: PLC0415 - few need it
@@ -80,10 +81,12 @@ def main() -> None:
     """Connect, subscribe, print until Ctrl-C or --count messages."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--url", default="mqtt://127.0.0.1:1883")
-    parser.add_argument("--topic", action="append", help="may be given several times; default framelane/#")
+    parser.add_argument(
+        "--topic", action="append", help="topic; may be given several times (default: framelane/#)"
+    )
     parser.add_argument("--user")
-    parser.add_argument("--ca", help="PEM file of the authority that signed the broker's certificate")
-    parser.add_argument("--count", type=int, default=-1, help="stop after so many messages")
+    parser.add_argument("--ca", help="PEM file of the CA of the broker's certificate")
+    parser.add_argument("--count", type=int, default=-1, help="stop after N messages")
     options = parser.parse_args()
     url = urlsplit(options.url)
     client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)

@@ -1,14 +1,14 @@
-"""Trains the embedded demo detector on rendered streets and exports it to ONNX.
+"""Train the embedded demo detector on rendered streets and export it to ONNX.
 
-Needs PyTorch, numpy, opencv and onnx; a GPU makes it minutes. From the repository's root:
+Needs PyTorch, numpy, opencv and onnx; takes minutes on a GPU. From the repository's root:
 
     PYTHONPATH=daemon:. python3 scripts/train_demo_model.py --scenes 12000 --minutes 6 --out framelane-demo.onnx
 
-Stills are rendered on all cores into memory, letterboxed as the daemon does it (centred, pad 114), kept on the
+Stills are rendered into memory on all cores, letterboxed like in the daemon (centered, pad 114), kept on the
 device as bytes, and augmented there. Scenes come from seeds that no clip, test or measurement uses.
 """
 
-# ruff: noqa: PLR2004 - augmentation is made of plain proportions
+# ruff: noqa: PLR2004 - augmentation consists of plain proportions
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import torch
-from scripts.demo_model_net import DemoNet, Labels, detection_loss, export_onnx
 from torch import Tensor
 
+from demo_model_net import DemoNet, Labels, detection_loss, export_onnx
 from framelane.demo.scene import CLASS_NAMES, HELD_OUT_SEEDS, RENDERER_VERSION, Scene
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Stills:
 
 
 def letterbox(image_bgr: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float, tuple[int, int]]:
-    """Return the centred RGB letterbox [S, S, 3], the scale, and the left and top border in pixels."""
+    """Return the centered RGB letterbox [S, S, 3], the scale, and the left and top border in pixels."""
     height, width = image_bgr.shape[:2]
     scale = IMAGE_PX / max(height, width)
     w, h = round(width * scale), round(height * scale)
@@ -73,7 +73,8 @@ def render_scene(job: tuple[int, int]) -> Stills:
     )
     for i in range(count):
         image, truth = scene.render(float(rng.uniform(0, scene.loop_s)))
-        if rng.random() < 0.6:  # what a codec does to it
+        # Imitate a codec's loss.
+        if rng.random() < 0.6:
             quality = int(rng.integers(25, 92))
             coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
             image = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
@@ -87,7 +88,7 @@ def render_scene(job: tuple[int, int]) -> Stills:
 
 
 def render_all(scenes: int, each: int, seed: int) -> Stills:
-    """Render on all cores, telling how far it is."""
+    """Render on all cores and print the progress."""
     first = HELD_OUT_SEEDS.stop + seed * 10_000_000
     jobs = [(first + i, each) for i in range(scenes)]
     started = time.monotonic()
@@ -107,7 +108,7 @@ def render_all(scenes: int, each: int, seed: int) -> Stills:
 
 
 class Batches:
-    """Random batches from stills that lie on the device."""
+    """Random batches of stills on the device."""
 
     def __init__(self, stills: Stills, device: torch.device, batch: int) -> None:
         self.images = torch.from_numpy(stills.images).to(device)
@@ -128,10 +129,10 @@ class Batches:
         mirrored = IMAGE_PX - labels.xyxy[..., [2, 1, 0, 3]]
         mirrored[..., [1, 3]] = labels.xyxy[..., [1, 3]]
         xyxy = torch.where(flip[:, None, None], mirrored, labels.xyxy)
-        return recolour(images), Labels(xyxy, labels.classes, labels.ignored)
+        return recolor(images), Labels(xyxy, labels.classes, labels.ignored)
 
 
-def recolour(images: Tensor) -> Tensor:
+def recolor(images: Tensor) -> Tensor:
     """Vary exposure, contrast, saturation, white balance and grain of images [B, 3, H, W]."""
     n, device = len(images), images.device
 
@@ -139,8 +140,8 @@ def recolour(images: Tensor) -> Tensor:
         return 1 + (torch.rand(n, channels, 1, 1, device=device) * 2 - 1) * spread
 
     images = images.clamp(min=1e-4) ** vary(1, 0.25)
-    grey = images.mean(1, keepdim=True)
-    images = grey + (images - grey) * vary(1, 0.45)
+    gray = images.mean(1, keepdim=True)
+    images = gray + (images - gray) * vary(1, 0.45)
     images = (images - 0.45) * vary(1, 0.2) + 0.45
     images = images * vary(3, 0.06) * vary(1, 0.15)
     grain = torch.rand(n, 1, 1, 1, device=device) * 0.025
@@ -149,7 +150,7 @@ def recolour(images: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long and how fast to learn; training ends at `steps` or after `minutes`, whichever comes first."""
+    """Length and rate of training; it ends at `steps` or after `minutes`, whichever comes first."""
 
     steps: int
     minutes: float
@@ -159,7 +160,7 @@ class Plan:
 
 
 def train(net: DemoNet, batches: Batches, plan: Plan, device: torch.device) -> DemoNet:
-    """Learn with AdamW on a cosine schedule and return the exponential moving average of the weights."""
+    """Train with AdamW on a cosine schedule; return the exponential moving average of the weights."""
     decayed = [p for p in net.parameters() if p.ndim > 1]
     plain = [p for p in net.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": 0.03}, {"params": plain, "weight_decay": 0.0}]
@@ -196,7 +197,7 @@ def train(net: DemoNet, batches: Batches, plan: Plan, device: torch.device) -> D
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def _follow(average: DemoNet, net: DemoNet, keep: float) -> None:
-    """Move the average's weights and norm statistics towards the net's."""
+    """Move the average's weights and norm statistics toward the net's."""
     old = [t for t in average.state_dict().values() if t.is_floating_point()]
     new = [t for t in net.state_dict().values() if t.is_floating_point()]
     torch._foreach_lerp_(old, new, 1 - keep)
@@ -208,7 +209,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--scenes", type=int, default=12_000)
-    parser.add_argument("--each", type=int, default=5, help="stills of a scene")
+    parser.add_argument("--each", type=int, default=5, help="stills per scene")
     parser.add_argument("--steps", type=int, default=12_000)
     parser.add_argument("--minutes", type=float, default=6.0, help="longest time for the steps")
     parser.add_argument("--batch", type=int, default=256)

@@ -1,4 +1,4 @@
-"""Writes configs/example.yaml and the tables of docs/config.md from the schema; `--check` only compares."""
+"""Write configs/example.yaml and the tables of docs/config.md from the schema; `--check` only compares."""
 
 from __future__ import annotations
 
@@ -10,27 +10,30 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from framelane.config.detect import DetectConfig
-from framelane.config.homeassistant import HomeAssistantConfig
-from framelane.config.schema import (
-    BackoffConfig,
-    Config,
-    EngineConfig,
-    HttpConfig,
-    JsonlConfig,
-    LogConfig,
-    ModelConfig,
-    MqttConfig,
-    NodeConfig,
-    PublishConfig,
-    ShardConfig,
-    StreamConfig,
-    StreamOptions,
-    TlsConfig,
-)
-from framelane.config.spool import SpoolConfig
-from framelane.config.stream_tls import StreamTlsConfig
-from framelane.config.wording import allowed, schema_at
+from framelane.config.explain.wording import allowed, schema_at
+from framelane.config.sections.backoff import BackoffConfig
+from framelane.config.sections.detect import DetectConfig
+from framelane.config.sections.engine import EngineConfig
+from framelane.config.sections.footage import ClipsConfig, SnapshotsConfig
+from framelane.config.sections.homeassistant import HomeAssistantConfig
+from framelane.config.sections.http import HttpConfig
+from framelane.config.sections.input import InputConfig
+from framelane.config.sections.journal import JournalConfig
+from framelane.config.sections.jsonl import JsonlConfig
+from framelane.config.sections.log import LogConfig
+from framelane.config.sections.media import MediaConfig
+from framelane.config.sections.model import ModelConfig
+from framelane.config.sections.mqtt import MqttConfig
+from framelane.config.sections.mqtt_tls import TlsConfig
+from framelane.config.sections.node import NodeConfig
+from framelane.config.sections.onvif import OnvifConfig
+from framelane.config.sections.publish import PublishConfig
+from framelane.config.sections.rules import EventsConfig, LineConfig, ZoneConfig
+from framelane.config.sections.schema import Config
+from framelane.config.sections.shard import ShardConfig
+from framelane.config.sections.spool import SpoolConfig
+from framelane.config.sections.stream import StreamConfig, StreamOptions
+from framelane.config.sections.stream_tls import StreamTlsConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +49,7 @@ DOCS = ROOT / "docs" / "config.md"
 BEGIN, END = "<!-- begin: written by scripts/write_config_docs.py -->", "<!-- end -->"
 MODEL_NAME = "yolox"
 
-# Section, where its keys stand in the schema, and how documentation writes that place.
+# Section, path of its keys in the schema, and how the documentation writes that path.
 SECTIONS: tuple[tuple[type[BaseModel], KeyPath, str], ...] = (
     (NodeConfig, ("node",), "node"),
     (ShardConfig, ("shard",), "shard"),
@@ -59,42 +62,60 @@ SECTIONS: tuple[tuple[type[BaseModel], KeyPath, str], ...] = (
     (HttpConfig, ("http",), "http"),
     (DetectConfig, ("http", "detect"), "http.detect"),
     (PublishConfig, ("publish",), "publish"),
+    (JournalConfig, ("journal",), "journal"),
+    (OnvifConfig, ("onvif",), "onvif"),
+    (MediaConfig, ("media",), "media"),
     (ModelConfig, ("models", "*"), "models.&lt;name&gt;"),
     (EngineConfig, ("models", "*", "engine"), "models.&lt;name&gt;.engine"),
+    (InputConfig, ("models", "*", "input"), "models.&lt;name&gt;.input"),
     (StreamOptions, ("defaults",), "defaults, streams[]"),
     (BackoffConfig, ("defaults", "backoff"), "defaults.backoff, streams[].backoff"),
     (StreamTlsConfig, ("defaults", "tls"), "defaults.tls, streams[].tls"),
+    (EventsConfig, ("defaults", "events"), "defaults.events, streams[].events"),
+    (SnapshotsConfig, ("defaults", "snapshots"), "defaults.snapshots, streams[].snapshots"),
+    (ClipsConfig, ("defaults", "clips"), "defaults.clips, streams[].clips"),
     (StreamConfig, ("streams", 0), "streams[]"),
+    (LineConfig, ("streams", 0, "lines", "*"), "streams[].lines.&lt;name&gt;"),
+    (ZoneConfig, ("streams", 0, "zones", "*"), "streams[].zones.&lt;name&gt;"),
 )
+# Keys of a stream that map names to sections, with an example of a name.
+RULES: dict[str, tuple[str, type[BaseModel]]] = {
+    "lines": ("street", LineConfig),
+    "zones": ("yard", ZoneConfig),
+}
 HEAD = """\
-# Every key of Framelane's configuration, with its default. Written by scripts/write_config_docs.py.
-# Lines marked "example" have no default and show a value; all others may be left out.
-# Any value may hold ${NAME} or ${NAME:-fallback}. docs/config.md says more, on editor support too.
+# Every key of Framelane's configuration with its default. Written by scripts/write_config_docs.py.
+# Keys marked "example" have no default; all others may be omitted.
+# Any value may contain ${NAME} or ${NAME:-fallback}. See docs/config.md, also for editor support.
 """
 
 
 def main() -> int:
-    """Write both files, or say which one is out of date."""
+    """Write both files, or print which one is out of date."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file is out of date")
     check = parser.parse_args().check
-    stale = [path for path, text in outputs().items() if not path.exists() or path.read_text() != text]
+    stale = [
+        path
+        for path, text in outputs().items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
     for path in stale:
         print(f"{'out of date' if check else 'written'}: {path.relative_to(ROOT)}")
         if not check:
-            path.write_text(outputs()[path])
+            path.write_text(outputs()[path], encoding="utf-8")
     return int(check and bool(stale))
 
 
 def outputs() -> dict[Path, str]:
-    """What each file should hold."""
-    prose = DOCS.read_text()
+    """Return the expected content of each file."""
+    prose = DOCS.read_text(encoding="utf-8")
     before, after = prose.partition(BEGIN)[0], prose.partition(END)[2]
     return {EXAMPLE: example(), DOCS: f"{before}{BEGIN}\n{tables()}\n{END}{after}"}
 
 
 def example() -> str:
-    """The text of configs/example.yaml."""
+    """Return the text of configs/example.yaml."""
     return HEAD + "\n".join(_section_lines(Config, "")) + "\n"
 
 
@@ -112,12 +133,19 @@ def _section_lines(section: type[BaseModel], indent: str) -> Iterator[str]:
         elif name == "streams":
             yield f"{name}:"
             yield from _first_with_dash(_section_lines(StreamConfig, "    "))
-            yield "    # and any key of `defaults`, for this stream alone"
+            yield "    # plus any key of `defaults`, for this stream only"
         elif below is not None:
             yield f"{indent}{name}:"
             yield from _section_lines(below, indent + "  ")
         else:
+            if section is StreamConfig and name in RULES:
+                yield f"{indent}# Such as {_rule(*RULES[name])}"
             yield f"{indent}{name}: {_value(field)}"
+
+
+def _rule(name: str, section: type[BaseModel]) -> str:
+    keys = ", ".join(f"{key}: {_value(field)}" for key, field in section.model_fields.items())
+    return f"{name}: {{{keys}}}"
 
 
 def _first_with_dash(lines: Iterator[str]) -> Iterator[str]:
@@ -137,7 +165,9 @@ def _section_of(field: FieldInfo) -> type[BaseModel] | None:
 
 def _value(field: FieldInfo) -> str:
     if field.examples:
-        return f"{_yaml(field.examples[0])} # example"
+        example = _yaml(field.examples[0])
+        # Within a rule there is no room for a comment.
+        return example if isinstance(field.examples[0], list) else f"{example} # example"
     return _yaml(field.get_default(call_default_factory=True))
 
 
@@ -151,7 +181,7 @@ def _yaml(value: Any) -> str:  # noqa: ANN401 - any default
 
 
 def tables() -> str:
-    """One Markdown table for each section."""
+    """Return one Markdown table per section."""
     parts = []
     for section, path, title in SECTIONS:
         rows = "\n".join(_rows(section, path))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import structlog
+from tests.small_disk import small_file_system
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,3 +37,10 @@ def _quiet_log() -> Iterator[None]:
 
 def _drop(*_: object) -> str:
     raise structlog.DropEvent
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MiB."""
+    with small_file_system(tmp_path / "small", "8m") as folder:
+        yield folder

@@ -1,8 +1,9 @@
-"""Imports point one way, as DESIGN.md says; files stay small and named after what they hold."""
+"""Imports point one way, between folders and sub-folders; files stay small and named after what they hold."""
 
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -15,25 +16,34 @@ MODULES = {
     .removesuffix("__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
 }
-# From the top down: a part may import those of lower rank only, and of its own rank nothing but itself.
+# From the top down: a folder may import those of lower rank only, and of its own rank nothing but itself.
 RANKS = (
     ("__main__",),
     ("cli",),
-    ("engine_cli",),
-    ("bench",),  # measures against the demo's cameras and broker
-    ("demo",),
-    ("fleet",),  # runs apps in processes of their own, and speaks for them
-    ("service",),
-    ("app",),
-    ("roster",),
-    ("pool",),
-    ("vitals", "listener", "detector", "live", "watchdog"),
-    ("sources", "inference", "analytics", "sinks", "web"),
+    # The demo shows the daemon, and the bench commands measure it.
+    ("demo", "measure"),
+    # What exists once per daemon: status, HTTP, Home Assistant, service.
+    ("node",),
+    # Worker processes, each with a pipeline of its own.
+    ("fleet",),
+    # Changes of the configuration while the daemon runs; and the streams and models of one process.
+    ("control", "pipeline"),
+    # Snapshots and clips of events.
+    ("footage",),
+    # What people see of the streams.
+    ("live",),
+    ("sources", "inference", "analytics", "sinks", "events", "web"),
+    # Model files, heads and engines.
+    ("models",),
     ("gpu",),
-    ("telemetry",),
+    ("messages",),
+    ("media", "telemetry"),
+    # SQLite files that outlive kills and full disks.
+    ("storage",),
     ("config",),
     ("core",),
-    ("",),  # the package itself: its version
+    # The package itself: its version.
+    ("",),
 )
 RANK_OF = {part: rank for rank, parts in enumerate(RANKS) for part in parts}
 GPU_LIBRARIES = {"tensorrt", "pycuda", "cuda", "cupy", "torch", "pynvml"}
@@ -106,14 +116,38 @@ def test_modules_form_no_cycle() -> None:
         visit(module, ())
 
 
-@pytest.mark.parametrize(
-    ("part", "may_import"), [("bench", {"bench", "cli"}), ("demo", {"bench", "demo", "cli"})]
-)
-def test_the_daemon_itself_needs_neither_demo_nor_bench(part: str, may_import: set[str]) -> None:
+def folder_of(module: str) -> str:
+    """The folder that a module lies in, as a dotted path; a package's __init__ lies in its own folder."""
+    is_package = MODULES[module].name == "__init__.py"
+    return module if is_package else module.rpartition(".")[0]
+
+
+def test_folders_form_no_cycle() -> None:
+    """Sub-folders included: a folder and those below it count as different ones."""
+    graph: dict[str, set[str]] = {}
+    for module in MODULES:
+        targets = {folder_of(target) for target in own_imports(module) if target in MODULES}
+        graph.setdefault(folder_of(module), set()).update(targets - {folder_of(module), ""})
+    done: set[str] = set()
+
+    def visit(folder: str, path: tuple[str, ...]) -> None:
+        assert folder not in path, " > ".join((*path, folder))
+        if folder not in done:
+            for target in sorted(graph.get(folder, ())):
+                visit(target, (*path, folder))
+            done.add(folder)
+
+    for folder in graph:
+        visit(folder, ())
+
+
+def test_the_daemon_itself_needs_neither_demo_nor_benchmarks() -> None:
     importers = {
-        part_of(module) for module in MODULES if part in {part_of(target) for target in own_imports(module)}
+        part_of(module)
+        for module in MODULES
+        if {"demo", "measure"} & {part_of(target) for target in own_imports(module)}
     }
-    assert importers <= may_import
+    assert importers <= {"cli", "demo", "measure"}
 
 
 def test_gpu_libraries_are_imported_in_gpu_alone() -> None:
@@ -130,10 +164,24 @@ def test_gpu_libraries_are_imported_in_gpu_alone() -> None:
 @pytest.mark.parametrize("command", ["check", "run"])
 def test_the_command_itself_imports_nothing_heavy(command: str) -> None:
     """`framelane check` answers at once: what a command needs is imported when it runs."""
-    top = [node for node in tree_of("cli").body if isinstance(node, ast.Import | ast.ImportFrom)]
+    modules = ("cli", "cli.shared", f"cli.{command}")
+    top = [
+        node
+        for each in modules
+        for node in tree_of(each).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
     names = {alias.name for node in top if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module or "" for node in top if isinstance(node, ast.ImportFrom)}
-    heavy = ("av", "cv2", "numpy", "onnxruntime", "framelane.app", "framelane.service", "framelane.inference")
+    heavy = (
+        "av",
+        "cv2",
+        "numpy",
+        "onnxruntime",
+        "framelane.inference",
+        "framelane.node",
+        "framelane.pipeline",
+    )
     assert [name for name in sorted(names) if name.startswith(heavy)] == []
 
 
@@ -168,3 +216,27 @@ def test_module_has_no_open_ends(module: str) -> None:
     calls = [node for node in ast.walk(tree_of(module)) if isinstance(node, ast.Call)]
     printed = [node.lineno for node in calls if isinstance(node.func, ast.Name) and node.func.id == "print"]
     assert printed == []
+
+
+DOCS = PACKAGE.parents[1] / "docs"
+
+
+def test_journey_names_files_that_exist_and_its_path_has_at_most_25() -> None:
+    text = (DOCS / "journey-of-a-frame.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:[a-z_]+/)*[a-z_0-9]+\.py)`", text)) - {"tests/test_architecture.py"}
+    assert sorted(name for name in named if not (PACKAGE / name).is_file()) == []
+    numbers = [int(number) for number in re.findall(r"`[a-z_/]+\.py`,? \(?(\d+)\)?", text)]
+    assert numbers == sorted(numbers)
+    assert numbers[-1] <= 25
+
+
+def test_documents_use_no_private_words() -> None:
+    banned = re.compile(r"\b(anew|for ever|who asks|so many|of which)\b")
+    pages = [
+        *DOCS.rglob("*.md"),
+        PACKAGE.parents[1] / "README.md",
+        *PACKAGE.rglob("*.py"),
+        *PACKAGE.rglob("*.json"),
+    ]
+    found = [page.name for page in pages if banned.search(page.read_text(encoding="utf-8"))]
+    assert found == []

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Makes the passwords that compose.yaml needs, in the folder `secrets`; what is there already stays.
+"""Creates the passwords that compose.yaml needs, in the folder `secrets`; existing files stay.
 
-`lobby_password` is your camera's: write it into the file yourself.
+Write your camera's password into `lobby_password` yourself.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import secrets
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent / "secrets"
-ROUNDS = 101  # as mosquitto_passwd does
+# As mosquitto_passwd does.
+ROUNDS = 101
 
 
 def main(folder: Path = FOLDER) -> None:
-    """Write what is missing. The folder is the owner's alone; the files are read by the containers' users."""
+    """Write missing files. Only the owner may enter the folder; the containers' users must read the files."""
     folder.mkdir(mode=0o700, exist_ok=True)
     for name in ("mqtt_password", "metrics_token", "grafana_password"):
         write(folder / name, secrets.token_urlsafe(32))
@@ -26,16 +27,16 @@ def main(folder: Path = FOLDER) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file that is not there yet."""
+    """Write a file unless it exists."""
     if path.exists():
         return
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     path.chmod(0o444)
     print(f"written: {path}")
 
 
 def mosquitto_hash(password: str) -> str:
-    """A password as the broker's file holds it: PBKDF2 with SHA-512."""
+    """Return a password hash as in the broker's file: PBKDF2 with SHA-512."""
     salt = secrets.token_bytes(12)
     digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, ROUNDS)
     return f"$7${ROUNDS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"

@@ -1,4 +1,4 @@
-"""A folder with what a good configuration names, and a clean registry of secrets."""
+"""A folder with the files of a good configuration, and an empty registry of secrets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _no_secrets() -> Iterator[None]:
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    """A folder that holds a model, labels, PEM files and secrets."""
+    """A folder with a model, labels, PEM files and secrets."""
     for name in ("m.onnx", "ca.pem", "cert.pem", "key.pem"):
         (tmp_path / name).touch()
     (tmp_path / "labels.txt").write_text("person\ncar\n")

@@ -1,4 +1,4 @@
-"""Addresses: what they say, taken apart."""
+"""Parsing of addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams divided among daemons: evenly, for good, and with little moved when a daemon is added."""
+"""Streams are divided among daemons evenly and stably; few move when a daemon is added."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from framelane.config.load import check_text, parse_config
-from framelane.config.shard import shard_of, take_share
+from framelane.config.shard import apply_shard, shard_of
+from framelane.config.yaml.load import check_text, parse_config
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from framelane.config.schema import Config
+    from framelane.config.sections.schema import Config
 
 STREAMS = [f"camera-{number:03}" for number in range(500)]
 TEXT = """
@@ -54,7 +54,7 @@ def test_a_new_shard_takes_its_share_and_no_other_stream_moves(count: int) -> No
 
 
 def test_a_stream_has_the_shard_it_always_had() -> None:
-    """Another hash would move cameras at an upgrade: these are what was released."""
+    """Released values: another hash would move cameras at an upgrade."""
     assert [shard_of(stream, 5) for stream in ("lobby", "yard", "gate-01", "camera-007")] == [3, 1, 4, 1]
 
 
@@ -93,15 +93,15 @@ def test_index_is_the_number_at_the_end_of_the_host_name(base: Path, host: str, 
         update={"streams": config_of(base, "").streams}
     )
     written = written.model_copy(update={"shard": written.shard.model_copy(update={"index": None})})
-    config, problems = take_share(written, host)
+    config, problems = apply_shard(written, host)
     if index is None:
         assert [problem.path for problem in problems] == [("shard", "index")]
     else:
         assert enabled(config) == {stream for stream in STREAMS[:20] if shard_of(stream, 16) == index}
 
 
-def test_a_shard_beyond_the_count_waits_without_streams(base: Path) -> None:
+def test_a_shard_beyond_the_count_has_no_streams(base: Path) -> None:
     text = TEXT.format(shard="shard: {index: 3, count: 3}") + '  - {id: a, url: "rtsp://10.0.0.7/1"}\n'
     report = check_text(text, base, {})
     assert enabled(report.require()) == set()
-    assert "streams: no stream is enabled, or falls to this shard" in [str(each) for each in report.warnings]
+    assert "streams: no stream is enabled in this shard" in [str(each) for each in report.warnings]

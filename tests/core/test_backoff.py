@@ -1,4 +1,4 @@
-"""Delays that double up to a limit, spread so that cameras don't come back in step."""
+"""Delays double up to a limit, with jitter so that cameras don't retry in step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Free memory goes back to the system, and only when there is a reason."""
+"""Free memory is returned to the system, but only after reconnects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from framelane.core.libc import malloc_trim
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="malloc_trim is glibc's")
-def test_memory_between_what_is_held_is_given_back() -> None:
+def test_memory_between_live_allocations_is_returned() -> None:
     process = psutil.Process()
     blocks = [bytes([1]) * 100_000 for _ in range(2000)]  # too small for pages of their own
     held = blocks[::10]
@@ -23,7 +23,7 @@ def test_memory_between_what_is_held_is_given_back() -> None:
     assert len(held) == 200
 
 
-def test_memory_is_given_back_once_for_each_time_that_cameras_have_connected_anew() -> None:
+def test_heap_is_trimmed_once_for_each_reconnect() -> None:
     given_back = []
     heap = Heap(lambda: given_back.append(1))
     heap.note(0)

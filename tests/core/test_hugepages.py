@@ -1,4 +1,4 @@
-"""The process is started again for huge pages where that helps, and only once."""
+"""The process starts again for huge pages if that helps, and only once."""
 
 from __future__ import annotations
 

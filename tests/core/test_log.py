@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
-from framelane.core.log import Fold, setup
+from framelane.core.fold import Fold
+from framelane.core.log import setup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,7 +154,7 @@ def test_auto_writes_for_people_on_a_terminal_and_json_elsewhere(clock: FakeCloc
     assert log.lines()[0]["event"] == "opened"
 
 
-def test_console_without_a_terminal_has_no_colours(clock: FakeClock) -> None:
+def test_console_without_a_terminal_has_no_colors(clock: FakeClock) -> None:
     log = Log(clock, form="console")
     log.logger.info("opened", stream="lobby")
     assert "\x1b[" not in log.stream.getvalue()
@@ -236,7 +237,7 @@ def test_log_that_cannot_be_written_stops_nothing(clock: FakeClock) -> None:
     log.logger.error("opened")
 
 
-def test_repeated_fault_passes_once_a_second_and_says_how_often(clock: FakeClock) -> None:
+def test_repeated_fault_passes_once_per_second_and_says_how_often(clock: FakeClock) -> None:
     log = Log(clock)
     for _ in range(10):
         log.logger.warning("decode_failed", stream="lobby", pts=clock.now_s)
@@ -262,7 +263,7 @@ def test_library_messages_fold_by_their_format_string(clock: FakeClock) -> None:
     assert [line["event"] for line in log.lines()] == ["message 0 lost", "other"]
 
 
-def test_ffmpeg_is_folded_to_a_line_a_second_for_each_of_its_parts(clock: FakeClock) -> None:
+def test_ffmpeg_is_folded_to_one_line_per_second_for_each_component(clock: FakeClock) -> None:
     log = Log(clock)
     for number in range(1000):
         text = f"error while decoding MB {number}"  # PyAV hands over whole texts

@@ -1,4 +1,4 @@
-"""Credentials leave no text."""
+"""Credentials are removed from every text."""
 
 from __future__ import annotations
 

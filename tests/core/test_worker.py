@@ -1,4 +1,4 @@
-"""A worker's thread: it repeats, survives faults, stops when asked and cleans up."""
+"""A worker's thread repeats its work, survives faults, stops when asked and cleans up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GENEROUS_S = 30.0
 
 
 class Counting(Worker):
-    """Counts its turns; the first `faults` of them fail."""
+    """Counts its calls; the first `faults` of them fail."""
 
     def __init__(self, faults: int = 0, wait_s: float = 0.0) -> None:
         super().__init__("counting")
@@ -69,7 +69,7 @@ def test_system_shows_the_thread_by_its_name(worker: Counting) -> None:
     worker.start()
     assert worker.enough.wait(GENEROUS_S)
     assert worker._thread is not None
-    name = Path(f"/proc/self/task/{worker._thread.native_id}/comm").read_text()
+    name = Path(f"/proc/self/task/{worker._thread.native_id}/comm").read_text(encoding="utf-8")
     assert name == "counting\n"
 
 

@@ -66,7 +66,7 @@ def test_truth_finds_the_frame_when_the_clip_looped(clip: Path, pts_s: float, ex
 
 def test_truth_is_refused_when_of_another_kind(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text('{"schema": "other/1"}')
-    with pytest.raises(ValueError, match=r"x\.json is no framelane\.truth/1; delete the clip"):
+    with pytest.raises(ValueError, match=r"x\.json is not a framelane\.truth/1 file; delete the clip"):
         load_truth(tmp_path / "x.mp4")
 
 

@@ -9,9 +9,9 @@ import av
 import numpy as np
 import onnxruntime
 import pytest
-from scripts.eval_demo_model import Detector, Tally, pairwise_iou
 
 import framelane
+from eval_demo_model import Detector, Tally, pairwise_iou
 from framelane.demo.scene import CLASS_NAMES, Scene
 
 MODEL = Path(framelane.__file__).parent / "demo" / "assets" / "framelane-demo.onnx"

@@ -72,7 +72,7 @@ def test_objects_move_smoothly_when_time_goes_on(street: Scene) -> None:
 
 def test_truth_matches_the_pixels_when_the_object_is_taken_away() -> None:
     compared = 0
-    for seed in (24, 31):  # nobody here wears the colour of what is behind
+    for seed in (24, 31):  # nobody here wears the color of what is behind
         scene = Scene(seed)
         image, truth = scene.render(7.0)
         for i in np.flatnonzero(~truth.ignore):

@@ -1,4 +1,4 @@
-"""The compose project: valid, restricted, free of secrets, and its parts fit each other."""
+"""The compose project is valid, restricted, consistent and free of secrets."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import yaml
 from tests.neighbours.mosquitto import Mosquitto
 from tests.neighbours.subscriber import Login, Subscriber
 
-from framelane.config.load import check_text
+from framelane.config.yaml.load import check_text
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "compose"
-PROJECT: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yaml").read_text())
+PROJECT: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = PROJECT["services"]
 
 
@@ -91,14 +91,21 @@ def test_configuration_is_one(made: Path, tmp_path: Path) -> None:
     environ = {name: str(made / Path(value).name) for name, value in given.items()}
     shutil.copytree(FOLDER / "streams.d", tmp_path / "streams.d")
     report = check_text(
-        (FOLDER / "framelane.yaml").read_text(), tmp_path, environ | {"STATE_DIRECTORY": "/var/lib/framelane"}
+        (FOLDER / "framelane.yaml").read_text(encoding="utf-8"),
+        tmp_path,
+        environ | {"STATE_DIRECTORY": "/var/lib/framelane"},
     )
     assert [finding.path for finding in report.findings] == ["models.yolox.path"]
 
 
 def test_broker_takes_the_password_and_nobody_without_one(made: Path, tmp_path: Path) -> None:
     """The shipped settings, on a real broker."""
-    lines = (FOLDER / "mosquitto.conf").read_text().replace("/run/secrets", str(made)).splitlines()
+    lines = (
+        (FOLDER / "mosquitto.conf")
+        .read_text(encoding="utf-8")
+        .replace("/run/secrets", str(made))
+        .splitlines()
+    )
     shipped = [line for line in lines if not line.startswith(("listener", "persistence", "#"))]
     with Shipped(tmp_path / "broker", shipped) as broker:
         login = Login("framelane", (made / "mqtt_password").read_text())
@@ -123,7 +130,7 @@ class Shipped(Mosquitto):
 def test_prometheus_reads_its_configuration(made: Path, tmp_path: Path) -> None:
     if shutil.which("promtool") is None:
         pytest.skip("promtool is not installed: apt-get install prometheus")
-    text = (FOLDER / "prometheus.yml").read_text().replace("/run/secrets", str(made))
+    text = (FOLDER / "prometheus.yml").read_text(encoding="utf-8").replace("/run/secrets", str(made))
     (tmp_path / "prometheus.yml").write_text(text)
     shutil.copy(FOLDER.parent / "prometheus" / "framelane.rules.yml", tmp_path)
     done = subprocess.run(

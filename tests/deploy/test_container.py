@@ -18,7 +18,7 @@ from tests.e2e.daemon import free_port
 from tests.neighbours.clips import ClipShape, draw_clip
 
 ROOT = Path(__file__).parents[2]
-DOCKERFILE = (ROOT / "Dockerfile").read_text()
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 DEMO_MODEL = ROOT / "daemon" / "framelane" / "demo" / "assets" / "framelane-demo.onnx"
 USER = 10001
 PATIENCE_S = 90.0
@@ -64,8 +64,12 @@ def test_images_hold_no_configuration_and_run_as_nobody_in_particular() -> None:
         assert instruction("USER", name) == [f"{USER}:{USER}"]
         copied = instruction("COPY", name)
         assert copied == [f"--from=build-{name} /opt/framelane /opt/framelane"]
-    allowed = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
-    assert (ROOT / ".dockerignore").read_text().splitlines()[1] == "*"
+    allowed = [
+        line
+        for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+        if line.startswith("!")
+    ]
+    assert (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()[1] == "*"
     assert allowed == [
         "!LICENSE",
         "!README.md",
@@ -73,6 +77,7 @@ def test_images_hold_no_configuration_and_run_as_nobody_in_particular() -> None:
         "!pyproject.toml",
         "!requirements",
         "!scripts/make_environment.sh",
+        "!scripts/trim_environment.sh",
     ]
 
 
@@ -84,7 +89,7 @@ def test_base_images_are_pinned_by_version() -> None:
 
 def test_documented_gpu_image_is_the_one_that_is_built() -> None:
     (image,) = re.findall(r"^ARG TENSORRT_IMAGE=\S+:(\S+)$", DOCKERFILE, re.MULTILINE)
-    table = (ROOT / "docs" / "deployment.md").read_text()
+    table = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `(\S+)` \(default\) \|", table, re.MULTILINE) == [image]
 
 
@@ -109,7 +114,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that becomes /opt/framelane, made of what .dockerignore lets in and nothing else."""
     folder = tmp_path_factory.mktemp("image")
     context = folder / "src"
-    for line in (ROOT / ".dockerignore").read_text().splitlines():
+    for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines():
         if line.startswith("!"):
             source, target = ROOT / line[1:], context / line[1:]
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -129,6 +134,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if done.returncode and "No matching distribution" not in done.stderr and "Connection" in done.stderr:
         pytest.skip("no package index can be reached")
     assert done.returncode == 0, done.stderr[-2000:]
+    trim = [str(context / "scripts" / "trim_environment.sh"), str(folder / "framelane")]
+    trimmed = subprocess.run(trim, capture_output=True, text=True, check=False)
+    assert trimmed.returncode == 0, trimmed.stderr[-2000:]
     for path in (folder, *folder.parents):
         if path.owner() == "root" and path != Path("/tmp"):
             path.chmod(path.stat().st_mode | 0o055)
@@ -186,6 +194,17 @@ class Container:
 
 
 @pytest.mark.e2e
+@pytest.mark.timeout(400)
+def test_images_hold_nothing_that_the_daemon_never_loads(built: Path) -> None:
+    (packages,) = (built / "lib").glob("python3*/site-packages")
+    left = ["pip", "sympy", "onnxruntime/transformers", "onnx/backend/test", "numpy/_core/tests"]
+    assert [name for name in left if (packages / name).exists()] == []
+    # Byte code is not made here, and takes 30 MB; debugging symbols, if there is no strip, as much.
+    size_mb = sum(path.lstat().st_blocks * 512 for path in built.rglob("*")) / 2**20
+    assert size_mb <= 400
+
+
+@pytest.mark.e2e
 @pytest.mark.timeout(400)  # it fetches and installs some fifty packages
 @pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("unshare") is None, reason="needs root to become another user"
@@ -218,7 +237,7 @@ def test_steps_of_the_image_make_a_daemon_that_runs_without_rights_on_a_read_onl
             assert container.process.poll() is None, container.log.read_text()
             assert time.monotonic() < deadline_s, container.log.read_text()
             time.sleep(0.2)
-        status = Path(f"/proc/{container.process.pid}/status").read_text()
+        status = Path(f"/proc/{container.process.pid}/status").read_text(encoding="utf-8")
         assert f"Uid:\t{USER}\t{USER}\t{USER}\t{USER}\n" in status
         assert "CapEff:\t0000000000000000\n" in status
     finally:

@@ -1,4 +1,4 @@
-"""The manifests: valid against the API's schemas, restricted, and their parts fit each other and the daemon."""
+"""The manifests are valid against the API's schemas, restricted, and consistent with each other and the daemon."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from framelane.config.load import check_text
 from framelane.config.shard import shard_of
+from framelane.config.yaml.load import check_text
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"
 OVERLAYS = ("cpu", "gpu")
@@ -68,7 +68,7 @@ def pod_of(resources: dict[str, dict[str, Any]]) -> dict[str, Any]:
     "path", sorted(FOLDER.rglob("*.yaml")), ids=lambda path: str(path.relative_to(FOLDER))
 )
 def test_manifest_is_valid(path: Path) -> None:
-    for document in documents(path.read_text()):
+    for document in documents(path.read_text(encoding="utf-8")):
         if not isinstance(document, dict) or document.get("kind") in FOREIGN or path.name == "framelane.yaml":
             continue
         for version in VERSIONS:
@@ -119,7 +119,9 @@ def test_selectors_find_the_pods_and_no_one_elses(overlay: str) -> None:
     assert all(selector and selector.items() <= labels for selector in selectors)
     dns = resources["NetworkPolicy"]["spec"]["egress"][0]["to"][0]["podSelector"]["matchLabels"]
     assert dns == {"k8s-app": "kube-dns"}
-    monitor = yaml.safe_load((FOLDER / "components" / "monitoring" / "servicemonitor.yaml").read_text())
+    monitor = yaml.safe_load(
+        (FOLDER / "components" / "monitoring" / "servicemonitor.yaml").read_text(encoding="utf-8")
+    )
     assert (
         monitor["spec"]["selector"]["matchLabels"].items()
         <= resources["Service"]["metadata"]["labels"].items()
@@ -173,7 +175,7 @@ def test_configuration_is_one_and_every_stream_has_a_pod(
     """As each pod reads it: environment and Secret of the manifests, host name of the StatefulSet."""
     resources = built("cpu")
     (container,) = pod_of(resources)["containers"]
-    secret = yaml.safe_load((FOLDER / "secret.example.yaml").read_text())
+    secret = yaml.safe_load((FOLDER / "secret.example.yaml").read_text(encoding="utf-8"))
     for name, value in secret["stringData"].items():
         (tmp_path / name).write_text(value)
     environ = {env["name"]: env["value"] for env in container["env"]}

@@ -21,12 +21,12 @@ else:
 ROOT = Path(__file__).parents[2]
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 PYTHONS = ("3.10.18", "3.11.13", "3.12.11")
-PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def entries(lock: Path) -> list[str]:
     """A requirement with its hashes each."""
-    joined = lock.read_text().replace("\\\n", " ")
+    joined = lock.read_text(encoding="utf-8").replace("\\\n", " ")
     return [line for line in joined.splitlines() if line and not line.lstrip().startswith("#")]
 
 
@@ -51,7 +51,7 @@ def applies(marker: Marker | None, python: str) -> bool:
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
 def test_lock_pins_and_hashes_everything_and_names_no_host(lock: Path) -> None:
-    text = lock.read_text()
+    text = lock.read_text(encoding="utf-8")
     assert text.startswith("# Written by `make lock` from ")
     assert not re.search(r"://|--(index|extra|find|trusted)|@ ", text)
     assert [entry for entry in entries(lock) if not re.search(r"--hash=sha256:[0-9a-f]{64}", entry)] == []

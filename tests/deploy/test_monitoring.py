@@ -7,21 +7,26 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from tests.telemetry.test_prometheus import DOCUMENTED
 
-from framelane.fleet.ledger import Ledger
+from framelane.events.health import JournalHealth
+from framelane.events.metrics import JournalCollector
+from framelane.fleet.aggregate import Aggregate
 from framelane.fleet.metrics import WorkerCollector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana" / "framelane.json").read_text())
-RULES = yaml.safe_load((DEPLOY / "prometheus" / "framelane.rules.yml").read_text())["groups"][0]["rules"]
+DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana" / "framelane.json").read_text(encoding="utf-8"))
+RULES = yaml.safe_load((DEPLOY / "prometheus" / "framelane.rules.yml").read_text(encoding="utf-8"))["groups"][
+    0
+]["rules"]
 # Of the client library, and of Prometheus itself.
 OTHERS = {"process_cpu_seconds_total", "process_resident_memory_bytes", "up"}
 LABELS = {
@@ -34,16 +39,20 @@ LABELS = {
     "model",
     "name",
     "reason",
+    "sink",
     "stage",
+    "state",
     "stream",
     "worker",
 }
 
 
 def known_metrics() -> set[str]:
-    """As they stand on the page: test_prometheus compares DOCUMENTED with it, workers' come on top."""
-    workers = WorkerCollector([], Ledger([], [], [], lambda _: 0)).collect()
-    names = set(DOCUMENTED) | {f"{each.name}{'_total' * (each.type == 'counter')}" for each in workers}
+    """The documented metrics (test_prometheus compares DOCUMENTED with the page), the workers' and those of events."""
+    workers = WorkerCollector([], Aggregate([], [], [], lambda _: 0)).collect()
+    events = JournalCollector(SimpleNamespace(states=(), health=JournalHealth())).collect()
+    names = set(DOCUMENTED)
+    names |= {f"{each.name}{'_total' * (each.type == 'counter')}" for each in (*workers, *events)}
     parts = {
         f"{name}{part}"
         for name, kind in DOCUMENTED.items()
@@ -80,7 +89,8 @@ def test_dashboard_shows_what_an_operator_asks_for() -> None:
     wanted = {
         "results_published_total", "frames_dropped_total", "latency_seconds_bucket", "batch_size_sum", "mqtt_connected",
         "mqtt_spool_messages", "gpu_utilization_ratio", "gpu_memory_used_bytes", "gpu_temperature_celsius",
-        "gpu_decoder_utilization_ratio", "load_ratio",
+        "gpu_decoder_utilization_ratio", "load_ratio", "stream_state", "sink_up", "sink_queued_messages",
+        "sink_delivered_total", "sink_dropped_total", "mqtt_spool_up",
     }  # fmt: skip
     assert {name for name in wanted if f"framelane_{name}" not in text} == set()
     assert "heatmap" in {panel["type"] for panel in DASHBOARD["panels"]}
@@ -122,7 +132,9 @@ def test_alerts_fire_when_they_should(command: str) -> None:
 
 def test_alerts_of_the_shipped_rules_are_tested() -> None:
     """All but those whose expression is a plain count over time."""
-    tests = yaml.safe_load((DEPLOY / "prometheus" / "framelane.rules.test.yml").read_text())["tests"]
+    tests = yaml.safe_load((DEPLOY / "prometheus" / "framelane.rules.test.yml").read_text(encoding="utf-8"))[
+        "tests"
+    ]
     tested = {case["alertname"] for test in tests for case in test["alert_rule_test"]}
     assert {rule["alert"] for rule in RULES} - tested == {
         "FramelaneStreamFlapping",

@@ -1,4 +1,4 @@
-"""The units: what systemd itself says of them, and that they fit the daemon they start."""
+"""The units are valid for systemd and fit the daemon."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from framelane.config.load import check_text
+from framelane.config.yaml.load import check_text
 from framelane.core.errors import ConfigError, ModelError
 from framelane.gpu.errors import DeviceLostError
 
 ROOT = Path(__file__).parents[2]
 UNITS = [ROOT / "systemd" / "framelane.service", ROOT / "systemd" / "framelane@.service"]
 MOST_EXPOSURE = 3.0
-# What a node among several has for itself.
+# Keys that differ between framelane.service and framelane@.service.
 OWN = {
     "Description",
     "ExecReload",
@@ -36,7 +36,11 @@ needs_systemd = pytest.mark.skipif(
 
 
 def settings(unit: Path) -> list[tuple[str, str]]:
-    lines = [line for line in unit.read_text().splitlines() if "=" in line and not line.startswith("#")]
+    lines = [
+        line
+        for line in unit.read_text(encoding="utf-8").splitlines()
+        if "=" in line and not line.startswith("#")
+    ]
     return [(key, value) for key, _, value in (line.partition("=") for line in lines)]
 
 
@@ -45,7 +49,7 @@ def settings(unit: Path) -> list[tuple[str, str]]:
 def test_systemd_finds_no_fault_with_the_unit(unit: Path, tmp_path: Path) -> None:
     """With a program that exists: the daemon itself is not installed here."""
     copy = tmp_path / unit.name
-    copy.write_text(unit.read_text().replace("/opt/framelane/bin/framelane", "/bin/true"))
+    copy.write_text(unit.read_text(encoding="utf-8").replace("/opt/framelane/bin/framelane", "/bin/true"))
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", str(copy)], capture_output=True, text=True, check=False
     )
@@ -80,8 +84,15 @@ def test_unit_restarts_what_a_restart_can_mend(unit: Path) -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_unit_comes_back_soon_and_keeps_its_count_of_starts(unit: Path) -> None:
+    found = dict(settings(unit))
+    assert (found["RestartSec"], found["RuntimeDirectoryPreserve"]) == ("1s", "restart")
+    assert found["StartLimitIntervalSec"] == "0", "it is tried forever"
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_unit_keeps_the_gpu_within_reach(unit: Path) -> None:
-    """And allows what CUDA needs: memory that is written and then run."""
+    """And allows memory that is written and then executed, which CUDA needs."""
     found = settings(unit)
     assert ("DevicePolicy", "closed") in found
     assert ("DeviceAllow", "char-nvidia* rw") in found

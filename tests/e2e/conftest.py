@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from tests.inference import tiny_models
+from tests.models import tiny_models
 from tests.neighbours.clips import ClipShape, draw_clip
 
 from framelane.demo.clips import ClipTruth, write_clip

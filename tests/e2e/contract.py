@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jsonschema import Draft202012Validator
 
-from framelane.sinks import schemas
+from framelane.messages import schemas
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,8 +24,11 @@ _VALIDATORS = {
     )
     for name in schemas.NAMES
 }
-# The last level of the topic, and whether it is a stream's.
+# The level of the topic that names the kind, and whether it is a stream's.
 _KINDS = {
+    ("events", True): "framelane.event/1",
+    ("zones", True): "framelane.zone/1",
+    ("lines", True): "framelane.line/1",
     ("status", False): "framelane.status/1",
     ("stats", False): "framelane.node-stats/1",
     ("state", True): "framelane.state/1",
@@ -38,10 +41,11 @@ def assert_contract(message: Received, base: str) -> None:
     """The message is what its topic promises."""
     levels = message.topic.removeprefix(f"{base}/").split("/")
     body = message.json
-    assert body["schema"] == _KINDS[levels[-1], levels[0] == "streams"]
+    of_stream = levels[0] == "streams"
+    assert body["schema"] == _KINDS[levels[2 if of_stream else 0], of_stream]
     errors = [error.message for error in _VALIDATORS[body["schema"]].iter_errors(body)]
     assert errors == []
-    if levels[0] == "streams":
+    if of_stream:
         assert body["stream"] == levels[1]
     assert body["node"] == base.rpartition("/")[2]
 

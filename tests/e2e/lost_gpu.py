@@ -16,7 +16,7 @@ from typing import Any
 from framelane import cli
 from framelane.fleet import worker
 from framelane.gpu.errors import DeviceLostError
-from framelane.inference.cpu_runner import CpuRunner
+from framelane.inference.backends.cpu.runner import CpuRunner
 
 LOST_AT = 10
 _batches = count(1)

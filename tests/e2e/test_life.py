@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +13,8 @@ from tests.e2e.contract import Score, assert_contract, unix_s
 from tests.e2e.daemon import Daemon
 from tests.neighbours.mosquitto import Mosquitto, MosquittoOptions
 from tests.neighbours.subscriber import Login, Subscriber
-from tests.sinks.fake_broker import FakeBroker, Manner
+from tests.sinks.mqtt.fake_broker import FakeBroker, Manner
+from tests.waiting import wait_until
 
 from framelane.demo.broker import EmbeddedBroker
 from framelane.demo.rtsp import CameraSpec, RtspServer
@@ -160,24 +162,27 @@ def test_daemon_ends_with_its_files_and_writes_every_frame_when_exit_when_ended_
 def test_daemon_infers_without_a_broker_and_delivers_when_it_comes_and_when_it_comes_back(
     cameras: RtspServer, material: Material, tmp_path: Path
 ) -> None:
-    mosquitto = Mosquitto(tmp_path / "broker")
+    mosquitto = Mosquitto(tmp_path / "broker", MosquittoOptions(persistence=True))
     config = settings(
         material,
         cameras.url("plain"),
         mqtt={"url": mosquitto.url},
         jsonl={"path": str(tmp_path / "out.jsonl")},
     )
+    # With its session, the broker keeps what comes before the subscriber is there again.
+    subscribe = partial(Subscriber, mosquitto.url, f"{BASE}/#", client_id="late", session_s=600)
+    with mosquitto, subscribe():
+        pass
     try:
         with Daemon(tmp_path, config) as daemon:
             event = daemon.wait_for_event("sink_failed", lambda event: event["sink"] == "mqtt")
             assert event["reason"] == "refused"
             wait_for_lines(tmp_path / "out.jsonl", 5)
             mosquitto.start()
-            with Subscriber(mosquitto.url, f"{BASE}/#") as subscriber:
-                wait_for_detections(subscriber, 10)
+            with subscribe() as subscriber:
+                wait_until(lambda: len(sequence(subscriber)) >= 5)
                 wait_for_status(subscriber, "online")
                 live, replayed = sequence(subscriber), sequence(subscriber, replayed=True)
-            # What came before the subscriber is gone, but nothing is missing in between.
             for numbers in (live, replayed):
                 assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
             assert replayed[0] < live[0]
@@ -185,8 +190,8 @@ def test_daemon_infers_without_a_broker_and_delivers_when_it_comes_and_when_it_c
             lines = len((tmp_path / "out.jsonl").read_text().splitlines())
             wait_for_lines(tmp_path / "out.jsonl", lines + 5)
             mosquitto.start()
-            with Subscriber(mosquitto.url, f"{BASE}/#") as subscriber:
-                wait_for_detections(subscriber, 10)
+            with subscribe() as subscriber:
+                wait_until(lambda: len(sequence(subscriber)) >= 5)
                 wait_for_status(subscriber, "online")
                 again, late = sequence(subscriber), sequence(subscriber, replayed=True)
             assert again == list(range(again[0], again[0] + len(again)))
@@ -200,7 +205,7 @@ def test_daemon_infers_without_a_broker_and_delivers_when_it_comes_and_when_it_c
 
 def wait_for_lines(path: Path, count: int) -> None:
     deadline_s = time.monotonic() + WAIT_S
-    while not path.exists() or len(path.read_text().splitlines()) < count:
+    while not path.exists() or len(path.read_text(encoding="utf-8").splitlines()) < count:
         assert time.monotonic() < deadline_s, f"fewer than {count} lines in {path}"
         time.sleep(0.05)
 

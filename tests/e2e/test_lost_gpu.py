@@ -16,10 +16,10 @@ import yaml
 from tests.e2e.daemon import python_path
 from tests.neighbours.subscriber import Subscriber
 
-from framelane.config.load import parse_config
+from framelane.config.yaml.load import parse_config
 from framelane.demo.broker import EmbeddedBroker
-from framelane.fleet.node import Fleet
-from framelane.fleet.supervisor import Patience
+from framelane.fleet.supervisor import SupervisorTimeouts
+from framelane.node.daemon import make_node
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Material
@@ -86,7 +86,9 @@ streams:
 """
         config = parse_config(text, tmp_path, {})
         command = (sys.executable, "-m", "tests.e2e.lost_gpu")
-        fleet = Fleet(config, threading.Event(), patience=Patience(most_s=1.0, deaths=2), command=command)
+        fleet = make_node(
+            config, threading.Event(), timeouts=SupervisorTimeouts(most_s=1.0, deaths=2), command=command
+        )
         try:
             fleet.start()
             deadline_s = time.monotonic() + 60

@@ -61,7 +61,7 @@ class Node:
         return self.subscriber.wait_for(fits, timeout_s).json
 
     def detections(self, stream: str, count: int = 1) -> list[Any]:
-        """The detections messages of a stream, at least so many."""
+        """The detections messages of a stream, at least this many."""
         topic = f"{BASE}/streams/{stream}/detections"
         self.subscriber.wait_for_count(count, WAIT_S, lambda message: message.topic == topic)
         return [message.json for message in self.subscriber.on_topic(topic)]
@@ -204,19 +204,22 @@ def test_states_say_why_a_stream_is_not_live(node: Node) -> None:
     assert (ended["reason"], ended["text"]) == ("finished", "played to its end")
 
 
-def test_disabled_streams_are_not_spoken_of(node: Node) -> None:
-    assert node.subscriber.on_topic(f"{BASE}/streams/off/#") == []
+def test_disabled_stream_says_that_it_is_and_nothing_else(node: Node) -> None:
+    told = node.subscriber.on_topic(f"{BASE}/streams/off/#")
+    assert [(message.topic, message.json["state"], message.json["reason"]) for message in told] == [
+        (f"{BASE}/streams/off/state", "disabled", "disabled")
+    ]
 
 
 def test_status_is_degraded_when_cameras_are_away(node: Node) -> None:
     body = node.wait_for("status", lambda body: body["state"] == "degraded" and body["streams_live"] >= 9)
-    assert (body["reason"], body["streams"]) == ("streams", 15)
+    assert (body["reason"], body["streams"], body["streams_disabled"]) == ("streams", 16, 1)
     assert body["text"].startswith("not live: ")
 
 
 def test_states_and_status_are_retained_for_those_who_come_later(node: Node) -> None:
     with Subscriber(node.broker.url, f"{BASE}/#") as late:
-        names = [*GOOD, *BAD, "once"]
+        names = [*GOOD, *BAD, "once", "off"]
         expected = {f"{BASE}/status", *(f"{BASE}/streams/{name}/state" for name in names)}
         late.wait_for_count(len(expected), WAIT_S, lambda message: message.retain)
         retained = {message.topic for message in late.messages if message.retain}
@@ -254,11 +257,11 @@ def test_metrics_and_status_show_every_stream_to_who_has_the_token(node: Node) -
     assert node.get("/metrics", token="guessed").status_code == 401
     families = {family.name: family for family in text_string_to_metric_families(node.get("/metrics").text)}
     up = {sample.labels["stream"]: sample.value for sample in families["framelane_stream_up"].samples}
-    assert up == {**dict.fromkeys(GOOD, 1.0), **dict.fromkeys([*BAD, "once"], 0.0)}
+    assert up == {**dict.fromkeys(GOOD, 1.0), **dict.fromkeys([*BAD, "once", "off"], 0.0)}
     published = families["framelane_results_published"].samples
     assert {sample.labels["stream"] for sample in published if sample.value} >= set(GOOD)
     assert families["framelane_mqtt_connected"].samples[0].value == 1
-    assert len(node.get("/api/status").json()["streams"]) == 15
+    assert len(node.get("/api/status").json()["streams"]) == 16
 
 
 def test_camera_is_stalled_and_live_again_and_the_others_keep_their_rate_when_it_pauses(node: Node) -> None:

@@ -15,7 +15,7 @@ from tests.e2e.daemon import Daemon, free_port
 from tests.neighbours.mosquitto import Mosquitto, MosquittoOptions
 from tests.neighbours.subscriber import Login, Subscriber
 
-from framelane.config.load import check_config
+from framelane.config.yaml.load import check_config
 from framelane.core.redact import forget_secrets, redact
 from framelane.demo.rtsp import CameraSpec, RtspServer
 
@@ -184,7 +184,7 @@ def test_no_secret_leaves_the_daemon(
         (tmp_path / "other" / "mosquitto.conf").write_text("\n".join(other._settings()) + "\n")
         with other:
             daemon.wait_for_event("sink_failed", lambda event: event["reason"] == "unauthorized")
-        commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in daemon.pids()]
+        commands = [Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8") for pid in daemon.pids()]
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0
     said = {

@@ -78,8 +78,8 @@ def test_watchdog_is_fed_when_no_camera_is_live(
 @pytest.mark.parametrize(
     ("part", "says"),
     [
-        ("inference", "frames arrive, and none was inferred for "),
-        ("mqtt", "thread mqtt hangs for "),
+        ("inference", "frames arrive, but none was inferred for "),
+        ("mqtt", "thread mqtt has hung for "),
     ],
 )
 def test_watchdog_starves_when_a_part_hangs(
@@ -100,3 +100,23 @@ def test_watchdog_starves_when_a_part_hangs(
             daemon.signal(signal.SIGABRT)
             assert daemon.wait() == -signal.SIGABRT
             assert ("Fatal Python error: Aborted" in daemon.log, "in hang\n" in daemon.log) == (True, True)
+
+
+def test_service_that_is_killed_again_and_again_waits_before_it_starts(
+    material: Material, tmp_path: Path, systemd: NotifySocket
+) -> None:
+    """Three kills within a minute; the first two cost no wait."""
+    (tmp_path / "run").mkdir()
+    environment = {**systemd.environment, "RUNTIME_DIRECTORY": str(tmp_path / "run")}
+    config = settings(material, str(material.plain), f"mqtt://127.0.0.1:{free_port()}")
+    for number, waits_s in enumerate((None, None, 2.0)):
+        with Daemon(tmp_path, config, environment=environment) as daemon:
+            systemd.wait_for(lambda message: message == "READY=1")
+            paced = [event["wait_s"] for event in daemon.events("restart_paced")]
+            assert paced == ([] if waits_s is None else [waits_s]), number
+            daemon.signal(signal.SIGKILL)
+            daemon.wait()
+    with Daemon(tmp_path, config, environment=environment) as daemon:
+        daemon.wait_for_event("restart_paced")
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0, "told to stop while it waits"

@@ -1,4 +1,4 @@
-"""`framelane run CONFIG` with a part that hangs for ever once the file HANG is there; limits are those of a test.
+"""`framelane run CONFIG` with a part that hangs forever once the file HANG is there; limits are those of a test.
 
 Run as a process of its own, as `tests.e2e.wedged PART HANG CONFIG`: the hang is the only thing that is made up. Of
 several workers, w0 hangs by the file HANG-w0; they are started as `tests.e2e.wedged PART HANG w0`.
@@ -12,18 +12,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from framelane import vitals
 from framelane.cli import main
-from framelane.fleet import daemon
 from framelane.fleet import worker as fleet_worker
-from framelane.fleet.node import Fleet
-from framelane.inference.cpu_runner import CpuRunner
-from framelane.sinks import courier
-from framelane.sinks.link import Link
+from framelane.inference.backends.cpu.runner import CpuRunner
+from framelane.node import daemon
+from framelane.sinks.mqtt import sender
+from framelane.sinks.mqtt.connection import BrokerConnection
+from framelane.telemetry import node_health
 
 PARTS: dict[str, tuple[type, str]] = {
     "inference": (CpuRunner, "detect"),
-    "mqtt": (Link, "poll"),
+    "mqtt": (BrokerConnection, "poll"),
 }
 
 
@@ -41,12 +40,12 @@ def hang_in(part: str, sign: Path) -> None:
 
 if __name__ == "__main__":
     part, sign, config = sys.argv[1:]
-    vitals._WEDGED_S = 2.0
-    courier._TURN_S = 1.0
+    node_health._WEDGED_S = 2.0
+    sender._TURN_S = 1.0
     if Path(config).is_file():
         hang_in(part, Path(sign))
         command = (sys.executable, "-m", "tests.e2e.wedged", part, sign)
-        daemon.Fleet = partial(Fleet, command=command)  # type: ignore[attr-defined, assignment]
+        daemon.make_node = partial(daemon.make_node, command=command)
         sys.argv = ["framelane", "run", config]
         main()
     else:

@@ -35,7 +35,7 @@ def test_worker_sees_its_gpu_alone(
 def test_worker_can_ask_systemd_for_time_and_has_no_watchdog_to_feed(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "HOME"):
         monkeypatch.setenv(name, "there")
-    environ = environment_of(Share(0, None, ("a",), 0))
+    environ = environment_of(Share(0, None, ("a",)))
     assert (environ["NOTIFY_SOCKET"], environ["HOME"]) == ("there", "there")
     assert not environ.keys() & {"WATCHDOG_USEC", "WATCHDOG_PID"}
 

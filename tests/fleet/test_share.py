@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from framelane.config.load import parse_config
+from framelane.config.yaml.load import parse_config
 from framelane.fleet.share import Share, config_of, deal, divide
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from framelane.config.schema import Config
+    from framelane.config.sections.schema import Config
 
 
 def config(tmp_path: Path, streams: int, rest: str = "") -> Config:
@@ -33,19 +33,19 @@ streams: [{listed}, {{id: "off", url: "rtsp://127.0.0.1/off", enabled: false}}]
 @pytest.mark.parametrize(
     ("streams", "rest", "gpu", "expected"),
     [
-        (5, "", True, [(None, 5, 0)]),
-        (5, "workers: 2", False, [(None, 3, 0), (None, 2, 2)]),
-        (5, "gpus: [0, 1]", False, [(None, 5, 0)]),
-        (2, "workers: 4", False, [(None, 1, 0), (None, 1, 2), (None, 0, 2), (None, 0, 2)]),
-        (9, "gpus: [2, 0]", True, [(2, 5, 0), (0, 4, 1)]),
-        (9, "workers: 2\ngpus: [0, 1]", True, [(0, 3, 0), (1, 2, 1), (0, 2, 2), (1, 2, 2)]),
+        (5, "", True, [(None, 5)]),
+        (5, "workers: 2", False, [(None, 3), (None, 2)]),
+        (5, "gpus: [0, 1]", False, [(None, 5)]),
+        (2, "workers: 4", False, [(None, 1), (None, 1), (None, 0), (None, 0)]),
+        (9, "gpus: [2, 0]", True, [(2, 5), (0, 4)]),
+        (9, "workers: 2\ngpus: [0, 1]", True, [(0, 3), (1, 2), (0, 2), (1, 2)]),
     ],
 )
 def test_streams_are_divided_evenly_over_workers_and_gpus(
-    tmp_path: Path, streams: int, rest: str, gpu: object, expected: list[tuple[int | None, int, int]]
+    tmp_path: Path, streams: int, rest: str, gpu: object, expected: list[tuple[int | None, int]]
 ) -> None:
     shares = divide(config(tmp_path, streams, rest), lambda: None if gpu else "no GPU")
-    assert [(share.gpu, len(share.streams), share.wave) for share in shares] == expected
+    assert [(share.gpu, len(share.streams)) for share in shares] == expected
     assert sorted(stream for share in shares for stream in share.streams) == [f"s{n}" for n in range(streams)]
     assert [share.number for share in shares] == list(range(len(shares)))
 
@@ -57,7 +57,7 @@ def test_neighbours_in_the_file_go_to_different_workers(tmp_path: Path) -> None:
 
 def test_worker_runs_its_streams_alone_under_a_name_of_its_own(tmp_path: Path) -> None:
     whole = config(tmp_path, 4, "workers: 2")
-    own = config_of(whole, Share(1, None, ("s1", "s3"), 2), left_out={"s3"})
+    own = config_of(whole, Share(1, None, ("s1", "s3")), left_out={"s3"})
     assert [stream.id for stream in own.streams if stream.enabled] == ["s1"]
     assert [stream.id for stream in own.streams] == [stream.id for stream in whole.streams]
     assert own.mqtt is not None
@@ -71,7 +71,7 @@ def test_worker_runs_its_streams_alone_under_a_name_of_its_own(tmp_path: Path) -
 
 def test_worker_on_a_gpu_keeps_the_slots_of_the_configuration(tmp_path: Path) -> None:
     whole = config(tmp_path, 4, "workers: 2")
-    assert config_of(whole, Share(0, 3, ("s0",), 0)).models["m"].slots == 0
+    assert config_of(whole, Share(0, 3, ("s0",))).models["m"].slots == 0
 
 
 def test_streams_stay_where_they_are_when_others_come_and_go(tmp_path: Path) -> None:

@@ -11,29 +11,30 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.waiting import wait_until
 
-from framelane.config.load import parse_config
+from framelane.config.yaml.load import parse_config
 from framelane.core.clock import SystemClock
 from framelane.fleet.share import divide
-from framelane.fleet.supervisor import Patience, Supervisor
+from framelane.fleet.supervisor import Supervisor, SupervisorTimeouts
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-    from framelane.config.schema import Config
+    from framelane.config.sections.schema import Config
     from framelane.core.errors import FramelaneError
     from framelane.core.frames import ModelInfo
-    from framelane.fleet.link import Snapshot, Started
+    from framelane.fleet.protocol import Happened, Snapshot, Started
     from framelane.fleet.share import Share
     from framelane.telemetry.states import StreamState
 
-    Make = Callable[..., "tuple[Supervisor, Desk]"]
+    Make = Callable[..., "tuple[Supervisor, Events]"]
 
 WAIT_S = 30.0
-QUICK = Patience(look_s=0.02, silence_s=1.0, start_s=10.0, first_s=0.01, most_s=0.05, deaths=3)
+QUICK = SupervisorTimeouts(look_s=0.02, silence_s=1.0, start_s=10.0, first_s=0.01, most_s=0.05, deaths=3)
 FAKE = Path(__file__).with_name("fake_worker.py")
 
 
-class Desk:
+class Events:
     """Notes what it is told."""
 
     def __init__(self) -> None:
@@ -49,6 +50,9 @@ class Desk:
     def changed(self, state: StreamState) -> None:
         self.said.append(state)
 
+    def happened(self, message: Happened) -> None:
+        self.said.append(message)
+
     def reported(self, share: Share, snapshot: Snapshot) -> None:
         self.said.append(snapshot)
 
@@ -60,6 +64,9 @@ class Desk:
 
     def played(self, share: Share) -> Collection[str]:
         return self.through
+
+    def linked(self, media: socket.socket) -> None:
+        media.close()
 
     def gave_up(self, error: FramelaneError) -> None:
         self.fatal = error
@@ -79,17 +86,16 @@ streams: [{id: a, url: "rtsp://127.0.0.1/a"}, {id: b, url: "rtsp://127.0.0.1/b"}
     made: list[Supervisor] = []
 
     def supervisor(
-        mode: str, patience: Patience = QUICK, played: Iterable[str] = ()
-    ) -> tuple[Supervisor, Desk]:
-        desk = Desk()
-        desk.through = set(played)
+        mode: str, timeouts: SupervisorTimeouts = QUICK, played: Iterable[str] = ()
+    ) -> tuple[Supervisor, Events]:
+        events = Events()
+        events.through = set(played)
         command = (sys.executable, str(FAKE), mode, str(tmp_path / "starts"))
         share = divide(config, lambda: "none here")[0]
-        each = Supervisor(share, config, desk, SystemClock(), patience, command)
+        each = Supervisor(share, config, events, SystemClock(), timeouts, command)
         made.append(each)
         each.start()
-        each.release()
-        return each, desk
+        return each, events
 
     yield supervisor
     for each in made:
@@ -122,13 +128,13 @@ def test_worker_runs_where_the_quota_of_pipes_is_used_up(make: Make, monkeypatch
 
 
 def test_worker_runs_its_share_and_ends_when_it_is_told(make: Make, tmp_path: Path) -> None:
-    supervisor, desk = make("good")
+    supervisor, events = make("good")
     assert supervisor.settled.wait(WAIT_S)
     assert supervisor.up
     supervisor.finish(WAIT_S)
     assert supervisor.join(WAIT_S)
-    assert [state.stream for state in desk.said if hasattr(state, "details")] == ["a"]
-    assert (desk.ends, supervisor.restarts, supervisor.up) == ([None], 0, False)
+    assert [state.stream for state in events.said if hasattr(state, "details")] == ["a"]
+    assert (events.ends, supervisor.restarts, supervisor.up) == ([None], 0, False)
 
 
 @pytest.mark.parametrize(
@@ -139,25 +145,25 @@ def test_worker_runs_its_share_and_ends_when_it_is_told(make: Make, tmp_path: Pa
         ("floods-once", "message"),
         (
             "wedged-once",
-            "did not get on and was killed: frames arrive, and none was inferred for 31 s",
+            "made no progress and was killed: frames arrive, but none was inferred for 31 s",
         ),
     ],
 )
 def test_worker_is_started_again_when_it_misbehaves(make: Make, tmp_path: Path, mode: str, said: str) -> None:
-    supervisor, desk = make(mode)
+    supervisor, events = make(mode)
     wait_until(lambda: supervisor.restarts == 1 and supervisor.up)
     assert len(starts(tmp_path)) == 2
-    assert said in str(desk.ends[0])
-    assert desk.fatal is None
+    assert said in str(events.ends[0])
+    assert events.fatal is None
 
 
 def test_daemon_must_end_when_a_worker_cant_use_its_model_at_the_first_start(
     make: Make, tmp_path: Path
 ) -> None:
-    supervisor, desk = make("bad-model")
+    supervisor, events = make("bad-model")
     assert supervisor.join(WAIT_S)
-    assert desk.fatal is not None
-    assert (str(desk.fatal), desk.fatal.exit_code) == ("says bad-model", 3)
+    assert events.fatal is not None
+    assert (str(events.fatal), events.fatal.exit_code) == ("says bad-model", 3)
     assert len(starts(tmp_path)) == 1
 
 
@@ -165,10 +171,10 @@ def test_daemon_must_end_when_a_worker_cant_use_its_model_at_the_first_start(
 def test_daemon_must_end_when_a_worker_dies_too_often(
     make: Make, tmp_path: Path, mode: str, code: int
 ) -> None:
-    supervisor, desk = make(mode)
+    supervisor, events = make(mode)
     assert supervisor.join(WAIT_S)
-    assert desk.fatal is not None
-    assert desk.fatal.exit_code == code
+    assert events.fatal is not None
+    assert events.fatal.exit_code == code
     assert len(starts(tmp_path)) == 3
     assert supervisor.settled.is_set()
 
@@ -183,26 +189,26 @@ def test_deaf_worker_is_killed_when_its_time_is_over(make: Make) -> None:
 
 
 def test_worker_is_not_started_again_when_its_streams_have_ended(make: Make, tmp_path: Path) -> None:
-    supervisor, desk = make("dies-once")
+    supervisor, events = make("dies-once")
     wait_until(lambda: bool(starts(tmp_path)))
-    desk.through = {"a"}
+    events.through = {"a"}
     wait_until(lambda: supervisor.idle)
     assert supervisor.settled.is_set()
     assert len(starts(tmp_path)) == 1
 
 
 def test_daemon_goes_on_when_a_worker_that_had_nothing_to_do_cant_start(make: Make, tmp_path: Path) -> None:
-    supervisor, desk = make("bad-model", played={"a"})
+    supervisor, events = make("bad-model", played={"a"})
     wait_until(lambda: supervisor.idle)
-    desk.through = set()
+    events.through = set()
     wait_until(lambda: supervisor.restarts >= 2)
-    assert desk.fatal is None
-    assert desk.ends[0] == "its worker process says: says bad-model"
+    assert events.fatal is None
+    assert events.ends[0] == "its worker process says: says bad-model"
 
 
 def test_snapshot_comes_when_it_is_asked_for(make: Make) -> None:
-    supervisor, desk = make("good")
+    supervisor, events = make("good")
     assert supervisor.settled.wait(WAIT_S)
-    wait_until(lambda: len(desk.said) == 3)
+    wait_until(lambda: len(events.said) == 3)
     supervisor.ask()
-    wait_until(lambda: len(desk.said) == 4)
+    wait_until(lambda: len(events.said) == 4)

@@ -57,7 +57,7 @@ class Client:
         self.send(b"$" + bytes([channel]) + len(payload).to_bytes(2, "big") + payload)
 
     def set_up(self, sdp: str, description_s: float = 0.0) -> None:
-        """All that comes before the first packet; the description takes so many seconds."""
+        """All that comes before the first packet; the description takes this many seconds."""
         while True:
             request = self.request()
             if request.method == "DESCRIBE":

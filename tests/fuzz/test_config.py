@@ -1,4 +1,4 @@
-"""Whatever a configuration file holds, the answer is a configuration or findings: no crash, no hang."""
+"""Any configuration file gives a configuration or findings: no crash, no hang."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from framelane.config.keypath import at
-from framelane.config.load import CheckReport, check_config, check_text
+from framelane.config.yaml.load import CheckReport, check_config, check_text
 from framelane.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ PATHS = sorted(paths_in(DATA), key=str)
 
 @st.composite
 def mutants(draw: st.DrawFn) -> str:
-    """The example with some values replaced, left out or put where they don't belong."""
+    """The example with some values replaced, removed or moved."""
     data = copy.deepcopy(DATA)
     for path in draw(st.lists(st.sampled_from(PATHS), min_size=1, max_size=4)):
         parent: Any = at(data, path[:-1])

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.web.conftest import Daemon
 
-from framelane.web.guard import OPEN_PATHS
+from framelane.web.middleware import OPEN_PATHS
 from framelane.web.server import HttpServer
 
 if TYPE_CHECKING:

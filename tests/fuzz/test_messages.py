@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.sinks.examples import checked
 
 from framelane.core.frames import Detections, FrameInfo, ModelInfo, Result
-from framelane.sinks.message import Origin, as_replayed, detections_message
-from framelane.sinks.reports import state_message, status_message
+from framelane.messages.detections import Origin, as_replayed, detections_message
+from framelane.messages.reports import state_message, status_message
 from framelane.telemetry.states import NodeState, StreamDetails, StreamState
 
 MOST = 8

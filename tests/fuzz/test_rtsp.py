@@ -99,7 +99,7 @@ def described(sdp: str) -> Behaviour:
 
 
 def played(send: Callable[[Client, random.Random], None], sdp: str = SDP, seed: int = 1) -> Behaviour:
-    """A good start, and then this for ever."""
+    """A good start, and then this forever."""
 
     def behave(client: Client) -> None:
         client.set_up(sdp)
@@ -218,7 +218,7 @@ class Trial:
     def reform(self) -> None:
         self.misled = len(self.camera.states)
         self.server.reform()
-        self.camera.worker.hurry()  # as a reload does: one of them has asked for a password, and refused
+        self.camera.worker.retry_login()  # as a reload does: one of them has asked for a password, and refused
 
 
 @dataclass

@@ -210,7 +210,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> FakeLibrary:
     both = libcuda.Libcuda(library, library)  # type: ignore[arg-type]
     for module in (device, graph, stream):
         monkeypatch.setattr(module, "libcuda", lambda: both)
-    monkeypatch.setattr(device, "initialise", lambda: 0)
+    monkeypatch.setattr(device, "initialize", lambda: 0)
     return library
 
 

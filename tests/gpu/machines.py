@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from tests.gpu.shim.grid import GridOnCpu, address_of
 
+from framelane.inference.backends.cuda.kernels import ptx
+
 if TYPE_CHECKING:
     from types import TracebackType
 
     from numpy.typing import NDArray
 
-    from framelane.gpu.preprocess import Launcher
+    from framelane.inference.backends.cuda.preprocess import Launcher
 
     Anything = NDArray[Any]
 
@@ -68,7 +70,7 @@ class GpuMachine:
         self._exits = ExitStack()
         device = self._exits.enter_context(Device.open())
         self._exits.enter_context(device.current())
-        self.kernels = Kernels.load(device)
+        self.kernels = Kernels.load(device, ptx())
         self._exits.callback(self.kernels.close)
         self.stream = Stream()
         self._exits.callback(self.stream.close)

@@ -16,6 +16,7 @@ from framelane.gpu.graph import capture
 from framelane.gpu.memory import DeviceBuffer, PinnedBuffer
 from framelane.gpu.module import Kernels, layouts
 from framelane.gpu.stream import Event, Stream
+from framelane.inference.backends.cuda.kernels import ptx
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -233,7 +234,7 @@ def test_capture_leaves_nothing_behind_when_a_call_fails(
 
 def test_kernels_take_what_the_ptx_says(device: Device) -> None:
     with device.current():
-        kernels, stream = Kernels.load(device), Stream()
+        kernels, stream = Kernels.load(device, ptx()), Stream()
         name = "framelane_forget_candidates"
         kernels.launch(
             name, (2, 1, 1), (256, 1, 1), stream, np.uint64(0x7F0000000000), np.int32(-3), shared=16

@@ -70,16 +70,16 @@ def library(built: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[libcuda.Li
     libcuda.libcuda.cache_clear()
 
 
-def test_initialise_numbers_gpus_as_nvidia_smi_does(library: libcuda.Libcuda) -> None:
-    assert libcuda.initialise() == 0
+def test_initialize_numbers_gpus_as_nvidia_smi_does(library: libcuda.Libcuda) -> None:
+    assert libcuda.initialize() == 0
     assert os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
 
 
-def test_initialise_leaves_an_order_that_is_set(
+def test_initialize_leaves_an_order_that_is_set(
     library: libcuda.Libcuda, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")
-    libcuda.initialise()
+    libcuda.initialize()
     assert os.environ["CUDA_DEVICE_ORDER"] == "FASTEST_FIRST"
 
 
@@ -94,7 +94,7 @@ def test_errors_are_named_by_the_driver(library: libcuda.Libcuda) -> None:
     assert (libcuda.error_name(5), libcuda.error_text(5)) == ("CUDA error 5", "")
 
 
-@pytest.mark.parametrize("way", ["quick", "patient"])
+@pytest.mark.parametrize("way", ["with_gil", "without_gil"])
 def test_addresses_arrive_whole(library: libcuda.Libcuda, way: str) -> None:
     bare = ctypes.CDLL(libcuda.LIBRARY)
     bare.given.restype = ctypes.c_ulonglong
@@ -108,7 +108,7 @@ def test_addresses_arrive_whole(library: libcuda.Libcuda, way: str) -> None:
 
 def test_a_function_that_the_driver_lacks_fails_when_it_is_called(library: libcuda.Libcuda) -> None:
     with pytest.raises(AttributeError, match="cuGraphLaunch"):
-        library.patient.cuGraphLaunch(1, 2)
+        library.without_gil.cuGraphLaunch(1, 2)
 
 
 def test_names_are_plain_numbers_where_there_is_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import av
 import pytest
 from structlog.testing import capture_logs
-from tests.inference import tiny_models
+from tests.models import tiny_models
 
-from framelane.config.schema import ModelConfig
+from framelane.config.sections.model import ModelConfig
 from framelane.core.errors import ModelError
 from framelane.inference import model as model_module
-from framelane.inference.cuda.site import CudaSite
+from framelane.inference.backends.cpu.backend import OnnxRuntimeBackend
+from framelane.inference.backends.cuda.shared_gpu import SharedGpu
 from framelane.inference.model import BACKENDS, Load, load_model
-from framelane.inference.session import OnnxSession
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,9 +40,9 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> list[Load]:
     """A host with all that TensorRT needs; its backend is the CPU's, and notes what it was asked for."""
     asked: list[Load] = []
 
-    def tensorrt(load: Load) -> OnnxSession:
+    def tensorrt(load: Load) -> OnnxRuntimeBackend:
         asked.append(load)
-        return OnnxSession(load.artifact)
+        return OnnxRuntimeBackend(load.artifact)
 
     monkeypatch.setattr(model_module, "why_absent", lambda: None)
     monkeypatch.setitem(BACKENDS, "tensorrt", tensorrt)
@@ -98,12 +98,14 @@ def test_tensorrt_is_refused_where_it_can_not_be_had(path: Path) -> None:
 
 @pytest.mark.parametrize("backend", ["auto", "tensorrt"])
 def test_a_gpu_is_used_where_there_is_one(backend: str, path: Path, gpu: list[Load]) -> None:
-    site = CudaSite(3)
+    shared = SharedGpu(3)
     with capture_logs() as logs:
-        model = load_model("gate", ModelConfig.model_validate({"path": str(path), "backend": backend}), site)
+        model = load_model(
+            "gate", ModelConfig.model_validate({"path": str(path), "backend": backend}), shared
+        )
     (load,) = gpu
     assert model.info.backend == "tensorrt"
-    assert (load.name, load.artifact.path, load.size_wh, load.site) == ("gate", path, (160, 128), site)
+    assert (load.name, load.artifact.path, load.size_wh, load.gpu) == ("gate", path, (160, 128), shared)
     assert "backend_fallback" not in {entry["event"] for entry in logs}
 
 
@@ -117,7 +119,7 @@ def test_the_cpu_is_used_where_it_is_asked_for(path: Path, gpu: list[Load]) -> N
 def test_a_gpu_whose_engine_can_not_be_had_does_not_fall_back(
     path: Path, gpu: list[Load], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_load: Load) -> OnnxSession:
+    def refuse(_load: Load) -> OnnxRuntimeBackend:
         raise ModelError("there is no engine, and `engine.build: never`")
 
     monkeypatch.setitem(BACKENDS, "tensorrt", refuse)
@@ -128,12 +130,12 @@ def test_a_gpu_whose_engine_can_not_be_had_does_not_fall_back(
 def test_a_model_whose_labels_do_not_fit_lets_its_backend_go(
     path: Path, gpu: list[Load], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closed: list[OnnxSession] = []
+    closed: list[OnnxRuntimeBackend] = []
 
-    def close(session: OnnxSession) -> None:
+    def close(session: OnnxRuntimeBackend) -> None:
         closed.append(session)
 
-    monkeypatch.setattr(OnnxSession, "close", close)
+    monkeypatch.setattr(OnnxRuntimeBackend, "close", close)
     with pytest.raises(ModelError):
         load_model("gate", ModelConfig(path=str(path), labels=["only one"]))
     assert len(closed) == 1

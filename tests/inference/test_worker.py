@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +13,19 @@ import av
 import numpy as np
 import pytest
 from structlog.testing import capture_logs
+from tests.inference.jobs import Sink, job
 from tests.waiting import wait_until
 
 from framelane.core.clock import SystemClock
 from framelane.core.errors import FramelaneError, ModelError
-from framelane.core.frames import Detections, Frame, FrameInfo, ModelInfo
+from framelane.core.frames import Detections, ModelInfo
 from framelane.gpu.errors import DeviceLostError, GpuError, OutOfMemoryError
 from framelane.inference import worker
+from framelane.inference.backends.cpu.runner import CpuRunner
 from framelane.inference.batcher import Batcher
-from framelane.inference.cpu_runner import CpuRunner
-from framelane.inference.inputs import InputSpec
-from framelane.inference.lanes import Lane, NullLaneMeter
 from framelane.inference.worker import ModelWorker
+from framelane.models.input.spec import InputSpec
+from framelane.telemetry.meters import ModelMeter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from framelane.core.frames import Result
-    from framelane.inference.runner import Detected
+    from framelane.inference.backends.runner import Detected
 
 STREAMS = ("a", "b", "c")
 SIZE = 32
@@ -95,49 +96,21 @@ class FakeRunner(CpuRunner):
         self.calls.append(("close", threading.current_thread().name))
 
 
-class Meter:
-    """Counts what lanes and the model report."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.lock = threading.Lock()
-
-    def frame_inferred(self, queued_s: float, inferred_s: float) -> None:
-        assert queued_s >= 0
-        assert inferred_s >= 0
-        self.add("inferred")
-
-    def frame_dropped(self, reason: str, count: int = 1) -> None:
-        self.add(reason, count)
-
-    def batch_done(self, size: int, preprocess_s: float, infer_s: float, postprocess_s: float) -> None:
-        self.add("batches")
-
-    def add(self, what: str, count: int = 1) -> None:
-        with self.lock:
-            self.counts[what] += count
-
-
 class Bench:
     """A ModelWorker between a batcher and a list of results."""
 
     def __init__(self, model: FakeModel, batch: int = 2) -> None:
-        self.meters = {stream: Meter() for stream in STREAMS}
-        self.model_meter = Meter()
+        self.sinks = {stream: Sink(stream, self.deliver) for stream in STREAMS}
+        self.model_meter = ModelMeter("fake")
         self.fatal: list[FramelaneError] = []
         self.results: list[Result] = []
         self.changed = threading.Condition()
         clock = SystemClock()
-        self.batcher = Batcher(
-            batch, 0.0, clock, lambda stream, reason: self.meters[stream].frame_dropped(reason)
-        )
-        self.lanes = {stream: Lane(None, meter) for stream, meter in self.meters.items()}  # type: ignore[arg-type]
+        self.batcher = Batcher(batch, 0.0, clock)
         self.worker = ModelWorker(
             model,  # type: ignore[arg-type]
             self.batcher,
-            lambda stream: self.lanes[stream],
             self.model_meter,
-            self.deliver,
             clock,
             self.fatal.append,
         )
@@ -148,15 +121,15 @@ class Bench:
             self.changed.notify_all()
 
     def offer(self, stream: str, index: int, *, wait: bool = True) -> None:
-        info = FrameInfo(stream, index, index / 25, 0.0, "media", self.worker.clock.monotonic(), SIZE, SIZE)
-        self.batcher.offer(Frame(info, grey(index % 200)), wait=wait)
+        one = job(self.sinks[stream], index, self.worker.clock.monotonic(), SIZE)
+        self.batcher.offer(one, gray(index % 200), wait=wait)
 
     def wait_for(self, count: int) -> None:
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.results) >= count, GENEROUS_S), len(self.results)
 
     def total(self, what: str) -> int:
-        return sum(meter.counts[what] for meter in self.meters.values())
+        return sum(sink.counts[what] for sink in self.sinks.values())
 
     def indexes(self) -> dict[str, list[int]]:
         found = defaultdict(list)
@@ -165,7 +138,7 @@ class Bench:
         return dict(found)
 
 
-def grey(level: int) -> av.VideoFrame:
+def gray(level: int) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray(np.full((SIZE, SIZE), level, np.uint8), format="gray")
 
 
@@ -222,13 +195,13 @@ def test_objects_outside_the_picture_are_left_out(bench: Callable[..., Bench]) -
 
 
 def test_results_belong_to_their_own_pictures(bench: Callable[..., Bench]) -> None:
-    """The levels 1 to 199 come back through shrinking, colour and batch tensor within a rounding."""
+    """The levels 1 to 199 come back through shrinking, color and batch tensor within a rounding."""
     one = bench(batch=3)
     feed(one, 60)
     one.wait_for(180)
     for result in one.results:
-        grey_level = (result.frame.index % 200 - 16) * 255 / 219
-        assert result.detections.class_id[0] == pytest.approx(max(grey_level, 0), abs=1.5)
+        gray_level = (result.frame.index % 200 - 16) * 255 / 219
+        assert result.detections.class_id[0] == pytest.approx(max(gray_level, 0), abs=1.5)
 
 
 def test_later_batches_are_delivered_when_one_fails(bench: Callable[..., Bench]) -> None:
@@ -241,8 +214,8 @@ def test_later_batches_are_delivered_when_one_fails(bench: Callable[..., Bench])
         one.offer("a", index)
     one.wait_for(4)
     assert one.indexes() == {"a": [98, 99, 101, 102]}
-    assert one.meters["a"].counts == {"failed": 1, "inferred": 4}
-    assert one.model_meter.counts["batches"] == 4
+    assert one.sinks["a"].counts == {"failed": 1, "inferred": 4}
+    assert one.model_meter.snapshot().batches == 4
 
 
 def test_a_slow_batch_holds_back_the_ones_behind_it_and_loses_none(bench: Callable[..., Bench]) -> None:
@@ -284,7 +257,7 @@ def test_stop_infers_what_waits_and_refuses_what_comes_later(bench: Callable[...
     release.set()
     stopping.join(GENEROUS_S)
     assert one.indexes() == {"a": [0, 1], "b": [0]}
-    assert one.meters["c"].counts == {"stopping": 1}
+    assert one.sinks["c"].counts == {"stopping": 1}
     assert not one.worker.alive
 
 
@@ -299,7 +272,8 @@ def test_stop_gives_up_in_time_when_a_batch_hangs(bench: Callable[..., Bench]) -
     one.offer("a", 0)
     assert entered.wait(GENEROUS_S)
     assert not one.worker.stop(0.05)
-    assert one.worker.alive  # it could not end, and stop() came back all the same
+    # It could not end, and stop() came back all the same.
+    assert one.worker._slots[0].alive
     release.set()
 
 
@@ -361,7 +335,7 @@ def test_pictures_are_let_go_when_a_batch_fails(bench: Callable[..., Bench]) -> 
     one.offer("a", 0)
     one.worker.stop(GENEROUS_S)
     assert kept == [[]]
-    assert one.meters["a"].counts == {"failed": 1}
+    assert one.sinks["a"].counts == {"failed": 1}
 
 
 class Cramped(FakeModel):
@@ -390,7 +364,7 @@ def test_picture_for_which_the_gpu_has_no_room_costs_no_other_in_its_batch(
                 one.offer(stream, index if stream == "b" else 2)
         one.worker.stop(GENEROUS_S)
     assert one.indexes() == {"a": [2] * 11, "b": [1], "c": [2] * 11}
-    assert one.meters["b"].counts["failed"] == one.total("failed") == 10
+    assert one.sinks["b"].counts["failed"] == one.total("failed") == 10
     assert [each["stream"] for each in logs if each["event"] == "no_room_for_picture"] == ["b"]
     assert one.fatal == []
 
@@ -411,14 +385,14 @@ def test_a_lost_gpu_ends_the_slot_and_is_reported_once(bench: Callable[..., Benc
     one.offer("a", 0)
     assert one.worker._slots[0].join(GENEROUS_S)
     assert [str(error) for error in one.fatal] == ["an illegal memory access was encountered"]
-    assert one.meters["a"].counts == {"failed": 1}
+    assert one.sinks["a"].counts == {"failed": 1}
     assert not one.worker.alive
 
 
 def test_gpu_that_fails_every_batch_is_lost_after_a_while(
     bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the error, a daemon that infers nothing must not look well for ever; one good batch ends the wait."""
+    """Whatever the error, a daemon that infers nothing must not look healthy forever; one good batch ends the wait."""
     monkeypatch.setattr(worker, "_HOPELESS_S", 0.5)
     works = threading.Event()
 
@@ -429,7 +403,7 @@ def test_gpu_that_fails_every_batch_is_lost_after_a_while(
     one = bench(FakeModel(fail), slots=1, batch=1)
 
     def failed(count: int) -> bool:
-        return one.meters["a"].counts.get("failed") == count
+        return one.sinks["a"].counts.get("failed") == count
 
     one.offer("a", 0)
     wait_until(partial(failed, 1))
@@ -447,24 +421,23 @@ def test_gpu_that_fails_every_batch_is_lost_after_a_while(
     assert [str(error)[:33] for error in one.fatal] == ["every batch has failed for 0.5 s:"]
 
 
-def test_frame_of_a_stream_that_is_gone_costs_the_others_in_its_batch_nothing(
-    bench: Callable[..., Bench],
-) -> None:
-    held, gone = threading.Event(), threading.Event()
+def test_a_model_that_fails_on_every_batch_says_so_until_one_goes_well(bench: Callable[..., Bench]) -> None:
+    broken = threading.Event()
 
-    def wait(_batch: NDArray[Any]) -> None:
-        held.set()
-        assert gone.wait(GENEROUS_S)
+    def fail(_batch: NDArray[Any]) -> None:
+        if broken.is_set():
+            raise RuntimeError("index 1 is out\nof bounds")
 
-    one = bench(FakeModel(wait), slots=1, batch=3)
-    one.offer("a", 0)
-    assert held.wait(GENEROUS_S)
-    for stream in ("a", "b", "c"):
-        one.offer(stream, 1)
-    null = NullLaneMeter()
-    one.lanes["b"] = Lane(None, null, closed=True)  # type: ignore[arg-type]
-    gone.set()
-    one.wait_for(3)
-    assert one.worker.stop(GENEROUS_S)
-    assert one.indexes() == {"a": [0, 1], "c": [1]}
-    assert (one.total("inferred"), one.total("failed")) == (3, 0)
+    one = bench(FakeModel(fail), slots=1, batch=1)
+    broken.set()
+    for index in range(2):
+        one.offer("a", index)
+    wait_until(lambda: one.sinks["a"].counts["failed"] == 2)
+    assert one.worker.trouble is None
+    one.offer("a", 2)
+    wait_until(lambda: one.worker.trouble is not None)
+    assert one.worker.trouble == "model fake fails on every batch: index 1 is out of bounds"
+    broken.clear()
+    one.offer("a", 3)
+    one.wait_for(1)
+    wait_until(lambda: one.worker.trouble is None)

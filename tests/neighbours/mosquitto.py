@@ -49,6 +49,9 @@ class MosquittoOptions:
     """The only topic that clients may write to."""
     largest: int | None = None
     """Bytes of a packet; over a larger one it closes the connection."""
+    retain: bool = True
+    """Whether it keeps retained messages; else it refuses a Will that is retained."""
+    most_qos: int = 2
 
 
 def require_mosquitto() -> None:
@@ -162,6 +165,10 @@ class Mosquitto:
             lines.append(f"acl_file {rules}")
         if self.options.largest:
             lines.append(f"max_packet_size {self.options.largest}")
+        if not self.options.retain:
+            lines.append("retain_available false")
+        if self.options.most_qos < 2:
+            lines.append(f"max_qos {self.options.most_qos}")
         if self.options.log:
             lines += ["log_type error", "log_type warning", "log_type notice", "log_type information"]
             lines.append(f"log_type {self.options.log}")

@@ -6,24 +6,24 @@ import pytest
 from tests.neighbours.mosquitto import Mosquitto, make_certificates
 from tests.sinks.examples import FAREWELL, Gate, Watch
 
-from framelane.config.schema import MqttConfig
+from framelane.config.sections.mqtt import MqttConfig
 from framelane.core.backoff import Backoff
 from framelane.core.clock import SystemClock
-from framelane.sinks.mqtt import MqttSink
+from framelane.sinks.mqtt.sink import MqttSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.neighbours.mosquitto import Certificates
 
-    from framelane.sinks.spool_place import SpoolPlace
+    from framelane.sinks.mqtt.spool.location import SpoolLocation
 
 
 class WatchedSink(MqttSink):
     """An MQTT sink that tries again quickly, and whose connection can be waited for."""
 
     def __init__(
-        self, config: MqttConfig, clock: Any = None, backoff: Any = None, place: SpoolPlace | None = None
+        self, config: MqttConfig, clock: Any = None, backoff: Any = None, place: SpoolLocation | None = None
     ) -> None:
         self.watch = Watch()
         self.backoff = backoff or Backoff(0.05, 0.1)
@@ -55,7 +55,7 @@ def start() -> Iterator[Callable[..., WatchedSink]]:
     sinks: list[WatchedSink] = []
 
     def started(
-        url: str, *, clock: Any = None, backoff: Any = None, place: SpoolPlace | None = None, **config: Any
+        url: str, *, clock: Any = None, backoff: Any = None, place: SpoolLocation | None = None, **config: Any
     ) -> WatchedSink:
         sink = WatchedSink(MqttConfig(url=url, **config), clock, backoff, place)
         sinks.append(sink)

@@ -12,15 +12,15 @@ import orjson
 import ormsgpack
 
 from framelane.core.frames import Detections, FrameInfo, ModelInfo, Result
-from framelane.sinks import schemas
-from framelane.sinks.message import Message, Origin, detections_message
-from framelane.sinks.reports import state_message, status_message
+from framelane.messages import schemas
+from framelane.messages.detections import Message, Origin, detections_message
+from framelane.messages.reports import state_message, status_message
 from framelane.telemetry.gpus import GpuSample
 from framelane.telemetry.states import NodeState, StreamState
 from framelane.telemetry.stats import LatencyMs, ModelStats, NodeStats, StreamStats
 
 if TYPE_CHECKING:
-    from framelane.sinks.message import Encoding
+    from framelane.messages.detections import Encoding
 
 ORIGIN = Origin("gate-01", "run-1")
 YOLOX = ModelInfo("yolox", "695e750a5d57", "onnxruntime", ("person", "bicycle", "car"))
@@ -46,13 +46,14 @@ class FakeClock:
 
 
 class ShiftedClock:
-    """The host's clock, which tests may set forward."""
+    """The host's clock, which tests may set forward, and slow down for a busy host."""
 
-    def __init__(self) -> None:
+    def __init__(self, pace: float = 1.0) -> None:
         self.shift_s = 0.0
+        self._pace = pace
 
     def monotonic(self) -> float:
-        return time.monotonic() + self.shift_s
+        return time.monotonic() * self._pace + self.shift_s
 
     def wall(self) -> float:
         return time.time() + self.shift_s

@@ -15,18 +15,18 @@ from tests.neighbours.mosquitto import Mosquitto, MosquittoOptions
 from tests.sinks.examples import ORIGIN, detections, result, state
 from tests.waiting import wait_until
 
-from framelane.sinks.message import as_replayed, detections_message
+from framelane.messages.detections import as_replayed, detections_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.sinks.conftest import WatchedSink
 
-    from framelane.sinks.message import Encoding, Message
+    from framelane.messages.detections import Encoding, Message
 
     Start = Callable[..., WatchedSink]
 
-PAGE = (Path(__file__).parents[2] / "docs" / "mqtt.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "mqtt.md").read_text(encoding="utf-8")
 SHOWN = re.compile(r"lobby (\S+) (\d+) \S+ \['person'\] missing: (\[.*\])")
 
 

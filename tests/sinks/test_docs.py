@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from tests.sinks.examples import checked, detections
 
-from framelane.sinks import schemas
-from framelane.sinks.message import Encoding, Message
+from framelane.messages import schemas
+from framelane.messages.detections import Encoding, Message
 
-PAGE = (Path(__file__).parents[2] / "docs" / "mqtt.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "mqtt.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
 
 
@@ -31,4 +31,4 @@ def test_messages_take_the_bytes_that_the_docs_tell(
 
 def test_the_docs_name_every_schema() -> None:
     assert [name for name in schemas.NAMES if f"framelane.{name}/1" not in PAGE] == []
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == 7

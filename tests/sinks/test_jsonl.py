@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 from structlog.testing import capture_logs
+from tests.events.examples import crossing, zone_state
 from tests.sinks.examples import FAREWELL, checked, detections, seqs, state, status
+from tests.small_disk import fill_up
 from tests.waiting import wait_until
 
-from framelane.config.schema import JsonlConfig
+from framelane.config.sections.jsonl import JsonlConfig
 from framelane.core.clock import SystemClock
+from framelane.messages.events import event_message, zone_message
+from framelane.messages.reports import removed_message
 from framelane.sinks.jsonl import JsonlSink
-from framelane.sinks.reports import removed_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,6 +80,17 @@ def test_jsonl_writes_the_kinds_it_is_told(tmp_path: Path, start: Callable[..., 
     assert written == ["live", "online", "offline"]
 
 
+def test_jsonl_writes_events_but_no_states_of_zones_by_default(
+    tmp_path: Path, start: Callable[..., JsonlSink]
+) -> None:
+    sink = start(tmp_path / "out.jsonl")
+    happened = event_message("gate-01", crossing(), None)
+    sink.offer(zone_message("gate-01", zone_state()))
+    sink.offer(happened)
+    sink.stop(5.0, FAREWELL)
+    assert lines(tmp_path / "out.jsonl") == [happened.payload]
+
+
 def test_jsonl_goes_on_in_a_new_file_when_the_old_one_is_rotated(
     tmp_path: Path, start: Callable[..., JsonlSink]
 ) -> None:
@@ -108,7 +122,7 @@ def test_jsonl_counts_and_says_once_that_the_disk_is_full(start: Callable[..., J
         wait_until(lambda: sink._writer.outage._tries >= 3)
         assert sink.health().connected is False
         assert sink.health().last_error == (
-            "can't write /dev/full: No space left on device; lines wait, and the oldest go"
+            "can't write /dev/full: No space left on device; lines wait, and the oldest are dropped"
         )
         assert sink.health().dropped == 3
         sink.stop(0.5, FAREWELL)
@@ -150,15 +164,53 @@ def test_jsonl_writes_a_line_again_when_the_disk_filled_up_within_it(
     sink.start()
     sink.stop(5.0, FAREWELL)
     written = lines(path)
-    assert written[1] == detections(2).payload[:39]
-    assert seqs([written[0], *written[2:]]) == [1, 2, 3]
+    assert seqs(written) == [1, 2, 3]
     assert sink.health().delivered == 3
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_jsonl_leaves_whole_lines_on_a_full_disk_and_every_line_once(disk: Path, *, shared: bool) -> None:
+    path, hog = disk / "out.jsonl", disk / "hog"
+    sink = JsonlSink(JsonlConfig(path=str(path)), SystemClock(), 0.05, shared=shared)
+    sink.start()
+    sink.offer(detections(1))
+    wait_until(lambda: sink.health().delivered == 1)
+    fill_up(hog)
+    for seq in range(2, 201):  # the first of these fit on the page that is begun
+        sink.offer(detections(seq))
+    wait_until(lambda: not sink.health().connected)
+    there = path.read_bytes()
+    assert there.endswith(b"}\n")
+    assert seqs(lines(path)) == list(range(1, len(lines(path)) + 1))
+    hog.unlink()
+    wait_until(lambda: sink.health().delivered == 200)
+    assert seqs(lines(path)) == list(range(1, 201))
+    sink.stop(1.0, None)
+
+
+def test_jsonl_leaves_whole_lines_when_standard_output_is_a_file_on_a_full_disk(disk: Path) -> None:
+    path = disk / "out"
+    script = (
+        "from tests.sinks.examples import *; from framelane.sinks.jsonl import JsonlSink;"
+        "from framelane.config.sections.jsonl import JsonlConfig; from framelane.core.clock import SystemClock;"
+        "from pathlib import Path; from tests.waiting import wait_until;"
+        "from tests.small_disk import fill_up;"
+        "import structlog; import sys; structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr));"
+        "sink = JsonlSink(JsonlConfig(path='-'), SystemClock(), 0.05); sink.start(); sink.offer(detections(1));"
+        f"wait_until(lambda: sink.health().delivered == 1); fill_up(Path('{disk}/hog'));"
+        "[sink.offer(detections(seq)) for seq in range(2, 51)]; wait_until(lambda: not sink.health().connected);"
+        f"Path('{disk}/hog').unlink(); wait_until(lambda: sink.health().delivered == 50); sink.stop(5.0, None)"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with path.open("wb") as file:
+        subprocess.run([sys.executable, "-c", script], env=env, stdout=file, check=True)
+    assert seqs(lines(path)) == list(range(1, 51))
 
 
 def test_jsonl_to_standard_output(tmp_path: Path) -> None:
     script = (
         "from tests.sinks.examples import *; from framelane.sinks.jsonl import JsonlSink;"
-        "from framelane.config.schema import JsonlConfig; from framelane.core.clock import SystemClock;"
+        "from framelane.config.sections.jsonl import JsonlConfig; from framelane.core.clock import SystemClock;"
         "sink = JsonlSink(JsonlConfig(path='-'), SystemClock()); sink.start();"
         "[sink.offer(detections(seq)) for seq in (1, 2, 3)]; sink.stop(5.0, FAREWELL)"
     )
@@ -187,10 +239,10 @@ def test_jsonl_ends_a_line_that_another_process_left(tmp_path: Path) -> None:
 
 _WRITER = """
 import os, sys
-from framelane.config.schema import JsonlConfig
+from framelane.config.sections.jsonl import JsonlConfig
 from framelane.core.clock import SystemClock
 from framelane.sinks.jsonl import JsonlSink
-from framelane.sinks.message import Message
+from framelane.messages.detections import Message
 who, path = sys.argv[1:]
 sink = JsonlSink(JsonlConfig(path=path), SystemClock(), shared=True)
 sys.stderr.write("r")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.neighbours.certificates import Makings, make_certificates
 from tests.neighbours.clips import ClipShape, draw_clip
 from tests.sources.pictures import X264, X265, Encoding, encode, gradients, numbered
 from tests.sources.watched import WatchedCamera
@@ -75,6 +76,12 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
     for kind, (encoding, shape) in encodings.items():
         paths[kind] = encode(folder / f"{kind}.mp4", encoding, gradients(shape))
     return Clips(paths)
+
+
+@pytest.fixture(scope="session")
+def makings(tmp_path_factory: pytest.TempPathFactory) -> Makings:
+    """Certificates."""
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,9 @@ class OddCamera:
     """What a clip is played like; call it with each connection.
 
     `first` is the picture it begins with, `lost` how many of that one's packets are missing; `steps` are the intervals
-    between pictures, in turn and in seconds; `description_s` is how long it takes to answer DESCRIBE.
+    between pictures, in turn and in seconds; `description_s` is how long it takes to answer DESCRIBE. `stamp` gives the
+    time stamp of a picture, in seconds, from its number and when it is due; `loses` says of a picture's number, and the
+    number of a packet in it, whether that packet is lost; `count` is how many pictures there are, None for no end.
     """
 
     clip: Path
@@ -34,6 +36,9 @@ class OddCamera:
     in_band: bool = True
     description_s: float = 0.0
     description: str | None = None
+    stamp: Callable[[int, float], float] = lambda _number, at_s: at_s
+    loses: Callable[[int, int], bool] = lambda _number, _packet: False
+    count: int | None = None
 
     def __call__(self, client: Client) -> None:
         """Answer, then play forever."""
@@ -45,14 +50,18 @@ class OddCamera:
         number = self.first
         while True:
             unit = clip.units[number % len(clip.units)]
-            packets = unit.stamped(sequence, round(at_s * CLOCK_HZ), _SSRC).packets()
+            stamp = round(self.stamp(number, at_s) * CLOCK_HZ) & 0xFFFFFFFF
+            packets = unit.stamped(sequence, stamp, _SSRC).packets()
             sequence += len(packets)
-            for packet in packets[lost:]:
-                client.packet(bytes(packet))
+            for index, packet in enumerate(packets[lost:]):
+                if not self.loses(number, index):
+                    client.packet(bytes(packet))
             lost = 0
             at_s += self.steps[number % len(self.steps)]
             number += 1
             client.pause(max(began_s + at_s - time.monotonic(), 0.0))
+            while number == self.count:
+                client.pause(1.0)
 
 
 def serving(behave: Callable[[Client], None]) -> RogueServer:

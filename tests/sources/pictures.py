@@ -1,4 +1,4 @@
-"""Encodes pictures to files with exact settings: slices, pixel formats, colour tags, odd sizes."""
+"""Encodes pictures to files with exact settings: slices, pixel formats, color tags, odd sizes."""
 
 from __future__ import annotations
 

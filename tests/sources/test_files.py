@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from fractions import Fraction
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -12,18 +13,22 @@ import av
 import cv2
 import numpy as np
 import pytest
+from tests.inference.jobs import ALL, Sink, names
 from tests.neighbours.clips import ClipShape
-from tests.sources.pictures import X264, Encoding, encode, gradients
+from tests.sources.pictures import X264, Encoding, encode, gradients, numbered
 from tests.sources.watched import WatchedCamera
 
 from framelane.core.clock import SystemClock
 from framelane.inference.batcher import Batcher
+from framelane.inference.job import Job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.sources.conftest import Clips, Watch
+
+    from framelane.core.frames import Frame
 
 FAST = {"realtime": False}
 WRONG_PASSWORD = "hunter2-4711"
@@ -89,6 +94,41 @@ def test_file_starts_again_when_it_loops(clips: Clips, watch: Watch) -> None:
     assert [state.state for state in camera.states] == ["connecting", "connecting", "live"]
 
 
+@pytest.mark.parametrize("suffix", ["h264", "ts", "mjpeg"])
+def test_file_without_an_index_starts_again_when_it_loops(tmp_path: Path, watch: Watch, suffix: str) -> None:
+    """FFmpeg can't seek in the first, and says that its user may not; it is no fault of the stream."""
+    codec = "mjpeg" if suffix == "mjpeg" else "libx264"
+    encoding = Encoding(
+        codec, "yuvj420p" if codec == "mjpeg" else "yuv420p", {} if codec == "mjpeg" else X264
+    )
+    path = encode(tmp_path / f"clip.{suffix}", encoding, gradients(ClipShape(96, 64, 20)))
+    camera = watch(str(path), loop=True, **FAST)
+    camera.wait_for_frames(70)
+    camera.worker.stop(10)
+    assert numbers(camera, numbered(path))[:70] == [number % 20 for number in range(70)]
+    steps = [after.info.pts_s - before.info.pts_s for before, after in pairwise(camera.seen[:70])]
+    assert steps == pytest.approx([0.04] * 69, abs=0.003)
+    assert [state.state for state in camera.states] == ["connecting", "connecting", "live"]
+    assert camera.states[-1].reconnects == 0
+
+
+def test_file_does_not_wait_where_its_time_stamps_jump(tmp_path: Path, watch: Watch) -> None:
+    path = tmp_path / "gap.mkv"
+    with av.open(str(path), "w") as sink:
+        stream: Any = sink.add_stream("libx264", rate=25, options=X264)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for number, frame in enumerate(gradients(ClipShape(96, 64, 20))):
+            frame.pts, frame.time_base = number + (0 if number < 10 else 90_000), Fraction(1, 25)
+            sink.mux(stream.encode(frame))
+        sink.mux(stream.encode(None))
+    camera = watch(str(path))
+    assert camera.wait_for_end().reason == "finished"
+    arrivals = [seen.info.received_s for seen in camera.seen]
+    assert len(arrivals) == 20
+    assert max(later - earlier for earlier, later in pairwise(arrivals)) < 1.0
+    assert arrivals[-1] - arrivals[0] == pytest.approx(0.72, abs=0.4)
+
+
 def test_file_keeps_its_pace_when_it_is_to_play_in_real_time(clips: Clips, watch: Watch) -> None:
     camera = watch(str(clips.paths["h264"]))
     camera.wait_for_end()
@@ -116,19 +156,27 @@ def test_file_gives_only_what_is_not_skipped(
 
 def test_file_loses_no_frame_when_inference_is_slower(clips: Clips) -> None:
     """As fast as possible means as fast as the batcher takes them, with every frame in its turn."""
-    drops: list[tuple[str, str]] = []
-    batcher = Batcher(1, 0.0, SystemClock(), lambda *drop: drops.append(drop))
+    batcher, stream = Batcher(1, 0.0, SystemClock()), Sink("cam")
+
+    class Through:
+        def join(self) -> None: ...
+
+        def leave(self) -> None: ...
+
+        def offer(self, frame: Frame, *, wait: bool = False) -> None:
+            batcher.offer(Job(frame.info, ALL, None, stream), frame.picture, wait=wait)
+
     camera = WatchedCamera(str(clips.paths["h264"]), **FAST)
-    camera.worker._frames._consumers = [batcher]
+    camera.worker._frames._consumer = Through()
     camera.worker.start()
     taken: list[int] = []
     while len(taken) < 50:
         batch = batcher.collect(30)
         assert batch is not None
-        taken += [info.index for info in batch.infos]
+        taken += [index for _, index in names(batch)]
     assert camera.worker.join(10)
     assert taken == list(range(50))
-    assert drops == []
+    assert not stream.counts
 
 
 def test_folder_gives_its_images_in_the_order_of_names_and_passes_over_bad_ones(
@@ -234,7 +282,7 @@ def test_source_says_why_and_goes_on_trying_when_it_is_unusable(
 ) -> None:
     camera = watch(make(tmp_path))
     down = camera.first("down")
-    expected = text or f"no images in {tmp_path}; it takes .bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp"
+    expected = text or f"no images in {tmp_path}; supported are .bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp"
     assert (down.reason, down.text) == (reason, expected)
     camera.wait_for_state("down", after=4)
 
@@ -280,5 +328,5 @@ def test_folder_is_undecodable_when_none_of_its_images_is_one(
     (tmp_path / "bad.jpg").write_bytes(b"no image")
     camera = watch(str(tmp_path), loop=loop, **FAST)
     down = camera.first("down")
-    assert (down.reason, down.text) == ("undecodable", "there is no picture in it that can be decoded")
+    assert (down.reason, down.text) == ("undecodable", "it contains no picture that can be decoded")
     camera.wait_for_state("down", after=4)  # and it goes on trying, with pauses

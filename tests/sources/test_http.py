@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 import pytest
 
-from framelane.config.schema import StreamOptions
+from framelane.config.sections.stream import StreamOptions
 from framelane.core.clock import SystemClock
 from framelane.core.errors import SourceError
-from framelane.sources.container import ContainerSource
+from framelane.sources.ffmpeg.container import ContainerSource
 from framelane.telemetry.meters import Meters
 
 if TYPE_CHECKING:

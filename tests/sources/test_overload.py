@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from framelane.sources.decoder import StreamDecoder
+from framelane.sources.decoding.decoder import StreamDecoder
 
 if TYPE_CHECKING:
     import av

@@ -74,3 +74,31 @@ def test_wait_goes_on_from_now_when_it_fell_far_behind() -> None:
     pacer.wait(0.1)
     pacer.wait(0.2)
     assert stopping.waits == [0.1]
+
+
+@pytest.mark.parametrize("gap_s", [1.5, 30.0, 10_800.0])
+def test_wait_does_not_wait_for_the_end_of_a_gap(gap_s: float) -> None:
+    clock = PacedClock()
+    stopping = RecordingEvent(clock)
+    pacer = RealtimePacer(clock, stopping)
+    for pts_s in (0.0, 0.04, 0.08, 0.08 + gap_s, 0.12 + gap_s, 0.16 + gap_s):
+        pacer.wait(pts_s)
+    assert stopping.waits == [0.04] * 4
+
+
+def test_wait_ignores_a_single_time_stamp_that_is_wrong() -> None:
+    clock = PacedClock()
+    stopping = RecordingEvent(clock)
+    pacer = RealtimePacer(clock, stopping)
+    for pts_s in (0.0, 0.04, 8000.0, 0.12, 0.16):
+        pacer.wait(pts_s)
+    assert stopping.waits == [0.04, 0.04]
+
+
+def test_wait_keeps_the_pace_of_a_film_with_one_picture_every_five_seconds() -> None:
+    clock = PacedClock()
+    stopping = RecordingEvent(clock)
+    pacer = RealtimePacer(clock, stopping)
+    for index in range(5):
+        pacer.wait(5.0 * index)
+    assert stopping.waits == [5.0] * 3  # the first of its steps could as well be a gap

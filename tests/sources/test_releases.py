@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.waiting import wait_until
 
+from framelane.sources.decoding.unit_decoder import UnitDecoder
 from framelane.sources.live_decoding import LiveDecoding
 from framelane.sources.rtsp.source import RtspSource
-from framelane.sources.unit_decoder import UnitDecoder
 
 if TYPE_CHECKING:
     from tests.sources.conftest import Watch

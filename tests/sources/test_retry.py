@@ -12,7 +12,7 @@ from framelane.sources.retry import Retry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from framelane.sources.knocking import Pause
+    from framelane.sources.network.port_probe import Pause
 
 
 class FakeClock:
@@ -110,12 +110,12 @@ def test_wait_lasts_as_long_as_it_should() -> None:
     assert (clock.now_s, door.knocks) == (1007.5, 0)
 
 
-def test_wait_for_a_login_ends_when_it_is_hurried() -> None:
+def test_wait_for_a_login_ends_when_a_retry_is_requested() -> None:
     clock = FakeClock()
     retry, door = make(clock)
     retry.after("unauthorized")
     wait_s = retry.after("unauthorized")
-    clock.at[1100.0] = retry.hurry
+    clock.at[1100.0] = retry.retry_login
     retry.wait(wait_s, clock)
     assert (clock.now_s, door.knocks) == (1100.0, 0)
     # Refused again, it is no quick try more.
@@ -123,11 +123,11 @@ def test_wait_for_a_login_ends_when_it_is_hurried() -> None:
 
 
 @pytest.mark.parametrize("reason", ["lost", "not-found", "no-video"])
-def test_wait_for_anything_but_a_login_is_not_hurried(reason: str) -> None:
+def test_wait_for_anything_but_a_login_ignores_a_requested_retry(reason: str) -> None:
     clock = FakeClock()
     retry, _ = make(clock)
     retry.after(reason)
-    clock.at[1001.0] = retry.hurry
+    clock.at[1001.0] = retry.retry_login
     retry.wait(10.0, clock)
     assert clock.now_s == 1010.0
 

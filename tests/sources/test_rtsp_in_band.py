@@ -8,10 +8,10 @@ import av
 import numpy as np
 import pytest
 
-from framelane.config.schema import StreamOptions
+from framelane.config.sections.stream import StreamOptions
 from framelane.core.clock import SystemClock
 from framelane.demo.rtsp import CameraSpec, RtspServer
-from framelane.sources.container import ContainerSource
+from framelane.sources.ffmpeg.container import ContainerSource
 from framelane.telemetry.meters import Meters
 
 if TYPE_CHECKING:

@@ -40,9 +40,11 @@ RECORDINGS = [
 
 @pytest.fixture(scope="session")
 def recordings(server: RtspServer) -> dict[tuple[str, str, bool], WatchedCamera]:
-    """One watched camera for each of RECORDINGS, all recorded at the same time."""
+    """One watched camera for each of RECORDINGS, all recorded at the same time, however busy the host is."""
     cameras = {
-        (kind, transport, early): WatchedCamera(server.url(kind), transport=transport, low_latency=early)
+        (kind, transport, early): WatchedCamera(
+            server.url(kind), transport=transport, low_latency=early, late_ms=60_000
+        )
         for kind, transport, early in RECORDINGS
     }
     for camera in cameras.values():

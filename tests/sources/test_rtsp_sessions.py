@@ -17,7 +17,7 @@ from framelane.demo.rtsp import CameraSpec, RtspServer
 from framelane.demo.rtsp.clock import CameraClock, sender_report
 from framelane.demo.rtsp.packets import load_clip
 from framelane.demo.rtsp.sdp import describe
-from framelane.sources.container import ContainerSource
+from framelane.sources.ffmpeg.container import ContainerSource
 from framelane.sources.rtsp.source import RtspSource
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from tests.fuzz.rogue_server import Client
     from tests.sources.conftest import Clips, Watch
 
-    from framelane.sources.rtsp.units import RtpUnit
+    from framelane.sources.rtsp.rtp_unit import RtpUnit
 
 CAMERAS_SSRC = 7
-PATIENT = {"read_timeout_s": 30.0}
+PATIENT = {"read_timeout_s": 30.0, "late_ms": 20_000.0}
 
 
 class Listener:
@@ -83,7 +83,7 @@ def test_a_session_is_kept_alive_beyond_its_timeout(clips: Clips, watch: Watch) 
 def test_the_camera_hears_how_much_of_what_it_sends_arrives(
     clips: Clips, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("framelane.sources.rtsp.source._REPORT_EVERY_S", 0.1)
+    monkeypatch.setattr("framelane.sources.rtsp.playing._REPORT_EVERY_S", 0.1)
     listener = Listener(clips.paths["h264"])
     with serving(listener) as server:
         watch(server.url("cam"), **PATIENT).wait_for_frames(9)
@@ -158,8 +158,9 @@ def test_a_session_is_torn_down_before_the_next_begins_when_a_stream_is_changed(
         ("h264", {}, RtspSource),
         ("hevc", {}, RtspSource),
         ("h264", {"low_latency": False}, RtspSource),
-        ("mjpeg", {}, ContainerSource),
-        ("h264", {"transport": "udp"}, ContainerSource),
+        ("mjpeg", {}, RtspSource),
+        ("h264", {"transport": "udp"}, RtspSource),
+        ("h264", {"transport": "udp", "reader": "ffmpeg"}, ContainerSource),
         ("h264", {"ffmpeg": {"buffer_size": "65536"}}, ContainerSource),
     ],
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import av
 
-from framelane.sources.arrivals import Arrival
-from framelane.sources.units import Unit
+from framelane.sources.interfaces.units import Unit
+from framelane.sources.timing.arrival_clock import Arrival
 
 UNIX_S = 1_700_000_000.0
 

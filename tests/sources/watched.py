@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tests.sources.pictures import fingerprint
 
-from framelane.config.schema import StreamConfig
+from framelane.config.sections.stream import StreamConfig
 from framelane.core.clock import SystemClock
 from framelane.sources.camera import CameraWorker
 from framelane.sources.ingest import Ingest
 from framelane.telemetry.meters import Meters
-from framelane.telemetry.status import StatusBoard, StreamState
+from framelane.telemetry.status import StatusBoard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import av
 
     from framelane.core.frames import Frame, FrameInfo
+    from framelane.telemetry.states import StreamState
 
 GENEROUS_S = 30.0
 _TICK_S = 0.05
@@ -64,12 +65,12 @@ class WatchedCamera:
         self.board = StatusBoard(clock, self._on_state, lambda _node: None)
         status = self.board.stream("cam", silence_s, self.meter)
         self.ingest: Ingest = Ingest(clock) if beside is None else beside.ingest
-        self.worker = CameraWorker(config, [self], self.meter, status, clock, self.ingest)
+        self.worker = CameraWorker(config, self, self.meter, status, clock, self.ingest)
 
-    def join(self, stream: str) -> None:
+    def join(self) -> None:
         self.live = True
 
-    def leave(self, stream: str) -> None:
+    def leave(self) -> None:
         self.live = False
 
     def offer(self, frame: Frame, *, wait: bool = False) -> None:

@@ -8,6 +8,8 @@ from framelane.telemetry.health import BrokerView, Health, Progress, ProgressWat
 from framelane.telemetry.states import ENDED, StreamState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from framelane.telemetry.meters import Meters
 
     from .conftest import FakeClock
@@ -31,7 +33,7 @@ def states(*words: str) -> list[StreamState]:
             0.0,
             ("thread mqtt is not running", "thread yolox-0 is not running"),
         ),
-        ({"mqtt": True}, 31.4, ("frames arrive, and none was inferred for 31 s (limit 30 s)",)),
+        ({"mqtt": True}, 31.4, ("frames arrive, but none was inferred for 31 s (limit 30 s)",)),
     ],
 )
 def test_liveness(threads: dict[str, bool], waiting_s: float, expected: tuple[str, ...]) -> None:
@@ -44,8 +46,8 @@ def test_liveness(threads: dict[str, bool], waiting_s: float, expected: tuple[st
     ("progress", "expected"),
     [
         (Progress(0.0, looked_ago_s=29.0, overdue_s={"mqtt": 29.0}), ()),
-        (Progress(0.0, looked_ago_s=31.0), ("thread reporter hangs for 31 s (limit 30 s)",)),
-        (Progress(0.0, overdue_s={"mqtt": 45.0}), ("thread mqtt hangs for 45 s (limit 30 s)",)),
+        (Progress(0.0, looked_ago_s=31.0), ("thread housekeeping has hung for 31 s (limit 30 s)",)),
+        (Progress(0.0, overdue_s={"mqtt": 45.0}), ("thread mqtt has hung for 45 s (limit 30 s)",)),
     ],
 )
 def test_liveness_misses_threads_that_run_and_hang(progress: Progress, expected: tuple[str, ...]) -> None:
@@ -53,54 +55,61 @@ def test_liveness_misses_threads_that_run_and_hang(progress: Progress, expected:
 
 
 @pytest.mark.parametrize(
-    ("models", "broker", "streams", "wanted", "expected"),
+    ("missing", "broker", "streams", "wanted", "expected"),
     [
-        ({"yolox": True}, None, states("live"), "any", ()),
-        ({"yolox": False}, None, states("live"), "any", ("model yolox is not loaded",)),
-        ({}, BrokerView(connected=True, full=True), states("live"), "any", ()),
-        ({}, BrokerView(connected=False, full=False), states("live"), "any", ()),
+        ((), None, states("live"), "any", ()),
+        (["model yolox is not loaded"], None, states("live"), "any", ("model yolox is not loaded",)),
+        ((), BrokerView(connected=True, full=True), states("live"), "any", ()),
+        ((), BrokerView(connected=False, full=False), states("live"), "any", ()),
         (
-            {},
+            (),
             BrokerView(connected=False, full=True),
             states("live"),
             "any",
-            ("the broker is away, and there is no room for more results: the oldest are dropped",),
+            ("the broker is away and the backlog is full: the oldest results are dropped",),
         ),
-        ({}, None, states("live", "down refused"), "any", ()),
-        ({}, None, states("live", "down refused"), "all", ("stream s1 is down: refused",)),
+        ((), None, states("live", "down refused"), "any", ()),
+        ((), None, states("live", "down refused"), "all", ("stream s1 is down: refused",)),
         (
-            {},
+            (),
             None,
             states("stalled silent", "down refused"),
             "any",
             ("stream s0 is stalled: silent", "stream s1 is down: refused"),
         ),
-        ({}, None, states("live", f"down {ENDED}"), "all", ()),
-        ({}, None, states(f"down {ENDED}"), "any", ()),
+        ((), None, states("live", f"down {ENDED}"), "all", ()),
+        ((), None, states("live model", "live"), "any", ("stream s0: secret text",)),
+        ((), None, states(f"down {ENDED}"), "any", ()),
         (
-            {},
+            (),
             None,
             states(f"down {ENDED}", "connecting opening"),
             "any",
             ("stream s1 is connecting: opening",),
         ),
         (
-            {},
+            (),
             None,
             states(*["down timeout"] * 7),
             "all",
-            (*(f"stream s{number} is down: timeout" for number in range(5)), "and 2 streams more"),
+            (*(f"stream s{number} is down: timeout" for number in range(5)), "and 2 more streams"),
         ),
     ],
 )
 def test_readiness(
-    models: dict[str, bool],
+    missing: Sequence[str],
     broker: BrokerView | None,
     streams: list[StreamState],
     wanted: Literal["any", "all"],
     expected: tuple[str, ...],
 ) -> None:
-    assert readiness(models, broker, streams, wanted).reasons == expected
+    assert readiness(missing, broker, streams, wanted).reasons == expected
+
+
+def test_readiness_says_once_that_a_model_fails() -> None:
+    trouble = "secret text"
+    assert readiness([trouble], None, states("live model", "live model"), "any").reasons == (trouble,)
+    assert readiness([trouble], None, [], "any").reasons == (trouble,)
 
 
 def test_progress_watch_is_calm_while_frames_come_out(meters: Meters, clock: FakeClock) -> None:

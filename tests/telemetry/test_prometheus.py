@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,15 +9,17 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from framelane import __version__
+from framelane.core.drop_reasons import DROPS
 from framelane.core.frames import ModelInfo
 from framelane.telemetry.gpus import GpuSample
-from framelane.telemetry.meters import DROP_REASONS
 from framelane.telemetry.prometheus import FramelaneCollector, MetricsPage
+from framelane.telemetry.sink_health import SinkHealth, SpoolHealth
+from framelane.telemetry.states import StreamDetails
 from framelane.telemetry.stats import ProcessSample, StatsWindow
-from framelane.telemetry.status import StatusBoard, StreamDetails
+from framelane.telemetry.status import StatusBoard
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from prometheus_client import Metric
 
@@ -31,6 +32,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 DOCUMENTED = {
     "framelane_batch_size": "histogram",
     "framelane_build_info": "gauge",
+    "framelane_clips_total": "counter",
     "framelane_decoder_fallbacks_total": "counter",
     "framelane_decoder_info": "gauge",
     "framelane_engine_info": "gauge",
@@ -55,10 +57,18 @@ DOCUMENTED = {
     "framelane_reconnects_total": "counter",
     "framelane_results_left_out_total": "counter",
     "framelane_results_published_total": "counter",
+    "framelane_sink_delivered_total": "counter",
+    "framelane_sink_dropped_total": "counter",
+    "framelane_sink_queued_messages": "gauge",
+    "framelane_sink_up": "gauge",
+    "framelane_snapshots_total": "counter",
     "framelane_stage_seconds": "histogram",
     "framelane_stream_clock_offset_seconds": "gauge",
     "framelane_stream_fps": "gauge",
+    "framelane_stream_state": "gauge",
     "framelane_stream_up": "gauge",
+    "framelane_tracks": "gauge",
+    "framelane_tracks_capped_total": "counter",
 }
 
 GPU = GpuSample(
@@ -68,25 +78,23 @@ GPU = GpuSample(
 GPU_LABELS = {"gpu": "0", "name": "NVIDIA Test 100"}
 
 
-@dataclass
-class Spool:
-    disk_bytes: int = 4096
-    oldest_s: float | None = 12.5
-    trouble: str | None = None
-
-
-@dataclass
-class Sink:
-    mqtt_connected: bool = True
-    mqtt_spool_messages: int = 7
-    mqtt_spool_dropped: Mapping[str, int] = field(default_factory=lambda: {"queue": 0, "size": 3})
-    mqtt_spool: Spool | None = field(default_factory=Spool)
+def mqtt(trouble: str | None = None) -> SinkHealth:
+    return SinkHealth(
+        "mqtt",
+        connected=True,
+        queued=7,
+        delivered=0,
+        dropped=3,
+        last_error=None,
+        dropped_by={"queue": 0, "size": 3},
+        spool=SpoolHealth(messages=7, disk_bytes=4096, oldest_s=12.5, trouble=trouble),
+    )
 
 
 class Daemon:
     """Everything the collector reads, with a page over it."""
 
-    def __init__(self, meters: Meters, clock: FakeClock, sink: Sink | None) -> None:
+    def __init__(self, meters: Meters, clock: FakeClock, sinks: Sequence[SinkHealth] = ()) -> None:
         self.meters = meters
         self.clock = clock
         self.board = StatusBoard(clock, lambda _state: None, lambda _node: None)
@@ -94,7 +102,7 @@ class Daemon:
         self.window = StatsWindow(meters, clock, lambda: ProcessSample(1, 1.0), lambda: self.gpus)
         self.models = [ModelInfo("yolox", "695e750a5d57", "onnxruntime", ("person",))]
         collector = FramelaneCollector(
-            meters, self.board, lambda: self.window.latest, lambda: self.models, sink
+            meters, self.board, lambda: self.window.latest, lambda: self.models, lambda: sinks
         )
         self.page = MetricsPage(collector)
 
@@ -128,7 +136,7 @@ class Daemon:
 
 @pytest.fixture
 def daemon(meters: Meters, clock: FakeClock) -> Daemon:
-    return Daemon(meters, clock, Sink())
+    return Daemon(meters, clock, [mqtt()])
 
 
 def test_page_has_exactly_the_documented_metrics(daemon: Daemon) -> None:
@@ -193,11 +201,51 @@ def test_page_gives_the_value(daemon: Daemon, name: str, labels: dict[str, str],
 
 
 def test_docs_list_every_metric_and_every_reason() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| (counter|gauge|histogram|info) \|", text, re.MULTILINE)
     documented = {f"framelane_{name}" for name, _kind in rows}
     assert documented == set(DOCUMENTED)
-    assert [reason for reason in DROP_REASONS if f"| `{reason}` |" not in text] == []
+    assert [reason for reason in DROPS if f"| `{reason}` |" not in text] == []
+
+
+def test_state_is_one_series_a_stream_with_its_reason(daemon: Daemon) -> None:
+    lobby = daemon.board.stream("lobby")
+    lobby.frame_seen(daemon.clock.monotonic())
+    for reason in ("lost", "timeout", "unauthorized"):
+        lobby.down(reason, "some text")
+    daemon.board.disable("attic")
+    (family,) = (each for each in daemon.families().values() if each.name == "framelane_stream_state")
+    assert [sample.labels for sample in family.samples] == [
+        {"stream": "lobby", "state": "down", "reason": "unauthorized"},
+        {"stream": "attic", "state": "disabled", "reason": "disabled"},
+    ]
+    assert daemon.value("framelane_stream_up", stream="attic") == 0
+
+
+def test_every_sink_is_told_of_by_its_name(meters: Meters, clock: FakeClock) -> None:
+    board = StatusBoard(clock, lambda _state: None, lambda _node: None)
+    sinks = [
+        SinkHealth("mqtt", connected=True, queued=3, delivered=10, dropped=0, last_error=None),
+        SinkHealth("jsonl", connected=False, queued=5, delivered=7, dropped=2, last_error="disk full",
+                   dropped_by={"queue": 2}),
+    ]  # fmt: skip
+    collector = FramelaneCollector(meters, board, lambda: None, list, lambda: sinks, "gate-01")
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in parse_text(MetricsPage(collector)("")[0].decode())
+        for sample in family.samples
+        if "sink" in family.name or "build" in family.name
+    }
+    assert samples == {
+        ("framelane_build_info", "gate-01", __version__): 1,
+        ("framelane_sink_up", "mqtt"): 1,
+        ("framelane_sink_up", "jsonl"): 0,
+        ("framelane_sink_queued_messages", "mqtt"): 3,
+        ("framelane_sink_queued_messages", "jsonl"): 5,
+        ("framelane_sink_delivered_total", "mqtt"): 10,
+        ("framelane_sink_delivered_total", "jsonl"): 7,
+        ("framelane_sink_dropped_total", "queue", "jsonl"): 2,
+    }
 
 
 def test_decoder_is_told_of_open_streams_alone(daemon: Daemon) -> None:
@@ -254,7 +302,7 @@ def test_removed_stream_vanishes_at_once(daemon: Daemon) -> None:
 
 
 def test_page_has_no_broker_metrics_when_no_broker_is_configured(meters: Meters, clock: FakeClock) -> None:
-    assert not [name for name in Daemon(meters, clock, None).families() if "mqtt" in name]
+    assert not [name for name in Daemon(meters, clock).families() if "mqtt" in name]
 
 
 def test_page_has_process_metrics(daemon: Daemon) -> None:

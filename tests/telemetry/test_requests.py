@@ -11,7 +11,7 @@ from framelane.telemetry.requests import RequestMeter
 
 
 def test_docs_list_every_metric_of_requests() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
     families = RequestCollector(RequestMeter().snapshot).collect()
     names = {f"{each.name}_total" if each.type == "counter" else each.name for each in families}
     documented = {f"framelane_{name}" for name in re.findall(r"^\| `(detect_\w+)` \|", text, re.MULTILINE)}

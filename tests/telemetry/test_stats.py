@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from framelane.core.drop_reasons import DROPS
 from framelane.telemetry.gpus import GpuSample
 from framelane.telemetry.stats import ProcessSample, StatsWindow, sample_process
 
@@ -60,7 +61,7 @@ def test_close_gives_rates_of_the_window_alone(meters: Meters, clock: FakeClock,
         6.0,
         4.0,
     )
-    assert stream.dropped == {"fps": 0, "late": 0, "replaced": 7, "decode": 0, "stopping": 0, "failed": 0}
+    assert stream.dropped == {**dict.fromkeys(DROPS, 0), "replaced": 7}
     assert stream.left_out == node.left_out == {"empty": 0, "rate": 1}
     assert stream.queue_ms == pytest.approx(10.0)
     assert stream.infer_ms == pytest.approx(20.0)
@@ -160,7 +161,7 @@ def test_close_gives_no_load_before_a_model_runs(meters: Meters, window: StatsWi
     assert window.close().load is None
 
 
-def test_close_starts_anew_when_a_stream_was_removed_and_added(
+def test_close_starts_again_when_a_stream_was_removed_and_added(
     meters: Meters, clock: FakeClock, window: StatsWindow
 ) -> None:
     for _ in range(100):

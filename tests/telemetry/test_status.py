@@ -4,18 +4,14 @@ import random
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from framelane.telemetry.status import (
-    ENDED,
-    NodeState,
-    StatusBoard,
-    StreamDetails,
-    StreamState,
-)
-from framelane.telemetry.stream_status import NullReconnectMeter
+from framelane.telemetry.meters import StreamMeter
+from framelane.telemetry.states import ENDED, NodeState, StreamDetails, StreamState
+from framelane.telemetry.status import StatusBoard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -188,6 +184,20 @@ def test_node_is_degraded_while_the_spool_can_not_be_used(
     assert {"spool", "broker"} <= {node.reason for node in seen.nodes}
 
 
+def test_node_is_degraded_while_the_journal_can_not_be_used(
+    board: StatusBoard, seen: Seen, clock: FakeClock
+) -> None:
+    drive(board, clock, "live")
+    board.journal_changed("the journal can't be used: the disk is full")
+    assert (board.node().state, board.node().reason) == ("degraded", "journal")
+    board.spool_changed("the disk is full")
+    assert board.node().reason == "spool"
+    board.spool_changed(None)
+    board.journal_changed(None)
+    assert board.node().state == "online"
+    assert "journal" in {node.reason for node in seen.nodes}
+
+
 def drive(board: StatusBoard, clock: FakeClock, states: str) -> None:
     for number, word in enumerate(states.split()):
         status = board.stream(f"s{number}")
@@ -214,7 +224,7 @@ def drive(board: StatusBoard, clock: FakeClock, states: str) -> None:
             ("degraded", "streams", "not live: s0, s1, s2, s3, s4 and 2 more", 0),
         ),
         ("live", False, False, ("degraded", "broker", "the broker does not answer", 1)),
-        ("down", False, False, ("degraded", "broker", "the broker does not answer", 0)),
+        ("down", False, False, ("degraded", "broker", "the broker does not answer; not live: s0", 0)),
         ("down", False, True, ("offline", "stopping", "the daemon stops", 0)),
     ],
 )
@@ -389,14 +399,14 @@ def test_removal_is_reported_after_the_last_state_and_once(clock: FakeClock) -> 
     assert heard == ["lobby connecting", "lobby live", "lobby removed", "lobby connecting"]
 
 
-def test_renewed_stream_begins_anew_with_its_count_of_reconnects(
+def test_renewed_stream_begins_again_with_its_count_of_reconnects(
     board: StatusBoard, seen: Seen, clock: FakeClock
 ) -> None:
     old = board.stream("lobby")
     old.frame_seen(clock.monotonic())
     old.down("lost", "gone")
     old.frame_seen(clock.monotonic())
-    new = board.renew("lobby", 5.0, NullReconnectMeter())
+    new = board.renew("lobby", 5.0, StreamMeter("lobby"))
     old.down("lost", "the old thread ends")
     assert board.streams() == [new.current]
     assert (new.current.state, new.current.reconnects) == ("connecting", 1)
@@ -411,3 +421,231 @@ def test_what_another_process_says_of_an_unknown_stream_is_passed_over(
     board.adopt(StreamState("gone", "live", "ok", "frames arrive", clock.wall()))
     board.frames_seen({"gone": 1.0})
     assert (board.streams(), seen.streams) == ([], [])
+
+
+def test_a_live_stream_whose_model_fails_says_so_and_degrades_the_node(
+    board: StatusBoard, seen: Seen, clock: FakeClock
+) -> None:
+    lobby = board.stream("lobby")
+    lobby.model_failing("model m fails on every batch: out of bounds")
+    assert seen.words() == ["connecting starting"]
+    lobby.opened(StreamDetails())
+    lobby.frame_seen(clock.monotonic())
+    lobby.hindered("late", "pictures are skipped to stay on time")
+    (state,) = board.streams()
+    assert (state.state, state.reason, state.model_failing) == ("live", "model", True)
+    assert state.text == (
+        "frames arrive; model m fails on every batch: out of bounds; pictures are skipped to stay on time"
+    )
+    node = board.node()
+    assert (node.state, node.reason, node.text) == ("degraded", "model", f"stream lobby: {state.text}")
+    lobby.model_failing("")
+    lobby.hindered("", "")
+    assert (board.streams()[0].reason, board.node().reason) == ("ok", "ok")
+
+
+def test_a_stream_that_decodes_few_pictures_by_choice_is_not_stalled(
+    board: StatusBoard, clock: FakeClock
+) -> None:
+    lobby = board.stream("lobby")
+    lobby.opened(StreamDetails(fps=25.0))
+    for number in range(1000):
+        lobby.unit_seen(clock.monotonic())
+        if number % 250 == 0:
+            lobby.frame_seen(clock.monotonic())
+        clock.advance(0.04)
+        board.tick()
+        assert board.streams()[0].state == "live"
+
+
+@pytest.mark.parametrize(
+    ("reason", "text", "expected"),
+    [
+        ("damaged", "look for packet loss", "frames arrive, but none can be used: look for packet loss"),
+        ("", "", "frames arrive, but none can be used: they can't be decoded"),
+    ],
+)
+def test_a_stall_names_its_cause_while_pictures_arrive(
+    board: StatusBoard, clock: FakeClock, reason: Any, text: str, expected: str
+) -> None:
+    lobby = board.stream("lobby")
+    lobby.opened(StreamDetails())
+    lobby.unit_seen(clock.monotonic())
+    lobby.frame_seen(clock.monotonic())
+    lobby.hindered(reason, text)
+    for _ in range(200):
+        clock.advance(0.04)
+        lobby.unit_seen(clock.monotonic())
+        lobby.frame_owed(clock.monotonic())
+        board.tick()
+    state = board.streams()[0]
+    assert (state.state, state.reason, state.text) == ("stalled", reason or "undecodable", expected)
+    lobby.frame_seen(clock.monotonic())
+    assert board.streams()[0].state == "live"
+
+
+def test_a_silent_stream_is_live_again_at_its_next_picture(board: StatusBoard, clock: FakeClock) -> None:
+    """Even if that one is not decoded."""
+    lobby = board.stream("lobby")
+    lobby.opened(StreamDetails())
+    for _ in range(2):
+        lobby.unit_seen(clock.monotonic())
+        lobby.frame_seen(clock.monotonic())
+    clock.advance(10.0)
+    board.tick()
+    assert board.streams()[0].text == "the connection is open, but no frame arrives"
+    lobby.unit_seen(clock.monotonic())
+    assert board.streams()[0].state == "live"
+
+
+def test_a_note_goes_when_it_is_taken_back(board: StatusBoard, seen: Seen, clock: FakeClock) -> None:
+    lobby = board.stream("lobby")
+    lobby.frame_seen(clock.monotonic())
+    for note in ("odd", "odd", ""):
+        lobby.noted("stamps", note)
+        clock.advance(2.0)
+        lobby.frame_seen(clock.monotonic())
+        board.tick()
+    assert [state.text for state in seen.streams if state.state == "live"] == [
+        "frames arrive",
+        "frames arrive; odd",
+        "frames arrive",
+    ]
+
+
+def test_all_that_is_wrong_is_told_and_the_reason_is_the_first(board: StatusBoard, seen: Seen) -> None:
+    board.stream("lobby").down("refused", "nothing listens")
+    board.spool_changed("the disk is full")
+    board.broker_changed(connected=False, text="connection refused")
+    node = board.node()
+    assert (node.reason, node.text) == (
+        "broker",
+        "connection refused; the disk is full; not live: lobby",
+    )
+    board.broker_changed(connected=True)
+    assert (board.node().reason, board.node().text) == ("spool", "the disk is full; not live: lobby")
+    board.spool_changed(None)
+    assert (board.node().reason, board.node().text) == ("streams", "not live: lobby")
+    board.tick()
+    assert seen.nodes[-1] == board.node()
+
+
+def test_start_names_what_is_wrong_beside_it(clock: FakeClock) -> None:
+    board = StatusBoard(clock, lambda _state: None, lambda _node: None, complete=False)
+    board.broker_changed(connected=False, text="connection refused")
+    assert (board.node().reason, board.node().text) == ("broker", "connection refused; it starts")
+
+
+def test_disabled_stream_is_shown_and_missed_by_nobody(
+    board: StatusBoard, seen: Seen, clock: FakeClock
+) -> None:
+    board.stream("lobby").frame_seen(clock.monotonic())
+    board.disable("attic")
+    board.disable("attic")
+    node = board.node()
+    assert seen.words() == ["connecting starting", "live ok", "disabled disabled"]
+    assert (node.state, node.streams, node.streams_live, node.streams_disabled) == ("online", 2, 1, 1)
+    assert node.text == "all streams are live but 1 disabled"
+
+
+def test_running_stream_that_is_disabled_says_nothing_any_more(
+    board: StatusBoard, seen: Seen, clock: FakeClock
+) -> None:
+    lobby = board.stream("lobby")
+    lobby.frame_seen(clock.monotonic())
+    board.disable("lobby")
+    lobby.down("lost", "the other side ended the stream")
+    clock.advance(60.0)
+    board.tick()
+    assert seen.words()[2:] == ["disabled disabled"]
+    assert [each.state for each in board.streams()] == ["disabled"]
+    again = board.renew("lobby")
+    again.frame_seen(clock.monotonic())
+    assert seen.words()[3:] == ["connecting starting", "live ok"]
+
+
+@pytest.mark.parametrize(("count", "expected"), [(0, "there is no stream"), (2, "no stream is enabled")])
+def test_node_without_a_stream_to_run_is_online(board: StatusBoard, count: int, expected: str) -> None:
+    for number in range(count):
+        board.disable(f"s{number}")
+    board.completed()
+    assert (board.node().state, board.node().text) == ("online", expected)
+
+
+def test_going_live_is_logged_with_what_the_stream_is_and_how_long_it_took(
+    board: StatusBoard, clock: FakeClock
+) -> None:
+    lobby = board.stream("lobby")
+    clock.advance(100.0)
+    lobby.connecting()
+    lobby.opened(StreamDetails("h264", 640, 480, 25.0, "cpu", "rtcp"))
+    clock.advance(1.25)
+    with capture_logs() as lines:
+        lobby.frame_seen(clock.monotonic())
+        lobby.frame_seen(clock.monotonic() + 0.04)
+        clock.advance(60.0)
+        board.tick()
+        lobby.frame_seen(clock.monotonic())
+    first, again = ({key: value for key, value in line.items() if key[0] != "_"} for line in lines)
+    assert first == {
+        "event": "stream_live", "log_level": "info", "stream": "lobby", "codec": "h264", "size": "640x480",
+        "fps": 25.0, "clock": "rtcp", "decoder": "cpu", "took_s": 1.25, "before": "connecting",
+    }  # fmt: skip
+    assert (again["before"], again["took_s"]) == ("stalled", None)
+
+
+def test_stream_that_changes_within_its_state_is_reported_once_per_second_and_last_wins(
+    board: StatusBoard, seen: Seen, clock: FakeClock
+) -> None:
+    """As a folder with images of two sizes does, 24 times per second."""
+    lobby = board.stream("lobby")
+    lobby.opened(StreamDetails("mjpeg", 640, 480, 24.0, "cpu"))
+    lobby.frame_seen(clock.monotonic())
+    before = len(seen.streams)
+    for picture in range(240):
+        clock.advance(1 / 24)
+        lobby.frame_seen(clock.monotonic())
+        lobby.described(StreamDetails("mjpeg", 320 + 320 * (picture % 2), 240, 24.0, "cpu"))
+        if picture % 12 == 0:
+            board.tick()
+    assert len(seen.streams) - before <= 10
+    clock.advance(1.0)
+    lobby.frame_seen(clock.monotonic())
+    board.tick()
+    board.tick()
+    assert seen.streams[-1].details.width == 640
+    assert 8 <= len(seen.streams) - before <= 11
+
+
+def test_stream_with_a_new_state_is_reported_at_once(
+    board: StatusBoard, seen: Seen, clock: FakeClock
+) -> None:
+    lobby = board.stream("lobby")
+    lobby.connecting()
+    lobby.opened(StreamDetails("h264", 640, 480, 25.0, "cpu"))
+    lobby.frame_seen(clock.monotonic())
+    for width in (1280, 1920):
+        lobby.described(StreamDetails("h264", width, 1080, 25.0, "cpu"))
+    lobby.down("lost", "the camera hung up")
+    assert seen.words() == ["connecting starting", "connecting opening", "live ok", "down lost"]
+    assert [state.details.width for state in seen.streams[-2:]] == [640, 1920]
+    clock.advance(2.0)
+    board.tick()
+    assert len(seen.streams) == 4
+
+
+def test_stream_that_is_reported_late_is_reported_as_it_is_then(
+    board: StatusBoard, seen: Seen, clock: FakeClock
+) -> None:
+    lobby = board.stream("lobby")
+    lobby.opened(StreamDetails("h264", 640, 480, 25.0, "cpu"))
+    lobby.frame_seen(clock.monotonic())
+    for text in ("behind by 1 s", "behind by 2 s", ""):
+        lobby.hindered("late" if text else "", text)
+    lobby.noted("decoder", "the CPU decodes")
+    assert seen.words() == ["connecting starting", "live ok", "live late"]
+    clock.advance(1.0)
+    lobby.frame_seen(clock.monotonic())
+    board.tick()
+    assert seen.streams[-1].text == "frames arrive; the CPU decodes"
+    assert len(seen.streams) == 4

@@ -3,23 +3,35 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.control.conftest import MAIN, FakeNode
 
+from framelane.config.yaml.load import check_config
+from framelane.control.changes import LiveConfig
+from framelane.control.stream_edits import StreamEdits
+from framelane.control.stream_folder import StreamFolder
 from framelane.telemetry.health import Health
 from framelane.telemetry.meters import Meters
 from framelane.telemetry.prometheus import FramelaneCollector, MetricsPage
+from framelane.telemetry.states import StreamDetails
 from framelane.telemetry.stats import ProcessSample, StatsWindow
-from framelane.telemetry.status import StatusBoard, StreamDetails
+from framelane.telemetry.status import StatusBoard
 from framelane.web.app import create_app
 from framelane.web.server import HttpServer
 from framelane.web.status import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from starlette.types import ASGIApp
 
+    from framelane.web.hosts import Hosts
     from framelane.web.status import StatusReply
     from framelane.web.streams import StreamEditor
+
+
+TOKEN = "correct horse battery"
+HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
 
 class FakeClock:
@@ -33,7 +45,7 @@ class FakeClock:
 
 
 class Daemon:
-    """All that the HTTP application asks of the daemon."""
+    """The parts of the daemon that the HTTP application calls."""
 
     def __init__(self) -> None:
         self.alive = self.ready = Health()
@@ -57,9 +69,11 @@ class Daemon:
             "gate-01", self.board.node(), self.board.streams(), self.window.latest, self.clock.monotonic()
         )
 
-    def app(self, token: str | None = None, editor: StreamEditor | None = None) -> ASGIApp:
-        collector = FramelaneCollector(self.meters, self.board, lambda: self.window.latest, list, None)
-        return create_app(self, MetricsPage(collector), self.status, token, editor=editor)
+    def app(
+        self, token: str | None = None, editor: StreamEditor | None = None, hosts: Hosts | None = None
+    ) -> ASGIApp:
+        collector = FramelaneCollector(self.meters, self.board, lambda: self.window.latest, list)
+        return create_app(self, MetricsPage(collector), self.status, token, editor=editor, hosts=hosts)
 
 
 @pytest.fixture
@@ -84,3 +98,16 @@ def serve() -> Iterator[Callable[[ASGIApp], str]]:
         server.wake()
     for server in servers:
         assert server.stop()
+
+
+@pytest.fixture
+def url(tmp_path: Path, daemon: Daemon, serve: Callable[[ASGIApp], str]) -> str:
+    """A listener with real checks, comparison and storage of changes, for a node that opens no camera."""
+    (tmp_path / "m.onnx").touch()
+    (tmp_path / "streams.d").mkdir()
+    main = tmp_path / "framelane.yaml"
+    main.write_text(MAIN)
+    live = LiveConfig(main, {}, check_config(main, {}))
+    live.attach(FakeNode(dict(live.config.models)))
+    live.open()
+    return serve(daemon.app(TOKEN, StreamEdits(live, StreamFolder(tmp_path / "streams.d"))))

@@ -1,51 +1,25 @@
-"""Requests that the OpenAPI description suggests, to every route; `/api/detect` has a test of its own."""
+"""Requests generated from the OpenAPI description, to every route except `/api/detect`."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis.core.result import Ok
-from tests.live.conftest import MAIN, FakeNode
-
-from framelane.config.load import check_config
-from framelane.live.changes import LiveConfig
-from framelane.live.edits import StreamEdits
-from framelane.live.folder import StreamFolder
+from tests.web.conftest import HEADERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from schemathesis import Case
     from schemathesis.schemas import APIOperation
-    from starlette.types import ASGIApp
 
-    from .conftest import Daemon
 
 EXAMPLES = 60
-TOKEN = "correct horse battery"
-HEADERS = {"Authorization": f"Bearer {TOKEN}"}
-
-
-@pytest.fixture
-def url(tmp_path: Path, daemon: Daemon, serve: Callable[[ASGIApp], str]) -> str:
-    """A listener whose changes are checked, compared and stored as ever, for a node that opens no camera."""
-    (tmp_path / "m.onnx").touch()
-    (tmp_path / "streams.d").mkdir()
-    main = tmp_path / "framelane.yaml"
-    main.write_text(MAIN)
-    live = LiveConfig(main, {}, check_config(main, {}))
-    live.attach(FakeNode(dict(live.config.models)))
-    live.open()
-    return serve(daemon.app(TOKEN, StreamEdits(live, StreamFolder(tmp_path / "streams.d"))))
 
 
 def statuses_of(operation: APIOperation[Any, Any, Any, Any]) -> Counter[int]:
-    """What a route answers to what its description suggests."""
+    """The answer of a route to a request generated from its description."""
     statuses: Counter[int] = Counter()
 
     @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

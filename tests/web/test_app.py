@@ -65,7 +65,15 @@ def test_status_shows_node_and_streams(daemon: Daemon, serve: Serve) -> None:
         "fps_decoded": 0.0,
         "fps_inferred": 0.0,
         "fps_published": 0.5,
-        "dropped": {"fps": 0, "late": 0, "replaced": 0, "decode": 0, "stopping": 0, "failed": 0},
+        "dropped": {
+            "fps": 0,
+            "late": 0,
+            "replaced": 0,
+            "decode": 0,
+            "damaged": 0,
+            "stopping": 0,
+            "failed": 0,
+        },
         "latency_ms": {"p50": 45.0, "p95": 45.0, "p99": 45.0},
     }
     assert reply == {
@@ -78,6 +86,7 @@ def test_status_shows_node_and_streams(daemon: Daemon, serve: Serve) -> None:
             "since": "2025-11-22T09:00:00Z",
             "streams_live": 1,
             "streams": 1,
+            "streams_disabled": 0,
             "figures": figures,
             "rss_bytes": 123,
             "cpu_cores": 0.0,
@@ -140,7 +149,7 @@ def test_unknown_path_and_method_are_problems(daemon: Daemon, serve: Serve) -> N
     for reply, status in ((httpx.get(f"{url}/nowhere"), 404), (httpx.delete(f"{url}/metrics"), 405)):
         assert (reply.status_code, reply.headers["content-type"]) == (status, "application/problem+json")
         assert reply.json() | {"detail": ""} == {"title": reply.reason_phrase, "status": status, "detail": ""}
-    assert httpx.delete(f"{url}/metrics").headers["allow"] == "GET"
+    assert httpx.delete(f"{url}/metrics").headers["allow"] == "GET, HEAD"
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])

@@ -1,4 +1,4 @@
-"""`/api/detect` over real HTTP: with the models of a real daemon, and with a detector that is told what to do."""
+"""`/api/detect` over real HTTP: with the models of a real daemon, and with a scripted detector."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from tests.inference import tiny_models
+from tests.models import tiny_models
 
-from framelane.app import App
-from framelane.config.detect import DetectConfig
-from framelane.config.load import parse_config
+from framelane.config.sections.detect import DetectConfig
+from framelane.config.yaml.load import parse_config
 from framelane.core.clock import SystemClock
 from framelane.core.errors import RequestError
 from framelane.core.frames import Detections, FrameInfo, ModelInfo, Result
-from framelane.detector import ElsewhereDetector, StillDetector
-from framelane.inference.stills import Stills
+from framelane.node.daemon import make_node
+from framelane.pipeline.image_detector import ImageDetector
 from framelane.telemetry.prometheus import MetricsPage, RequestCollector
 from framelane.telemetry.requests import RequestMeter
 from framelane.web.app import create_app
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
 
     from av import VideoFrame
     from starlette.types import ASGIApp
+
+    from framelane.node.node import Node
 
     from .conftest import Daemon
 
@@ -51,7 +52,7 @@ WAIT_S = 30.0
 
 
 class ToldDetector:
-    """Waits until it is let go, then answers or refuses."""
+    """Waits until released, then answers or refuses."""
 
     def __init__(self) -> None:
         self.go = threading.Event()
@@ -72,9 +73,6 @@ class ToldDetector:
         info = FrameInfo("still/0", 0, 0.0, 0.0, "receive", 0.0, picture.width, picture.height)
         none = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
         return Result(info, ModelInfo("tiny", "0" * 12, "test", ()), none, 0.001, 0.002)
-
-    def objects(self, _result: Result) -> list[dict[str, Any]]:
-        return []
 
 
 class Page:
@@ -126,11 +124,10 @@ def test_reply_has_the_shape_that_is_documented(daemon: Daemon, serve: Serve, de
 
 
 def test_docs_show_a_real_reply_and_every_refusal() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "detect.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "detect.md").read_text(encoding="utf-8")
     [example] = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
-    assert DetectReply.model_validate_json(example, strict=True).model_dump(mode="json") == json.loads(
-        example
-    )
+    reply = DetectReply.model_validate_json(example, strict=True)
+    assert reply.model_dump(mode="json", exclude_unset=True) == json.loads(example)
     assert set(re.findall(r"^\| (\d{3}) \|", page, re.MULTILINE)) == {str(status) for status in REFUSALS}
 
 
@@ -210,13 +207,7 @@ def test_upload_is_not_read_when_no_model_could_look_at_it(
     assert problem(page.post(b"no picture")) == (503, "not now")
 
 
-def test_node_of_several_processes_says_that_it_can_not(daemon: Daemon, serve: Serve) -> None:
-    status, detail = problem(Page(daemon, serve, ElsewhereDetector()).post())
-    assert status == 501
-    assert detail.endswith("that needs `workers: 1` and one GPU")
-
-
-def test_more_requests_than_may_be_at_work_are_refused(
+def test_more_requests_than_allowed_at_once_are_refused(
     daemon: Daemon, serve: Serve, detector: ToldDetector
 ) -> None:
     page = Page(daemon, serve, detector, in_flight=3)
@@ -228,7 +219,7 @@ def test_more_requests_than_may_be_at_work_are_refused(
             assert time.monotonic() < deadline_s
             time.sleep(0.005)
         refused = page.post()
-        assert problem(refused) == (429, "3 requests are at work (http.detect.in_flight): try again")
+        assert problem(refused) == (429, "3 requests are in progress (http.detect.in_flight): try again")
         assert refused.headers["retry-after"] == "1"
         detector.go.set()
         assert [reply.result().status_code for reply in waiting] == [200] * 3
@@ -298,7 +289,7 @@ def test_token_is_asked_for(daemon: Daemon, serve: Serve, detector: ToldDetector
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """A daemon whose stream is over before it is asked."""
     folder = tmp_path_factory.mktemp("detect")
     for name in ("tiny", "other"):
@@ -315,14 +306,14 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
           other: {{path: other.onnx, size: [160, 128], confidence: 0.7}}
         streams: [{{id: folder, url: pictures, model: [tiny, other]}}]
     """
-    made = App(parse_config(text, folder, {}))
+    made = make_node(parse_config(text, folder, {}), threading.Event())
     made.start()
     yield made
     made.stop(10)
     assert made.http is not None
 
 
-def ask(app: App, path: Path | None = None, data: bytes = JPEG, **query: Any) -> Any:
+def ask(app: Node, path: Path | None = None, data: bytes = JPEG, **query: Any) -> Any:
     assert app.http is not None
     url = f"http://127.0.0.1:{app.http.address[1]}/api/detect"
     reply = httpx.post(url, content=data, headers=AS_JPEG, params=query, timeout=WAIT_S)
@@ -330,7 +321,7 @@ def ask(app: App, path: Path | None = None, data: bytes = JPEG, **query: Any) ->
     return reply.json()
 
 
-def test_daemon_finds_in_a_picture_what_it_finds_in_a_stream(app: App) -> None:
+def test_daemon_finds_in_a_picture_what_it_finds_in_a_stream(app: Node) -> None:
     body = ask(app)
     assert body["model"]["name"] == "tiny"
     assert (body["width"], body["height"]) == (320, 256)
@@ -346,30 +337,29 @@ def test_daemon_finds_in_a_picture_what_it_finds_in_a_stream(app: App) -> None:
     assert 0 < body["latency_ms"]["infer"] <= body["latency_ms"]["total"]
 
 
-def test_model_and_confidence_are_those_asked_for(app: App) -> None:
+def test_model_and_confidence_are_those_asked_for(app: Node) -> None:
     assert len(ask(app, model="other")["detections"]) == 1
     assert len(ask(app, model="other", confidence=0.5)["detections"]) == 2
     assert len(ask(app, model="tiny", confidence=0.95)["detections"]) == 0
     assert ask(app, model="other")["model"]["name"] == "other"
 
 
-def test_nothing_of_a_picture_is_published(app: App, tmp_path: Path) -> None:
-    before = app.meters.snapshot()
+def test_nothing_of_a_picture_is_published(app: Node, tmp_path: Path) -> None:
+    before = app.pipeline.meters.snapshot()
     for _ in range(5):
         ask(app)
-    after = app.meters.snapshot()
+    after = app.pipeline.meters.snapshot()
     assert after.streams.keys() == before.streams.keys() == {"folder"}
     assert after.streams["folder"].published == before.streams["folder"].published
     assert after.models["tiny"].frames == before.models["tiny"].frames + 5
 
 
 def test_stopped_daemon_answers_503() -> None:
-    stills = Stills(dict, SystemClock())
-    detector = StillDetector(stills, 1.0)
+    detector = ImageDetector(dict, SystemClock(), 1.0)
     with pytest.raises(RequestError) as caught:
         detector.check()
     assert caught.value.reason == "starting"
-    stills.close()
+    detector.close()
     with pytest.raises(RequestError) as caught:
         detector.check()
     assert caught.value.reason == "stopping"

@@ -1,7 +1,8 @@
-"""`/api/detect` of a real daemon under requests that its own OpenAPI description suggests, and under worse ones."""
+"""`/api/detect` of a real daemon under requests generated from its OpenAPI description, and worse ones."""
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,10 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.inference import tiny_models
+from tests.models import tiny_models
 
-from framelane.app import App
-from framelane.config.load import parse_config
+from framelane.config.yaml.load import parse_config
+from framelane.node.daemon import make_node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,12 +32,12 @@ WHOLE = {
     "image/png": cv2.imencode(".png", PIXELS)[1].tobytes(),
     "image/webp": cv2.imencode(".webp", PIXELS)[1].tobytes(),
 }
-DOCUMENTED = {200, 408, 413, 415, 422, 429, 501, 503, 504}
+DOCUMENTED = {200, 408, 413, 415, 421, 422, 429, 503, 504}
 
 
 @st.composite
 def pictures(draw: st.DrawFn, whole: bytes) -> bytes:
-    """A picture that is whole, cut, spoilt, or none at all."""
+    """A whole, cut or damaged image, or none at all."""
     kind = draw(st.sampled_from(["whole", "cut", "spoilt", "noise"]))
     if kind == "noise":
         return draw(st.binary(max_size=200))
@@ -67,7 +68,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         models: {{tiny: {{path: tiny.onnx, size: [160, 128]}}}}
         streams: [{{id: folder, url: pictures}}]
     """
-    app = App(parse_config(text, folder, {}))
+    app = make_node(parse_config(text, folder, {}), threading.Event())
     app.start()
     assert app.http is not None
     yield f"http://127.0.0.1:{app.http.address[1]}"

@@ -1,4 +1,4 @@
-"""`/api/streams`: what the routes make of an editor's answers, and who may change anything."""
+"""`/api/streams`: replies for the editor's outcomes, and access control."""
 
 from __future__ import annotations
 
@@ -35,12 +35,13 @@ FINDING = Finding("fps", "expected a number; got `hunter2hunter2`", "streams.d/a
 class Done:
     added: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
+    reopened: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     took_s: float = 0.0123
 
 
 class Editor:
-    """Notes what it is asked, and raises what it is told to."""
+    """Records its calls, and raises the given error."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
@@ -126,7 +127,7 @@ def test_changes_are_passed_on_and_answered_with_what_they_came_to(site: Site) -
     [
         (ConfigError([FINDING]), 422, 1),
         (RestartNeededError([FINDING]), 409, 1),
-        (ConflictError("`gate` is the id of streams[0] already"), 409, 0),
+        (ConflictError("`gate` is already the id of streams[0]"), 409, 0),
         (UnknownStreamError("no stream has the id `gate`"), 404, 0),
         (ModelError("m.onnx is not an ONNX model"), 500, 0),
     ],
@@ -162,7 +163,9 @@ def test_refusals_are_problems_with_every_finding_and_no_secret(
         (b"{" + b" " * MOST_BYTES + b"}", "application/json", 413),
     ],
 )
-def test_bodies_that_are_no_options_reach_nobody(site: Site, content: bytes, kind: str, status: int) -> None:
+def test_bodies_that_are_not_options_never_reach_the_editor(
+    site: Site, content: bytes, kind: str, status: int
+) -> None:
     for method, path in (("POST", "/api/streams"), ("PATCH", "/api/streams/lobby")):
         reply = site.call(method, path, content=content, headers={"Content-Type": kind})
         assert reply.status_code == status
@@ -181,7 +184,7 @@ def test_bodies_that_are_no_options_reach_nobody(site: Site, content: bytes, kin
         ({"Host": "[::1"}, 403),
     ],
 )
-def test_without_a_token_changes_come_from_this_host_alone(
+def test_without_a_token_only_this_host_may_change_streams(
     site: Site, headers: dict[str, str], status: int
 ) -> None:
     new = {"id": "gate", "url": "rtsp://h/2"}

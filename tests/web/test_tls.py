@@ -1,4 +1,4 @@
-"""HTTPS: the certificate is shown, renewed while the daemon runs, and refused with the remedy."""
+"""HTTPS: the certificate is used, renewed while the daemon runs, and refused with a remedy."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def site(tmp_path: Path, makings: tuple[Certificates, Certificates]) -> Iterator
     assert site.server.stop()
 
 
-def test_listener_speaks_https_alone(site: Site, makings: tuple[Certificates, Certificates]) -> None:
+def test_listener_serves_only_https(site: Site, makings: tuple[Certificates, Certificates]) -> None:
     assert site.get(makings[0]) == "https"
     with pytest.raises(httpx.HTTPError):
         site.get(makings[0], scheme="http")
@@ -76,7 +76,7 @@ def test_listener_shows_a_renewed_certificate_at_once(
     assert site.get(makings[1]) == "https"
 
 
-def test_listener_goes_on_with_the_last_certificate_when_the_new_one_is_spoilt(
+def test_listener_keeps_the_previous_certificate_when_the_new_one_is_unusable(
     site: Site, makings: tuple[Certificates, Certificates]
 ) -> None:
     with capture_logs() as logs:
@@ -84,8 +84,10 @@ def test_listener_goes_on_with_the_last_certificate_when_the_new_one_is_spoilt(
         assert [site.get(makings[0]) for _ in range(2)] == ["https", "https"]
         shutil.copy(makings[1].server_key, site.key)
         assert site.get(makings[1]) == "https"
-    assert [entry["event"] for entry in logs] == ["http_certificate_refused", "http_certificate_renewed"]
-    assert str(site.cert) in logs[0]["error"]
+    # Other libraries may log here too.
+    ours = [entry for entry in logs if entry["event"].startswith("http_certificate")]
+    assert [entry["event"] for entry in ours] == ["http_certificate_refused", "http_certificate_renewed"]
+    assert str(site.cert) in ours[0]["error"]
 
 
 def test_certificate_that_can_not_be_used_stops_the_start_with_the_remedy(

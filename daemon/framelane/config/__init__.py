@@ -1,1 +1,1 @@
-"""The YAML configuration: its schema, its loader and its checks."""
+"""The YAML configuration: schema, loader and checks."""

@@ -1,4 +1,4 @@
-"""The addresses a file may hold: sources, the broker and the HTTP listener."""
+"""Parses the addresses in a configuration: sources, the broker and the HTTP listener."""
 
 from __future__ import annotations
 
@@ -13,6 +13,23 @@ from framelane.config.suggest import listed, nearest
 SourceKind = Literal["rtsp", "http", "device", "path"]
 
 _SOURCE_KINDS: dict[str, SourceKind] = {"rtsp": "rtsp", "rtsps": "rtsp", "http": "http", "https": "http"}
+_NOT_SUPPORTED = {
+    "rtmp": "RTMP",
+    "rtmps": "RTMP",
+    "rtmpt": "RTMP",
+    "srt": "SRT",
+    "rtp": "RTP without RTSP",
+    "udp": "UDP without RTSP",
+    "mms": "MMS",
+    "rtspu": "`rtspu`",
+    "onvif": "ONVIF discovery",
+    "webrtc": "WebRTC",
+    "whep": "WebRTC",
+    "hls": "`hls`",
+}
+"""Other schemes that servers use, and what to call them in a message."""
+_REMEDIES = {"hls": "use the playlist's https:// URL", "rtspu": "use rtsp:// with `transport: udp`"}
+_USE_RTSP = "use the server's rtsp:// URL"
 _BROKER_PORTS = {"mqtt": 1883, "mqtts": 8883}
 _SOURCES = listed([*_SOURCE_KINDS, "the path of a file or of a folder of images", "/dev/videoN"])
 _DEVICE = re.compile(r"/dev/video\d+")
@@ -20,12 +37,12 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)(://|:(?=/)|:$)")
 
 
 class AddressError(ValueError):
-    """An address that can't be used; the message says why, and never holds the address itself."""
+    """An address that can't be used; the message says why and never contains the address."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
-    """What an mqtt:// or mqtts:// URL says."""
+    """The parts of an mqtt:// or mqtts:// URL."""
 
     host: str
     port: int
@@ -35,19 +52,19 @@ class BrokerAddress:
 
     @property
     def url(self) -> str:
-        """The URL without credentials."""
+        """Return the URL without credentials."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
 
 
 def source_kind(url: str) -> SourceKind:
-    """What kind of source a stream's URL names.
+    """Return the kind of source that a stream's URL names.
 
     Raises:
-        AddressError: The scheme is unknown, the URL has no host or a bad port, or it holds a control character.
+        AddressError: The scheme is unknown, the host or port is bad, or the URL contains a control character.
     """
     if re.search(r"[\x00-\x1f\x7f]", url):
-        raise AddressError("holds a control character")
+        raise AddressError("contains a control character")
     if _DEVICE.fullmatch(url):
         return "device"
     scheme = _SCHEME.match(url)
@@ -55,16 +72,19 @@ def source_kind(url: str) -> SourceKind:
         return "path"
     kind = _SOURCE_KINDS.get(scheme[1].lower())
     if kind is None:
+        name = scheme[1].lower()
+        if name in _NOT_SUPPORTED:
+            raise AddressError(f"{_NOT_SUPPORTED[name]} is not supported; {_REMEDIES.get(name, _USE_RTSP)}")
         raise AddressError(_unknown_scheme(scheme[1], list(_SOURCE_KINDS), _SOURCES))
     _split(url)
     return kind
 
 
 def parse_broker(url: str) -> BrokerAddress:
-    """Host, port, TLS and credentials of a broker's URL.
+    """Return host, port, TLS and credentials of a broker's URL.
 
     Raises:
-        AddressError: It is no mqtt:// or mqtts:// URL of a host.
+        AddressError: It is not an mqtt:// or mqtts:// URL of a host.
     """
     scheme = _SCHEME.match(url)
     name = scheme[1].lower() if scheme else ""
@@ -85,10 +105,10 @@ def parse_broker(url: str) -> BrokerAddress:
 
 
 def parse_listen(text: str) -> tuple[str, int]:
-    """Host and port of `host:port`; an IPv6 address stands in brackets, port 0 takes any free one.
+    """Return host and port of `host:port`; IPv6 addresses need brackets, port 0 means any free port.
 
     Raises:
-        AddressError: It is not of this form.
+        AddressError: The text has another form.
     """
     found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\s:/\[\]@]+)):([0-9]{1,5})", text)
     if found is None or int(found[3]) > 65_535:  # noqa: PLR2004 - the largest port
@@ -97,7 +117,7 @@ def parse_listen(text: str) -> tuple[str, int]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a host name or address."""
+    """Return whether a host name or address is reachable from this machine only."""
     if host.lower() == "localhost":
         return True
     try:
@@ -107,7 +127,7 @@ def is_loopback(host: str) -> bool:
 
 
 def credentials(url: str) -> tuple[str, str]:
-    """User and password of any URL, as they stand in it (percent-encoded); empty where there are none."""
+    """Return user and password of a URL, still percent-encoded; empty if there are none."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -123,7 +143,7 @@ def _unknown_scheme(scheme: str, known: list[str], all_known: str) -> str:
 
 
 def _split(url: str) -> SplitResult:
-    """The parts of a URL that has a host."""
+    """Split a URL that must have a host."""
     if "://" not in url:
         raise AddressError("expected `://` after the scheme")
     encode = "; percent-encode `/ ? # @ [ ]` in a password" if "@" in url else ""
@@ -131,15 +151,15 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
         host = parts.hostname
     except ValueError:
-        raise AddressError(f"the host is no valid name or address{encode}") from None
+        raise AddressError(f"the host is not a valid name or address{encode}") from None
     try:
         port = parts.port
     except ValueError:
         port = 0
     if port == 0:
-        raise AddressError(f"the port is no number from 1 to 65535{encode}")
+        raise AddressError(f"the port is not a number from 1 to 65535{encode}")
     if not host:
         raise AddressError(f"has no host{encode}")
     if re.search(r"[\s\x00-\x1f]", host):
-        raise AddressError("the host holds a space")
+        raise AddressError("the host contains a space")
     return parts

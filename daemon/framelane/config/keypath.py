@@ -1,10 +1,13 @@
-"""Where in the YAML file something stands, and what is wrong there."""
+"""Key paths of the YAML file, and problems at them."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 Node: TypeAlias = "dict[str, Node] | list[Node] | str | None"
@@ -14,14 +17,21 @@ _PART = re.compile(r'([\w-]+)|\[(\d+)\]|\["(.*?)"\]')
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong, or only odd, at a place of the file; `message` is written for the operator."""
+    """An error or a warning at a place in the file.
+
+    Attributes:
+        path: key path; empty for the whole file.
+        message: text for the operator.
+        line: line number, from 1; 0 for the line of `path`.
+    """
 
     path: KeyPath
     message: str
+    line: int = 0
 
 
 def dotted(path: KeyPath) -> str:
-    """The path as operators read it: `streams[2].url`."""
+    """Return the path as operators read it: `streams[2].url`."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -34,12 +44,19 @@ def dotted(path: KeyPath) -> str:
 
 
 def parsed(text: str) -> KeyPath:
-    """The path that `dotted` wrote."""
+    """Parse what `dotted` returned."""
     return tuple(int(index) if index else quoted or name for name, index, quoted in _PART.findall(text))
 
 
+def is_disjoint(path: KeyPath, others: Iterable[KeyPath]) -> bool:
+    """Return whether `path` neither contains nor lies within any of the others; empty paths are ignored."""
+    return not any(
+        path[: len(other)] == other or other[: len(path)] == path for other in others if other and path
+    )
+
+
 def at(data: Node, path: KeyPath) -> Node:
-    """What stands at a path; None where nothing does."""
+    """Return the value at a path; None if there is none."""
     for part in path:
         if isinstance(data, dict) and isinstance(part, str):
             data = data.get(part)

@@ -1,4 +1,4 @@
-"""Sizes as people write them, such as 4GiB."""
+"""Parses sizes such as 4GiB."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 
 
 def parse_bytes(text: str) -> int:
-    """Read a size such as 4GiB, 512MiB, 2 GB or a number of bytes.
+    """Return the bytes of a size such as 4GiB, 512MiB, 2 GB or 1000000.
 
     Raises:
-        ValueError: it is none.
+        ValueError: The text is not a size.
     """
     found = re.fullmatch(r"([1-9]\d{0,8}) ?(?:([KMG])(i?)B)?", text)
     if not found:
-        raise ValueError(f"`{text}` is no size; write such as 4GiB or 512MiB")
+        raise ValueError(f"`{text}` is not a size such as 4GiB or 512MiB")
     base = 1024 if found[3] else 1000
     power = " KMG".index(found[2]) if found[2] else 0
     return int(found[1]) * int(base**power)

@@ -1,4 +1,4 @@
-"""The nearest known name to one that was mistyped."""
+"""Suggests the known name that a mistyped one probably means."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that `name` probably means, or None where nothing comes near."""
+    """Return the known name that `name` probably means; None if none is close."""
     by_folded = {candidate.lower(): candidate for candidate in known}
     found = difflib.get_close_matches(name.lower(), by_folded, n=1, cutoff=0.6)
     return by_folded[found[0]] if found else None
 
 
 def unknown(kind: str, name: str, known: Iterable[str], plural: str = "") -> str:
-    """A message on an unknown name: the nearest known one, or else all of them."""
+    """Return a message about an unknown name that suggests the closest known name, or lists all of them."""
     names = list(known)
     meant = nearest(name, names)
     if meant is not None:
@@ -26,7 +26,7 @@ def unknown(kind: str, name: str, known: Iterable[str], plural: str = "") -> str
 
 
 def listed(names: Iterable[str], word: str = "or") -> str:
-    """Names in a sentence: `a, b or c`."""
+    """Join names for a sentence: `a, b or c`."""
     all_names = list(names)
     if len(all_names) < 2:  # noqa: PLR2004 - one name needs no comma
         return "".join(all_names) or "none"

@@ -1,1 +1,1 @@
-"""Values, errors, clocks and threads that every other part stands on."""
+"""Values, errors, clocks, threads and logging that all other packages use."""

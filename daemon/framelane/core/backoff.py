@@ -1,4 +1,4 @@
-"""Exponential backoff with jitter, for everything that tries for ever."""
+"""Exponential backoff with jitter, for everything that retries forever."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 class Backoff:
-    """Delays that double from `first_s` to `most_s`, each spread by +-`jitter` so that cameras don't return in step.
+    """Delays that double from `first_s` to `most_s`, spread by +-`jitter` to keep cameras out of step.
 
-    After `AWS Architecture Blog, Exponential Backoff and Jitter`; the floor keeps a first retry from being immediate.
+    After `AWS Architecture Blog, Exponential Backoff and Jitter`; the floor delays the first retry.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Backoff:
         self._failures = 0
 
     def next_s(self) -> float:
-        """Seconds to wait before the next try; each call counts as one more failure."""
+        """Return the seconds to wait before the next try; each call counts as one more failure."""
         plain_s = min(self._first_s * 2.0 ** min(self._failures, 32), self._most_s)
         self._failures += 1
         return min(plain_s * self._uniform(1 - self._jitter, 1 + self._jitter), self._most_s)

@@ -1,27 +1,33 @@
-"""The errors Framelane raises on purpose, each with the exit code it ends the process with."""
+"""The errors that Framelane raises on purpose, each with its exit code."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from framelane.core.stream_reasons import StreamReason
 
 
 class FramelaneError(Exception):
-    """Base of all errors whose message is written for an operator."""
+    """Base of all errors whose message is for an operator."""
 
     exit_code = 1
     ends_at_once = False
-    """Whether the process ends without the interpreter's own clean-up, since threads of it may hang in a call."""
+    """Whether the process must skip the interpreter's clean-up, because a thread may hang in a call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing wrong with a configuration: where and what.
+    """One problem in a configuration.
 
     Attributes:
         path: key path within its file, such as `streams[2].url`; empty for the whole file.
-        message: for the operator; holds no credential.
-        file: the file, where it is not the main one.
-        line: its line there, from 1; 0 where there is none to name.
+        message: text for the operator, without credentials.
+        file: the file; empty for the main file.
+        line: line number, from 1; 0 if there is none.
     """
 
     path: str
@@ -34,9 +40,13 @@ class Finding:
         place = f"{self.file}:{self.line}" if self.line else self.file
         return f"{place}: {what}" if self.file else what
 
+    def within(self, main: Path | str) -> str:
+        """Return the finding with its file and line; `main` is the file if the finding names none."""
+        return str(self if self.file else replace(self, file=str(main)))
+
 
 class ConfigError(FramelaneError):
-    """The configuration can't be used; `findings` lists everything wrong with it, not only the first."""
+    """The configuration can't be used; `findings` lists everything wrong with it."""
 
     exit_code = 2
 
@@ -46,7 +56,7 @@ class ConfigError(FramelaneError):
 
 
 class RestartNeededError(ConfigError):
-    """The configuration is good, and differs in keys that only a restart can change; `findings` names them."""
+    """The configuration is valid but changes keys that need a restart; `findings` names them."""
 
 
 class UnknownStreamError(FramelaneError):
@@ -54,11 +64,11 @@ class UnknownStreamError(FramelaneError):
 
 
 class ConflictError(FramelaneError):
-    """What is asked for can't be done as things stand: an id that is taken, a file that others keep."""
+    """The request conflicts with the current state, such as a taken id or a file written by hand."""
 
 
 class RequestError(FramelaneError):
-    """What is asked for can't be had, or not now; `reason` is one word of it, for a program."""
+    """The request can't be served, at least not now; `reason` is one word for programs."""
 
     def __init__(self, reason: str, message: str) -> None:
         self.reason = reason
@@ -66,14 +76,14 @@ class RequestError(FramelaneError):
 
 
 class ModelError(FramelaneError):
-    """A model can't be loaded or does not fit what Framelane can run."""
+    """A model can't be loaded, or Framelane can't run it."""
 
     exit_code = 3
 
 
 class SourceError(FramelaneError):
-    """A stream can't be opened or read; `reason` is the short word consumers see in the stream's state."""
+    """A stream can't be opened or read; `reason` is the word in the stream's state."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: StreamReason, message: str) -> None:
         self.reason = reason
         super().__init__(message)

@@ -1,19 +1,19 @@
-"""The three values that travel through the pipeline: Frame, Detections and Result."""
+"""The values that pass through the pipeline: Frame, Detections and Result."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-ClockName = Literal["rtcp", "receive", "media"]
+ClockName = Literal["rtcp", "playlist", "receive", "media"]
 
 
 class Picture(Protocol):
-    """Decoded pixels where the decoder left them; on a CPU an `av.VideoFrame` in its own pixel format."""
+    """Decoded pixels in the decoder's memory; on a CPU an `av.VideoFrame` in its own pixel format."""
 
     @property
     def width(self) -> int:
@@ -28,17 +28,19 @@ class Picture(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FrameInfo:
-    """Everything known of a frame but its pixels; outlives them in the Result.
+    """Everything about a frame except its pixels; the Result keeps it after the pixels are freed.
 
     Attributes:
         stream: id of the stream.
         index: position among the stream's frames that were due for inference, from 0; a jump means drops.
         pts_s: presentation time in the stream's own time line, in seconds.
         captured_at: Unix time in seconds at which the frame was captured, as far as `clock` can tell.
-        clock: "rtcp" (the camera's sender reports), "receive" (this host, on arrival) or "media" (a file's time line).
-        received_s: monotonic time in seconds at which the decoded frame was in hand.
+        clock: "rtcp" (the camera's sender reports), "playlist" (the dates of an HLS playlist), "receive"
+            (this host's clock, on arrival) or "media" (a file's time line).
+        received_s: monotonic time in seconds at which the frame was decoded.
         width: source width in pixels.
         height: source height in pixels.
+        source_pts_s: the picture's own time stamp in seconds, which may repeat or jump; None if it has none.
     """
 
     stream: str
@@ -49,6 +51,7 @@ class FrameInfo:
     received_s: float
     width: int
     height: int
+    source_pts_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,40 +64,56 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """The objects found in one frame, as a struct of arrays of length N, best confidence first.
+    """The objects found in one frame, as a struct of arrays of length N, highest confidence first.
 
     Attributes:
         xyxy: float32 [N, 4], corners in source pixels.
         confidence: float32 [N], 0 to 1.
         class_id: int32 [N].
-        track_id: int64 [N], or None where no tracker ran.
+        track_id: int64 [N], or None if no tracker ran.
+        zones: object [N]: for each object the names of the zones that it is in, a tuple; None if all are in none.
+        masks: object [N]: for each object its outlines, a tuple of float32 [points, 2] in source pixels; None
+            if the model gives no masks.
+        keypoints: float32 [N, K, 3], x and y in source pixels and confidence; None if the model gives none.
+        corners: float32 [N, 4, 2], corners of the rotated boxes in source pixels, in order; None if boxes are
+            upright. `xyxy` is what encloses them.
+        angle: float32 [N], how far each rotated box is turned clockwise, in radians from -pi/2 to pi/2.
     """
 
     xyxy: NDArray[np.float32]
     confidence: NDArray[np.float32]
     class_id: NDArray[np.int32]
     track_id: NDArray[np.int64] | None = None
+    zones: NDArray[np.object_] | None = None
+    masks: NDArray[np.object_] | None = None
+    keypoints: NDArray[np.float32] | None = None
+    corners: NDArray[np.float32] | None = None
+    angle: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.confidence)
 
     def select(self, keep: NDArray[np.bool_] | NDArray[np.intp]) -> Detections:
-        """Those rows that `keep` names, by mask or by index."""
-        track_id = None if self.track_id is None else self.track_id[keep]
-        return Detections(self.xyxy[keep], self.confidence[keep], self.class_id[keep], track_id)
+        """Return the rows that `keep` selects, by mask or by index."""
+        columns = {name: column for name in _COLUMNS if (column := getattr(self, name)) is not None}
+        return Detections(**{name: column[keep] for name, column in columns.items()})
 
     def with_area(self) -> Detections:
-        """Without boxes that have no width or height.
+        """Remove boxes without width or height.
 
-        A model may see something in the border around the picture; clipped to the picture, nothing is left of it.
+        A model may detect something in the letterbox border, and clipping to the frame leaves a box of no
+        size.
         """
         extents = self.xyxy[:, 2:] > self.xyxy[:, :2]
         return self if extents.all() else self.select(extents[:, 0] & extents[:, 1])
 
 
+_COLUMNS = tuple(each.name for each in fields(Detections))
+
+
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What a consumer learns of the model behind a result.
+    """What consumers are told about the model of a result.
 
     Attributes:
         name: the model's key in the configuration.
@@ -111,13 +130,13 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a model found in one frame, in source pixels, and how long it took.
+    """What a model found in one frame, and how long it took.
 
     Attributes:
         frame: the frame's identity and times.
         model: the model that ran.
-        detections: objects that passed the stream's classes and thresholds.
-        queued_s: seconds from frame in hand to batch start.
+        detections: objects that passed the stream's classes and thresholds, in source pixels.
+        queued_s: seconds from decoded frame to batch start.
         inferred_s: seconds from batch start to detections.
     """
 

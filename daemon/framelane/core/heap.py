@@ -1,4 +1,4 @@
-"""Memory that is free and that the C library keeps: handed back to the system after what leaves holes."""
+"""Returns free memory that the C library keeps to the system."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 
 class Heap:
-    """Hands memory back when cameras have connected anew.
+    """Trims the heap after cameras have reconnected.
 
-    A decoder that goes and the one that comes leave holes between what others hold, and a thread's part of the heap
-    never shrinks by itself. Where nothing comes and goes, nothing is handed back that would have to be fetched again.
+    Replacing a decoder leaves holes between the allocations of others, and a thread's heap arena never
+    shrinks by itself. Without reconnects nothing is trimmed, since it would only have to be allocated again.
     """
 
-    def __init__(self, give_back: Callable[[], None] = malloc_trim) -> None:
-        self._give_back = give_back
+    def __init__(self, trim: Callable[[], None] = malloc_trim) -> None:
+        self._trim = trim
         self._connections = 0
 
     def note(self, connections: int) -> None:
-        """So many times cameras have connected anew until now; to be told every few seconds."""
+        """Trim if the total number of reconnects has changed; call it every few seconds."""
         if connections != self._connections:
             self._connections = connections
-            self._give_back()
+            self._trim()

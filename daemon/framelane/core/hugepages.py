@@ -1,8 +1,8 @@
-"""Asks the C library for huge pages, which make inference on a CPU some per cent faster at the same memory.
+"""Enables huge pages in the C library, which make CPU inference a few percent faster at the same memory.
 
-A model's activations are megabytes that every frame touches anew; with 4 KiB pages the address translations of a few
-megabytes are all that a core remembers, and eight decoders compete for them. glibc reads the wish only at a process's
-start (GNU libc manual, "Memory Allocation Tunables"), hence the second start.
+Every frame touches megabytes of a model's activations. With 4 KiB pages a core caches the address
+translations of only a few megabytes, and eight decoders compete for them. glibc reads the setting only when a
+process starts (GNU libc manual, "Memory Allocation Tunables"), so the process starts itself again.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ def use_huge_pages(
     policy_file: Path = _KERNEL_POLICY,
     execve: Callable[[str, list[str], dict[str, str]], object] = os.execve,
 ) -> None:
-    """Start this process again with huge pages for its heap, where the kernel leaves that to the process.
+    """Start this process again with huge pages for its heap, if the kernel leaves the choice to the process.
 
-    Does nothing where the user has set the tunable, to either value, or where the kernel decides alone. Call it before
-    anything else is open; the process keeps its id.
+    Do nothing if the user has set the tunable, to either value, or if the kernel's policy is fixed. Call it
+    before any resource is opened; the process keeps its id.
     """
-    wished = _wished(environ.get(_VARIABLE, ""), policy_file)
-    if wished is not None:
-        # Where this user may not start it anew, it goes on as it is.
+    tunables = _with_huge_pages(environ.get(_VARIABLE, ""), policy_file)
+    if tunables is not None:
+        # If exec is not permitted, the process goes on without huge pages.
         with contextlib.suppress(OSError):
-            execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**environ, _VARIABLE: wished})
+            execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**environ, _VARIABLE: tunables})
 
 
-def _wished(tunables: str, policy_file: Path) -> str | None:
-    """The tunables with huge pages among them; None where there is nothing to wish for."""
+def _with_huge_pages(tunables: str, policy_file: Path) -> str | None:
+    """Return the tunables with huge pages enabled; None if nothing should change."""
     try:
         policy = policy_file.read_text(encoding="ascii")
     except OSError:

@@ -1,4 +1,4 @@
-"""Functions of the C library that Python has no call for; where it lacks one, nothing happens."""
+"""C library functions that Python doesn't provide; each does nothing if the library lacks it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ _LIBRARY = ctypes.CDLL(None)
 
 
 def prctl(option: int, argument: int | bytes) -> None:
-    """Change something of this thread or process (prctl(2)); Linux alone."""
+    """Set an attribute of this thread or process (prctl(2)); Linux only."""
     function = getattr(_LIBRARY, "prctl", None)
     if function is not None:
         function(option, argument, 0, 0, 0)
 
 
 def malloc_trim() -> None:
-    """Hand free memory back to the system, whole pages, within a few milliseconds (malloc_trim(3)); glibc alone."""
+    """Return whole free pages to the system, within a few milliseconds (malloc_trim(3)); glibc only."""
     function = getattr(_LIBRARY, "malloc_trim", None)
     if function is not None:
         function(0)

@@ -1,10 +1,9 @@
-"""The one log: structlog and stdlib logging in one pipe, folded, redacted, as console or JSON lines.
+"""Logging: structlog and stdlib logging in one stream, folded and redacted, as console or JSON lines.
 
-FFmpeg stays silent, which is PyAV's default and must remain so: its log callback takes the GIL on FFmpeg's
-threads, which has cost others deadlocks (PyAV #751), crashes (#2394) and most of their CPU (#2276); FFmpeg's
-own callback would print URLs with passwords to stderr. Its errors reach us as exceptions and counted drops.
-Where a tool turns `av.logging` on for a moment, on one thread, the `libav` loggers come through here like all
-others.
+FFmpeg's log stays off, which is PyAV's default. PyAV's log callback takes the GIL on FFmpeg's threads, which
+has caused deadlocks (PyAV #751), crashes (#2394) and high CPU load (#2276). FFmpeg's own callback would print
+URLs with passwords to stderr. FFmpeg's errors reach us as exceptions and counted drops. If a tool enables
+`av.logging` for a moment, on one thread, the `libav` loggers are handled here like all others.
 """
 
 from __future__ import annotations
@@ -13,14 +12,16 @@ import json
 import logging
 import sys
 import threading
-from collections import OrderedDict
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TextIO
 
 import structlog
 
 from framelane.core.clock import SystemClock
+from framelane.core.fold import FOLD_KEY, Fold
 from framelane.core.redact import redact_event
+from framelane.core.systemd import is_journal, with_priority
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,10 +36,6 @@ FormatName = Literal["auto", "json", "console"]
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
-_FAULTS = ("warning", "error", "critical")
-_WHO = ("logger", "event", "stream", "model", "worker", "sink", "state", "reason")
-_FOLD_KEY = "_fold"
-
 
 def setup(
     level: LevelName = "info",
@@ -48,14 +45,14 @@ def setup(
     stream: TextIO | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> None:
-    """Send all logging of the process through one pipe to `stream`; may be called again.
+    """Send all logging of the process to `stream`; may be called again.
 
     Args:
-        level: least severity that is logged; of libraries nothing below warning, unless it is "debug".
-        form: "auto" writes for people on a terminal, and JSON lines elsewhere.
-        clock: for time stamps and folding.
-        stream: standard error by default.
-        tags: fields of every line, such as which of several processes writes it.
+        level: lowest severity to log; libraries log warnings and above, unless it is "debug".
+        form: "auto" is "console" on a terminal and "json" elsewhere.
+        clock: source of time stamps and of time for folding.
+        stream: the output; standard error by default.
+        tags: fields added to every line, such as the name of a worker process.
     """
     clock = clock or SystemClock()
     stream = stream or sys.stderr
@@ -83,68 +80,36 @@ def setup(
     threading.excepthook = _log_uncaught_in_thread
 
 
-class Fold:
-    """Lets the same fault of a stream pass once a second and counts the others; a structlog processor.
-
-    The line that passes after some were held back says `repeated`. Below warning nothing is folded: two state
-    changes of a stream within a second are both news. Memory is bounded: of more than `most` kinds of faults
-    the oldest are forgotten.
-    """
-
-    def __init__(self, clock: Clock, every_s: float = 1.0, most: int = 1024) -> None:
-        self._clock = clock
-        self._every_s = every_s
-        self._most = most
-        self._lock = threading.Lock()
-        self._seen: OrderedDict[tuple[object, ...], tuple[float, int]] = OrderedDict()
-
-    def __call__(self, _logger: object, method: str, event: EventDict) -> EventDict:
-        """Pass the event on or raise DropEvent."""
-        kind = event.pop(_FOLD_KEY, None)
-        if method not in _FAULTS:
-            return event
-        held = self._held((kind,) if kind else tuple(str(event.get(field)) for field in _WHO))
-        if held:
-            event["repeated"] = held
-        return event
-
-    def _held(self, key: tuple[object, ...]) -> int:
-        """How many of this kind were held back since one passed; raises DropEvent to hold this one back."""
-        now_s = self._clock.monotonic()
-        with self._lock:
-            passed_s, held = self._seen.get(key, (float("-inf"), 0))
-            if now_s - passed_s < self._every_s:
-                self._seen[key] = (passed_s, held + 1)
-                raise structlog.DropEvent
-            self._seen[key] = (now_s, 0)
-            self._seen.move_to_end(key)
-            if len(self._seen) > self._most:
-                self._seen.popitem(last=False)
-        return held
-
-
 class _Lines:
-    """Whole lines to a stream, from any thread; a log that can't be written stops nothing."""
+    """Writes whole lines to a stream, from any thread; write errors are ignored."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._journal = is_journal(stream)
         self._lock = threading.Lock()
 
-    def write(self, line: str) -> None:
+    def write(self, line: str, level: int) -> None:
+        if self._journal:
+            line = with_priority(line, level)
         with self._lock:
             try:
                 self._stream.write(line + "\n")
                 self._stream.flush()
-            except (OSError, ValueError):  # a full disk, a reader that left, a closed file
+            except (OSError, ValueError):
+                # A full disk, a closed pipe or a closed file.
                 return
 
 
 class _NamedLines:
-    """What structlog calls a logger: a method per level, all alike here."""
+    """A logger as structlog expects it: one method per level."""
 
     def __init__(self, lines: _Lines, name: str) -> None:
         self.name = name
-        self.debug = self.info = self.warning = self.error = self.critical = lines.write
+        self.debug = partial(lines.write, level=logging.DEBUG)
+        self.info = partial(lines.write, level=logging.INFO)
+        self.warning = partial(lines.write, level=logging.WARNING)
+        self.error = partial(lines.write, level=logging.ERROR)
+        self.critical = partial(lines.write, level=logging.CRITICAL)
 
 
 class _Timestamp:
@@ -160,16 +125,19 @@ class _Timestamp:
 
 
 class _LibraryHandler(logging.Handler):
-    """Hands records of stdlib logging to structlog."""
+    """Passes records of stdlib logging to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             text = record.getMessage()
-        except (TypeError, ValueError):  # arguments that don't fit the library's own format string
+        except (TypeError, ValueError):
+            # The library's arguments don't fit its format string.
             text = str(record.msg)
-        # FFmpeg puts numbers and addresses into its texts: one line a second for each of its parts.
+        # FFmpeg's texts contain numbers and addresses, so its lines are folded per component.
         kind = record.name if record.name.startswith("libav") else f"{record.name} {record.msg}"
-        fields = {"logger": record.name, _FOLD_KEY: kind, "exc_info": record.exc_info}
+        fields = {"logger": record.name, "exc_info": record.exc_info}
+        if record.levelno >= logging.WARNING:
+            fields[FOLD_KEY] = kind
         logger = structlog.get_logger(record.name)
         logger.log(min(record.levelno // 10 * 10, logging.CRITICAL) or logging.DEBUG, text, **fields)
 
@@ -191,7 +159,8 @@ def _log_uncaught(kind: type[BaseException], error: BaseException, trace: Traceb
 
 
 def _log_uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
-    if args.exc_value is not None:  # None: the interpreter is going down
+    # None while the interpreter shuts down.
+    if args.exc_value is not None:
         _log_uncaught(args.exc_type, args.exc_value, args.exc_traceback)
 
 

@@ -1,4 +1,4 @@
-"""Takes credentials out of every text that leaves the process: logs, reasons, messages and pages."""
+"""Removes credentials from every text that leaves the process: logs, reasons, messages and pages."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ SHORTEST_SECRET = 4
 _SHORTEST_PLAIN = 8
 _DEEPEST = 8
 
-# `user:password@` of a URL. The password goes up to the last `@` before a slash; where no such `@` is, it
-# may hold slashes itself, unless it looks like a port before a path.
+# `user:password@` of a URL. The password extends to the last `@` before a slash. Without such an `@` it may
+# contain slashes, unless it looks like a port before a path.
 _USERINFO = re.compile(
     r"(?P<head>[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s/:@]*):"
     r"(?:[^\s/]*@|(?!\d+[/?#])(?:(?!://)\S)*?@)"
 )
-# The same where a whole URL is percent-encoded, as in a query parameter of another one.
+# The same in a URL that is percent-encoded as a whole, as in a query parameter of another URL.
 _ENCODED_USERINFO = re.compile(
     r"(?P<head>%3A%2F%2F(?:(?!%3A|%40|%2F)[^\s&])*)%3A(?:(?!%2F%2F)[^\s&])*?%40(?!(?:(?!%2F)[^\s&])*%40)",
     re.IGNORECASE,
 )
-# `password=...` in queries, in FFmpeg's options and in paths (XMeye: `/user=a_password=b_channel=1`).
+# `password=...` in queries, FFmpeg options and paths (XMeye: `/user=a_password=b_channel=1`).
 _PARAMETER = re.compile(
     r"(?P<head>(?<![A-Za-z])(?:password|passwd|passphrase|pass|pwd|loginpas"
     r"|(?:access_|auth_|api_|id_)?token|secret|api_?key|signature|sig|auth)(?:=|%3D))[^\s&#\"'<>,;)\]}]+",
@@ -41,12 +41,13 @@ _words: tuple[tuple[str, re.Pattern[str]], ...] = ()
 
 
 def register_secret(value: str) -> None:
-    """Mask this value wherever it shows up from now on, percent-encoded or not.
+    """Mask this value wherever it appears from now on, percent-encoded or not.
 
-    Values shorter than 4 characters are left to the URL patterns: masking them everywhere would tear texts
-    apart. Those of 4 to 7 characters are masked as whole words only, for the same reason.
+    Values shorter than 4 characters are masked only by the URL patterns, because masking them everywhere
+    would make texts unreadable. Values of 4 to 7 characters are masked only as whole words, for the same
+    reason.
     """
-    global _plain, _words  # noqa: PLW0603 - one registry a process: a secret is secret to all of it
+    global _plain, _words  # noqa: PLW0603 - one registry per process: a secret is secret everywhere in it
     forms = {value, unquote(value), quote(value, safe=""), quote(value), quote_plus(value)}
     with _lock:
         words = dict(_words)
@@ -56,20 +57,20 @@ def register_secret(value: str) -> None:
                 plain.add(form)
             elif len(form) >= SHORTEST_SECRET:
                 words[form] = re.compile(rf"(?<![A-Za-z0-9]){re.escape(form)}(?![A-Za-z0-9])")
-        # Readers take no lock: they see the old tuple or the new one. Longest first: no part of one remains.
+        # Readers take no lock: they see the old tuple or the new one. Longest first, so that no part remains.
         _plain = tuple(sorted(plain, key=len, reverse=True))
         _words = tuple(sorted(words.items(), key=lambda item: len(item[0]), reverse=True))
 
 
 def forget_secrets() -> None:
-    """Empty the registry, so that tests don't see each other's secrets."""
+    """Clear the registry, so that tests don't see each other's secrets."""
     global _plain, _words
     with _lock:
         _plain, _words = (), ()
 
 
 def redact(text: str) -> str:
-    """The text with each password, token and registered secret replaced by `***`."""
+    """Return the text with each password, token and registered secret replaced by `***`."""
     for secret in _plain:
         if secret in text:
             text = text.replace(secret, MASK)
@@ -84,10 +85,16 @@ def redact(text: str) -> str:
     return _AUTHORIZATION.sub(rf"\g<head>{MASK}", text)
 
 
+def parameter_spans(text: str) -> list[tuple[int, int]]:
+    """Return where the values of `password=...` and its like begin and end."""
+    return [(found.end("head"), found.end()) for found in _PARAMETER.finditer(text)]
+
+
 def redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A structlog processor that redacts all values; goes between `format_exc_info` and the renderer."""
+    """Redact all values; a structlog processor between `format_exc_info` and the renderer."""
     for key, value in event.items():
-        if not key.startswith("_"):  # structlog's own, such as the standard library's record
+        # Keys with `_` are structlog's own, such as the standard library's record.
+        if not key.startswith("_"):
             event[key] = _redact_value(value, _DEEPEST)
     return event
 

@@ -1,4 +1,4 @@
-"""A named thread with start and stop, the base of everything that runs on its own."""
+"""A named thread with start and stop, the base of all threads."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from framelane.core.libc import prctl
 
 log = structlog.get_logger(__name__)
 
-_PR_SET_NAME = 15  # linux/prctl.h; of more than 15 bytes it takes the first
+# From linux/prctl.h; the kernel truncates names to 15 bytes.
+_PR_SET_NAME = 15
 
 
 class Worker(ABC):
     """One named daemon thread that calls `run_once` until it is stopped.
 
-    `run_once` does one unit of work and raises; `run` only repeats it. What escapes `run_once` is handed to `failed`,
-    which logs it and says after how long to go on: a fault in one worker never ends another.
+    `run_once` does one unit of work and raises; `run` only repeats it. An exception of `run_once` goes to
+    `failed`, which logs it and returns the wait before the next call. So a fault in one worker never ends
+    another.
     """
 
     def __init__(self, name: str) -> None:
@@ -28,7 +30,7 @@ class Worker(ABC):
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
+        """Return whether the thread runs."""
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
@@ -38,30 +40,29 @@ class Worker(ABC):
             self._thread.start()
 
     def stop(self, timeout_s: float | None = None) -> bool:
-        """Ask the thread to end and wait for it up to `timeout_s`; True if it ended."""
+        """Ask the thread to end and wait up to `timeout_s` for it; return whether it ended."""
         self.stopping.set()
         self.wake()
         return self.join(timeout_s)
 
     def join(self, timeout_s: float | None = None) -> bool:
-        """Wait for the thread to end by itself up to `timeout_s`; True if it ended."""
+        """Wait up to `timeout_s` for the thread to end by itself; return whether it ended."""
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
         return not self.alive
 
     def run(self) -> None:
-        """Repeat `run_once` until stopped; on a fault wait as `failed` says."""
-        prctl(
-            _PR_SET_NAME, self.name.encode()
-        )  # for top(1), gdb and perf; Python does so itself from 3.14 on
+        """Repeat `run_once` until stopped; after a fault wait as long as `failed` returns."""
+        # For top(1), gdb and perf; Python sets the name itself from 3.14 on.
+        prctl(_PR_SET_NAME, self.name.encode())
         try:
             while not self.stopping.is_set():
                 wait_s = 0.0
                 try:
                     self.run_once()
-                except Exception as error:  # noqa: BLE001 - the one place that keeps a fault inside its worker
+                except Exception as error:  # noqa: BLE001 - keeps a fault inside its worker
                     wait_s = self.failed(error)
-                # Not above: the error's traceback holds what run_once held, such as a camera's decoder.
+                # Not in `except`: the traceback keeps the objects of run_once alive, such as a decoder.
                 if wait_s:
                     self.rest(wait_s)
         finally:
@@ -69,19 +70,19 @@ class Worker(ABC):
 
     @abstractmethod
     def run_once(self) -> None:
-        """Do one unit of work; return often enough to notice `stopping`."""
+        """Do one unit of work, and return often enough to notice `stopping`."""
 
     def failed(self, error: Exception) -> float:
-        """Note a fault; return the seconds to wait before going on."""
+        """Log a fault; return the seconds to wait before the next `run_once`."""
         log.error("worker_failed", worker=self.name, error=str(error), exc_info=error)
         return 1.0
 
     def rest(self, wait_s: float) -> None:
-        """Wait so long after a fault, or until stopped; override where something else may cut that short."""
+        """Wait this long after a fault, or until stopped; override if something else can end the wait."""
         self.stopping.wait(wait_s)
 
     def ended(self) -> None:
-        """Called on the thread when it ends, for releases that only it may do."""
+        """Release what only this thread may release; called on the thread when it ends."""
 
     def wake(self) -> None:
-        """Wake the thread out of a wait, so that it sees `stopping`; override where it waits on something else."""
+        """Wake the thread so that it sees `stopping`; override if it waits for something else."""

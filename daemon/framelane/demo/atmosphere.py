@@ -1,4 +1,4 @@
-"""Light and weather of a scene: how bright, what colour, how clear, what falls."""
+"""Light and weather of a scene: brightness, color, visibility, and rain or snow."""
 
 # ruff: noqa: PLR2004 - a drawing is made of plain proportions
 
@@ -17,16 +17,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Atmosphere:
-    """What the air and the sky do to colours; colours are BGR, light is a factor per channel."""
+    """The effect of air and sky on colors. Colors are BGR; light is a factor per channel."""
 
-    time: str  # day | overcast | dusk | night
-    weather: str  # clear | rain | snow | fog
+    # day | overcast | dusk | night.
+    time: str
+    # clear | rain | snow | fog.
+    weather: str
     ambient: FloatArray
     sky_top: FloatArray
     sky_low: FloatArray
-    shadow_xy: tuple[float, float] | None  # ground shift in metres for each metre of height; None without sun
+    # Ground shift in meters per meter of height; None without sun.
+    shadow_xy: tuple[float, float] | None
     shadow_gain: float
-    clear_m: float  # distance over which the haze hides two thirds
+    # Distance over which the haze hides two thirds.
+    clear_m: float
 
     @property
     def lamps_on(self) -> bool:
@@ -34,12 +38,12 @@ class Atmosphere:
         return self.time in ("dusk", "night")
 
     def clarity(self, depth_m: FloatArray) -> FloatArray:
-        """Return the share of an object's own colour that is left at a distance."""
+        """Return the share of an object's own color that is left at a distance."""
         return np.exp(-np.maximum(depth_m, 0.0) / self.clear_m)
 
 
 _TIMES: dict[str, tuple[tuple[float, float, float], tuple[int, int, int], tuple[int, int, int]]] = {
-    # ambient light, sky at the top, sky at the horizon (all BGR)
+    # Ambient light, sky at the top, sky at the horizon (all BGR).
     "day": ((0.98, 1.0, 1.02), (225, 170, 105), (240, 222, 195)),
     "overcast": ((0.86, 0.84, 0.82), (205, 198, 190), (222, 218, 212)),
     "dusk": ((0.56, 0.52, 0.60), (130, 90, 80), (120, 150, 225)),
@@ -49,7 +53,7 @@ _CLEAR_M = {"clear": (220.0, 500.0), "rain": (70.0, 140.0), "snow": (50.0, 110.0
 
 
 def draw_atmosphere(rng: np.random.Generator) -> Atmosphere:
-    """Choose a time of day and a weather that go together."""
+    """Choose a matching time of day and weather."""
     time = str(rng.choice(list(_TIMES), p=[0.4, 0.22, 0.17, 0.21]))
     weather = str(rng.choice(list(_CLEAR_M), p=[0.6, 0.17, 0.12, 0.11]))
     if time == "day" and weather != "clear":
@@ -57,8 +61,8 @@ def draw_atmosphere(rng: np.random.Generator) -> Atmosphere:
     ambient, top, low = (np.array(part, np.float64) for part in _TIMES[time])
     exposure = rng.uniform(0.82, 1.12) * rng.uniform(0.96, 1.04, 3)
     if weather in ("fog", "snow"):
-        grey = low.mean() * np.array([1.02, 1.0, 0.98])
-        top, low = 0.25 * top + 0.75 * grey, 0.15 * low + 0.85 * grey
+        gray = low.mean() * np.array([1.02, 1.0, 0.98])
+        top, low = 0.25 * top + 0.75 * gray, 0.15 * low + 0.85 * gray
     shadow = None
     if time == "day" or (time == "dusk" and weather == "clear" and rng.random() < 0.5):
         angle, length = rng.uniform(0, 2 * np.pi), rng.uniform(0.3, 1.0 if time == "day" else 1.8)
@@ -76,20 +80,21 @@ def draw_atmosphere(rng: np.random.Generator) -> Atmosphere:
 
 
 class Precipitation:
-    """Rain or snow as layers of streaks that wrap around, so that they fall for ever and repeat with the loop."""
+    """Rain or snow as layers of streaks that wrap around: they fall forever and repeat with the loop."""
 
     __slots__ = ("falls", "layers", "slants")
 
     def __init__(
         self, rng: np.random.Generator, weather: str, size_wh: tuple[int, int], loop_s: float
     ) -> None:
-        """Draw two layers, near and far; `falls` are whole image heights that a layer falls in one loop."""
+        """Draw a near and a far layer; `falls` are whole image heights that a layer falls in one loop."""
         self.layers: list[Image] = []
         self.falls: list[int] = []
         self.slants: list[int] = []
         if weather not in ("rain", "snow"):
             return
-        speeds_px_s = (2.2, 3.4) if weather == "rain" else (0.22, 0.4)  # image heights a second
+        # Image heights per second.
+        speeds_px_s = (2.2, 3.4) if weather == "rain" else (0.22, 0.4)
         for nearness, speed in enumerate(speeds_px_s):
             self.layers.append(_streaks(rng, weather, size_wh, nearness))
             self.falls.append(max(1, round(speed * loop_s)))
@@ -115,7 +120,8 @@ def _streaks(rng: np.random.Generator, weather: str, size_wh: tuple[int, int], n
     for x, y in rng.uniform((0, 0), (width, height), (count, 2)).tolist():
         light = float(rng.uniform(18, 60) if weather == "rain" else rng.uniform(60, 170))
         length = (8 + 12 * nearness) * unit * float(rng.uniform(0.6, 1.4))
-        for shift in (-height, 0):  # a streak that leaves at the bottom comes in at the top
+        # A streak that leaves at the bottom comes in at the top.
+        for shift in (-height, 0):
             if weather == "rain":
                 start, end = (
                     (round(x), round(y + shift)),
@@ -129,19 +135,19 @@ def _streaks(rng: np.random.Generator, weather: str, size_wh: tuple[int, int], n
 
 
 class SensorNoise:
-    """A camera's grain: one big field of it, read at another place for each frame."""
+    """A camera's grain: one large field, read at another place for each frame."""
 
     __slots__ = ("negative", "positive", "slack")
 
     def __init__(self, rng: np.random.Generator, size_wh: tuple[int, int], sigma: float) -> None:
-        """`sigma` is in grey levels of 255."""
+        """Make the field; `sigma` is in gray levels of 255."""
         self.slack = 61
         width, height = size_wh
-        grey = rng.normal(0, sigma, (height + self.slack, width + self.slack, 1)).astype(np.float32)
+        gray = rng.normal(0, sigma, (height + self.slack, width + self.slack, 1)).astype(np.float32)
         tint = cv2.resize(
-            rng.normal(0, sigma * 0.7, (height // 2, width // 2, 3)).astype(np.float32), grey.shape[1::-1]
+            rng.normal(0, sigma * 0.7, (height // 2, width // 2, 3)).astype(np.float32), gray.shape[1::-1]
         )
-        field = grey + tint
+        field = gray + tint
         self.positive: Image = np.clip(field, 0, 255).astype(np.uint8)
         self.negative: Image = np.clip(-field, 0, 255).astype(np.uint8)
 

@@ -21,11 +21,14 @@ _FAR_M = 160.0
 
 @dataclass(frozen=True, slots=True)
 class Street:
-    """Where things lie across the street: distances in metres from its middle, the same on both sides."""
+    """Where things are across the street: distances in meters from its middle, the same on both sides."""
 
-    lane_m: float  # width of one car lane
-    bike_m: float  # width of the bicycle lane, 0 for none
-    parking_m: float  # width of the parking strip, 0 for none
+    # Width of one car lane.
+    lane_m: float
+    # Width of the bicycle lane, 0 for none.
+    bike_m: float
+    # Width of the parking strip, 0 for none.
+    parking_m: float
     pavement_m: float
     lamps_every_m: float
 
@@ -35,19 +38,19 @@ class Street:
         return self.lane_m + self.bike_m / 2
 
     @property
-    def kerb_at(self) -> float:
+    def curb_at(self) -> float:
         """Edge of the pavement."""
         return self.lane_m + self.bike_m + self.parking_m
 
     @property
     def parking_at(self) -> float:
         """Middle of the parking strip."""
-        return self.kerb_at - self.parking_m / 2
+        return self.curb_at - self.parking_m / 2
 
     @property
     def walls_at(self) -> float:
         """Where the houses begin."""
-        return self.kerb_at + self.pavement_m
+        return self.curb_at + self.pavement_m
 
 
 def draw_street(rng: np.random.Generator) -> Street:
@@ -80,7 +83,7 @@ def paint_sky(canvas: Canvas, camera: Camera, air: Atmosphere, rng: np.random.Ge
 
 
 def paint_ground(canvas: Canvas, camera: Camera, street: Street, rng: np.random.Generator) -> None:
-    """Lay the strips of the street over everything below the horizon, without light or haze."""
+    """Paint the strips of the street over everything below the horizon, without light or haze."""
     height = canvas.image.shape[0]
     horizon = int(np.clip(camera.horizon_px(), 0, height))
     verge = (
@@ -94,8 +97,8 @@ def paint_ground(canvas: Canvas, camera: Camera, street: Street, rng: np.random.
     bike = np.array([70, 75, 150.0]) if rng.random() < 0.4 else asphalt * 0.94
     strips = [
         (street.walls_at, paving),
-        (street.kerb_at + 0.18, paving * 1.2),
-        (street.kerb_at, asphalt * 0.93),
+        (street.curb_at + 0.18, paving * 1.2),
+        (street.curb_at, asphalt * 0.93),
     ]
     if street.bike_m:
         strips.append((street.lane_m + street.bike_m, bike))
@@ -115,7 +118,7 @@ def _strip(left: float, right: float, start: float = -_FAR_M, end: float = _FAR_
 
 
 def _markings(street: Street) -> FloatArray:
-    """Dashes in the middle, edge lines of the lanes, a zebra crossing: quads [P, 4, 3]."""
+    """Return dashes in the middle, edge lines of the lanes and a zebra crossing: quads [P, 4, 3]."""
     quads = [_strip(-0.07, 0.07, y, y + 2.5) for y in np.arange(-60.0, 90.0, 6.0)]
     edges = [street.lane_m] + ([street.lane_m + street.bike_m] if street.bike_m and street.parking_m else [])
     quads += [_strip(s * e - 0.06, s * e + 0.06) for e in edges for s in (-1.0, 1.0)]
@@ -123,7 +126,7 @@ def _markings(street: Street) -> FloatArray:
         _strip(x, x + 0.5, 14.0, 17.5) for x in np.arange(-street.lane_m + 0.2, street.lane_m - 0.4, 1.0)
     ]
     if street.parking_m:
-        low, high = street.kerb_at - street.parking_m, street.kerb_at
+        low, high = street.curb_at - street.parking_m, street.curb_at
         quads += [
             _strip(s * low, s * high, y, y + 0.1) for y in np.arange(-48.0, 60.0, 6.0) for s in (-1.0, 1.0)
         ]
@@ -133,7 +136,7 @@ def _markings(street: Street) -> FloatArray:
 def light_ground(
     canvas: Canvas, camera: Camera, air: Atmosphere, lamps: FloatArray, rng: np.random.Generator
 ) -> None:
-    """Give the ground its grain, the lamps' [L, 2] pools of light and the haze of its distance, in place."""
+    """Add grain, the lamps' [L, 2] pools of light and the haze of distance to the ground, in place."""
     height, width = canvas.image.shape[:2]
     x, y, depth = camera.ground(2)
     grain = _grain(rng)
@@ -162,7 +165,7 @@ def _grain(rng: np.random.Generator) -> FloatArray:
 
 
 def lamp_light(air: Atmosphere, lamps: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
-    """Return the light [..., 3] on places x, y (metres): the sky's and that of the lamps [L, 2] around."""
+    """Return the light [..., 3] at places x, y (meters): from the sky and from the lamps [L, 2]."""
     light = np.broadcast_to(air.ambient, (*np.shape(x), 3)).copy()
     if air.lamps_on:
         pool = np.zeros(np.shape(x))
@@ -175,7 +178,7 @@ def lamp_light(air: Atmosphere, lamps: FloatArray, x: FloatArray, y: FloatArray)
 def paint_houses(
     canvas: Canvas, camera: Camera, street: Street, air: Atmosphere, rng: np.random.Generator
 ) -> None:
-    """Put houses along both sides where they do not stand in the camera's way, far ones first."""
+    """Paint houses along both sides, far ones first, except where they would block the camera."""
     sides = [s for s in (-1.0, 1.0) if (street.walls_at - s * camera.position[0]) > 1.0]
     houses: list[tuple[float, float, float, float]] = []
     for side in sides:
@@ -222,7 +225,7 @@ def _paint_house(
     place: tuple[float, float, float, float],
     look: tuple[FloatArray, int],
 ) -> None:
-    """One facade, its two end walls, windows and a door; `place` is (side, start, end, height)."""
+    """Paint one facade, its two end walls, windows and a door; `place` is (side, start, end, height)."""
     side, start, end, height = place
     rng = np.random.default_rng(look[1])
     x = side * street.walls_at
@@ -242,8 +245,8 @@ def _paint_house(
     shown = [Layer(camera.polygons(walls[facing]), tones[facing])]
     panes = _panes(rng, x - side * 0.02, start, end, height)
     dark = rng.uniform(35, 75) * np.array([1.1, 1.0, 0.9])
-    colours = np.where(rng.random(len(panes))[:, None] < 0.12, dark * 1.8, dark)
-    shown.append(Layer(camera.polygons(panes), colours))
+    colors = np.where(rng.random(len(panes))[:, None] < 0.12, dark * 1.8, dark)
+    shown.append(Layer(camera.polygons(panes), colors))
     light = air.ambient * rng.uniform(0.9, 1.05)
     canvas.paint(shown, light, air.sky_low, clarity)
     if air.lamps_on:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _RING = np.linspace(0, 2 * np.pi, 20, endpoint=False)
 _WHEEL = np.stack([np.cos(_RING), np.zeros(20), np.sin(_RING)], axis=-1)
 
-# tubes in (ahead, left, up) metres from the point on the ground between the wheels
+# Tubes in (ahead, left, up) meters from the point on the ground between the wheels.
 _AXLES = {"rear": (-0.53, 0, 0.34), "front": (0.53, 0, 0.34)}
 _TUBES: list[tuple[tuple[float, float, float], tuple[float, float, float], float]] = [
     ((-0.53, 0, 0.34), (-0.03, 0, 0.3), 0.017),  # chain stay
@@ -38,21 +38,22 @@ _BASKET = ((0.55, 0, 0.92), (0.55, 0, 0.78), 0.15)
 
 @dataclass(frozen=True, slots=True)
 class Bicycle:
-    """What a bicycle looks like; colours are BGR."""
+    """The look of a bicycle; colors are BGR."""
 
     paint: FloatArray
-    tyre: FloatArray
+    tire: FloatArray
     saddle: FloatArray
     basket: bool
     mudguards: bool
-    turns: int  # whole turns of the crank in one loop
+    # Whole turns of the crank in one loop.
+    turns: int
 
 
 def draw_bicycle(rng: np.random.Generator, turns: int) -> Bicycle:
     """Choose paint and fittings."""
     return Bicycle(
         paint=rng.uniform(15, 235, 3),
-        tyre=rng.uniform(18, 60, 3).mean() * np.ones(3),
+        tire=rng.uniform(18, 60, 3).mean() * np.ones(3),
         saddle=np.array([25, 35, 50]) * rng.uniform(0.6, 2.2),
         basket=bool(rng.random() < 0.25),
         mudguards=bool(rng.random() < 0.4),
@@ -66,18 +67,20 @@ def bicycle_layers(camera: Camera, bicycle: Bicycle, frame: FloatArray) -> list[
     depth = float(camera.project(place)[1])
     if depth < 1.0:
         return []
-    per_metre = camera.focal_px / depth
+    per_meter = camera.focal_px / depth
     rings = np.stack([(_WHEEL * 0.335 + np.array(axle)) @ axes + place for axle in _AXLES.values()])
     rims = np.stack([(_WHEEL * 0.29 + np.array(axle)) @ axes + place for axle in _AXLES.values()])
-    layers = [Layer(camera.polygons(rings), np.tile(bicycle.tyre, (2, 1)), max(1, round(0.05 * per_metre)))]
-    if per_metre > 45:  # too fine to see from further away
-        layers.append(_spokes(rims, bicycle, camera, per_metre))
+    layers = [Layer(camera.polygons(rings), np.tile(bicycle.tire, (2, 1)), max(1, round(0.05 * per_meter)))]
+    # From further away they are too fine to see.
+    if per_meter > 45:
+        layers.append(_spokes(rims, bicycle, camera, per_meter))
     tubes = _TUBES + _FITTINGS + ([_BASKET] if bicycle.basket else [])
     ends = np.array([(a, b) for a, b, _ in tubes], np.float64) @ axes + place
-    least = 0.7 / per_metre  # a tube keeps 1.4 pixels, as a lens would blur it
+    # A tube keeps 1.4 pixels, because a lens would blur it.
+    least = 0.7 / per_meter
     radii = np.maximum(np.array([(r, r) for *_, r in tubes]), least)
-    colours = np.array([bicycle.paint] * 6 + [bicycle.saddle] * 4 + [bicycle.saddle * 1.6] * bicycle.basket)
-    layers.append(capsules(camera, ends, radii, colours))
+    colors = np.array([bicycle.paint] * 6 + [bicycle.saddle] * 4 + [bicycle.saddle * 1.6] * bicycle.basket)
+    layers.append(capsules(camera, ends, radii, colors))
     if bicycle.mudguards:
         arcs = rings[:, 2:9]
         closed = np.concatenate([arcs, arcs[:, ::-1] + np.array([0, 0, 0.02])], axis=1)
@@ -85,9 +88,9 @@ def bicycle_layers(camera: Camera, bicycle: Bicycle, frame: FloatArray) -> list[
     return layers
 
 
-def _spokes(rims: FloatArray, bicycle: Bicycle, camera: Camera, per_metre: float) -> Layer:
-    """Four diameters in each wheel, as thin slivers."""
+def _spokes(rims: FloatArray, bicycle: Bicycle, camera: Camera, per_meter: float) -> Layer:
+    """Return four diameters in each wheel, as thin slivers."""
     first, second = rims[:, [0, 3, 5, 8]], rims[:, [10, 13, 15, 18]]
     sliver = np.stack([first, second, second], axis=2).reshape(-1, 3, 3)
-    colour = np.tile(np.full(3, 120.0) * 0.6 + bicycle.tyre * 0.4, (len(sliver), 1))
-    return Layer(camera.polygons(sliver), colour, stroke_px=1 if per_metre < 150 else 2, solid=False)
+    color = np.tile(np.full(3, 120.0) * 0.6 + bicycle.tire * 0.4, (len(sliver), 1))
+    return Layer(camera.polygons(sliver), color, stroke_px=1 if per_meter < 150 else 2, solid=False)

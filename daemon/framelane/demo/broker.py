@@ -1,10 +1,12 @@
 """Embeds an MQTT broker for the demo: rumqttd from the `iotcore` wheel, in a child process.
 
-rumqttd serves each protocol version on a port of its own; clients of both see the same messages. The child
-ends with this process, because it holds the other end of a pipe. Known faults of rumqttd 0.20: a Last Will
-is delivered but not retained; a client that connects within a millisecond of another's DISCONNECT may be
-cut, and its next try then kills that listener (bytebeamio/rumqtt#1062). Tests of the daemon itself use
-mosquitto.
+rumqttd serves each protocol version on its own port; clients of both see the same messages. The child ends
+with this process, because it holds the other end of a pipe.
+
+Known faults of rumqttd 0.20: It disconnects a 3.1.1 subscriber at the first message with MQTT 5 properties,
+which the daemon's messages have. It delivers a Last Will but does not retain it. It may disconnect a client
+that connects within a millisecond of another's DISCONNECT, and that client's next attempt then kills the
+listener (bytebeamio/rumqtt#1062). Tests of the daemon itself use mosquitto.
 """
 
 from __future__ import annotations
@@ -47,13 +49,13 @@ dynamic_filters = true
 
 
 class BrokerError(FramelaneError):
-    """The embedded broker cannot start."""
+    """The embedded broker can't start."""
 
 
 class EmbeddedBroker:
     """A broker on loopback: `with EmbeddedBroker() as broker: broker.url`.
 
-    `port` (MQTT 5) and `port_v311` (MQTT 3.1.1) of 0 take free ones; a restart takes the same again.
+    `port` (MQTT 5) and `port_v311` (MQTT 3.1.1) of 0 select free ports. A restart uses the same ports again.
     """
 
     def __init__(self, port: int = 0, port_v311: int = 0, host: str = "127.0.0.1") -> None:
@@ -82,16 +84,19 @@ class EmbeddedBroker:
 
     @property
     def url(self) -> str:
-        """Where MQTT 5 clients connect."""
+        """The URL for MQTT 5 clients."""
         return f"mqtt://{self._host}:{self.port}"
 
     @property
     def url_v311(self) -> str:
-        """Where MQTT 3.1.1 clients connect."""
+        """The URL for MQTT 3.1.1 clients."""
         return f"mqtt://{self._host}:{self.port_v311}"
 
     def start(self) -> None:
-        """Start and wait until it accepts connections; does nothing while running. Raises `BrokerError`."""
+        """Start, and wait until the broker accepts connections; do nothing while it runs.
+
+        Raise `BrokerError`.
+        """
         if self._broker is not None:
             return
         failure = self._try_launch()
@@ -104,7 +109,7 @@ class EmbeddedBroker:
             raise BrokerError(f"the embedded MQTT broker does not start: {failure}") from failure
 
     def stop(self) -> None:
-        """End the child process; does nothing when stopped."""
+        """End the child process; do nothing when stopped."""
         broker, self._broker = self._broker, None
         if broker is not None:
             broker.stop(STOP_TIMEOUT_S)
@@ -140,7 +145,7 @@ def _broker_type() -> type[Broker]:
 
 
 def _free_ports(host: str, wanted: tuple[int, int]) -> tuple[int, int]:
-    """Two different ports; those asked for stay."""
+    """Return two different ports; requested ones are kept."""
     with socket.socket() as first, socket.socket() as second:
         for sock, port in ((first, wanted[0]), (second, wanted[1])):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

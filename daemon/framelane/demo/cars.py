@@ -1,4 +1,4 @@
-"""Cars: a body of flat faces seen in true perspective, with windows, wheels, lights and plates."""
+"""Cars: a body of flat faces in true perspective, with windows, wheels, lights and plates."""
 
 # ruff: noqa: PLR2004 - a drawing is made of plain proportions
 
@@ -19,21 +19,25 @@ _PAINTS = np.array(
     np.float64,
 )  # fmt: skip
 _GLASS = np.array([78.0, 66.0, 56.0])
-Part = tuple[FloatArray, FloatArray]  # outline [K, 3] in car axes (metres), BGR colour
+# Outline [K, 3] in car axes (meters), and BGR color.
+Part = tuple[FloatArray, FloatArray]
 
 _CIRCLE = np.linspace(0, 2 * np.pi, 14, endpoint=False)
 
 
 @dataclass(frozen=True, slots=True)
 class CarShape:
-    """Side profile in metres: (ahead, up) outlines, the front at positive values."""
+    """Side profile in meters: (ahead, up) outlines, with the front at positive values."""
 
     length: float
     width: float
     body: tuple[tuple[float, float], ...]
-    cabin: tuple[tuple[float, float], ...]  # rear bottom, rear top, front top, front bottom
-    inset: float  # how much narrower the roof is on each side
-    pillar: float  # where the side windows part, 0..1 from the rear
+    # Rear bottom, rear top, front top, front bottom.
+    cabin: tuple[tuple[float, float], ...]
+    # How much narrower the roof is on each side.
+    inset: float
+    # Where the side windows meet, 0..1 from the rear.
+    pillar: float
 
 
 _SHAPES: dict[str, CarShape] = {
@@ -62,7 +66,7 @@ _SHAPES: dict[str, CarShape] = {
 
 @dataclass(frozen=True, slots=True)
 class Car:
-    """What a car looks like."""
+    """The look of a car."""
 
     shape: CarShape
     paint: FloatArray
@@ -75,8 +79,8 @@ class Car:
 def draw_car(rng: np.random.Generator) -> Car:
     """Choose a body and its paint."""
     kind = str(rng.choice(list(_SHAPES), p=[0.32, 0.3, 0.23, 0.15]))
-    colours = rng.uniform(20, 235, 3) if rng.random() < 0.15 else _PAINTS[rng.integers(len(_PAINTS))]
-    paint = colours * rng.uniform(0.88, 1.05)
+    colors = rng.uniform(20, 235, 3) if rng.random() < 0.15 else _PAINTS[rng.integers(len(_PAINTS))]
+    paint = colors * rng.uniform(0.88, 1.05)
     return Car(
         shape=_SHAPES[kind],
         paint=paint,
@@ -88,8 +92,9 @@ def draw_car(rng: np.random.Generator) -> Car:
 
 
 def car_layers(camera: Camera, car: Car, frame: FloatArray, *, lights_on: bool) -> list[Layer]:
-    """Return the car from far to near; `frame` [4, 3] is its (ahead, left, up) axes and its place on the ground."""
-    eye = frame[:3] @ (camera.position - frame[3])  # the camera as the car sees it
+    """Return the car from far to near; `frame` [4, 3] has its (ahead, left, up) axes and ground position."""
+    # The camera in car axes.
+    eye = frame[:3] @ (camera.position - frame[3])
     side = 1.0 if eye[1] > 0 else -1.0
     shape = car.shape
     half = shape.width / 2
@@ -108,11 +113,11 @@ def car_layers(camera: Camera, car: Car, frame: FloatArray, *, lights_on: bool) 
 def _layer(
     camera: Camera, parts: list[Part], frame: FloatArray, *, solid: bool = True, glowing: bool = False
 ) -> Layer:
-    """Project all outlines at once, each filled up to the longest by repeating its last point."""
+    """Project all outlines at once, each padded to the longest by repeating its last point."""
     longest = max(len(outline) for outline, _ in parts)
     local = np.stack([outline[np.minimum(np.arange(longest), len(outline) - 1)] for outline, _ in parts])
-    colours = np.array([colour for _, colour in parts])
-    return Layer(camera.polygons(local @ frame[:3] + frame[3]), colours, solid=solid, glowing=glowing)
+    colors = np.array([color for _, color in parts])
+    return Layer(camera.polygons(local @ frame[:3] + frame[3]), colors, solid=solid, glowing=glowing)
 
 
 def _profile(points: tuple[tuple[float, float], ...], y: float) -> FloatArray:
@@ -120,11 +125,12 @@ def _profile(points: tuple[tuple[float, float], ...], y: float) -> FloatArray:
 
 
 def _body(car: Car, eye: FloatArray, side: float, half: float) -> list[Part]:
-    """The lower body: every face between two profile points that the camera can see, then the near side."""
+    """Return the lower body: every visible face between two profile points, then the near side."""
     points = car.shape.body
     parts = []
     for (x1, z1), (x2, z2) in zip(points, (*points[1:], points[0]), strict=True):
-        outward = np.array([-(z2 - z1), x2 - x1])  # profile runs clockwise: this normal leaves the body
+        # The profile runs clockwise, so this normal points outwards.
+        outward = np.array([-(z2 - z1), x2 - x1])
         if outward @ (eye[[0, 2]] - (x1, z1)) > 0:
             steep = outward[1] / np.hypot(*outward)
             face = np.array([(x1, -half, z1), (x1, half, z1), (x2, half, z2), (x2, -half, z2)])
@@ -138,7 +144,7 @@ def _body(car: Car, eye: FloatArray, side: float, half: float) -> list[Part]:
 
 
 def _cabin(car: Car, eye: FloatArray, side: float, half: float) -> list[Part]:
-    """Windscreen, rear window, side windows and roof of the narrowing cabin."""
+    """Return windshield, rear window, side windows and roof of the narrowing cabin."""
     (rx, rz), (rtx, rtz), (ftx, ftz), (fx, fz) = car.shape.cabin
     low, top = half - 0.03, half - car.shape.inset
     parts: list[Part] = []
@@ -195,7 +201,7 @@ def _wheels(shape: CarShape, side: float, half: float, *, far: bool) -> list[Par
 
 
 def _fittings(car: Car, eye: FloatArray, side: float, half: float) -> list[Part]:
-    """Plate, grille, mirror, door seam and a taxi's sign."""
+    """Return plate, grille, mirror, door seam and a taxi's sign."""
     parts: list[Part] = []
     end = 1.0 if eye[0] > 0 else -1.0
     nose = car.shape.length / 2 + 0.01
@@ -224,7 +230,7 @@ def _fittings(car: Car, eye: FloatArray, side: float, half: float) -> list[Part]
 
 
 def belt_z(car: Car) -> float:
-    """Return the height in metres where the windows begin."""
+    """Return the height in meters where the windows begin."""
     return car.shape.cabin[3][1]
 
 
@@ -233,15 +239,15 @@ def _plate(x: float, half: float, low: float, high: float) -> FloatArray:
 
 
 def _lamps(car: Car, eye: FloatArray, *, lights_on: bool) -> list[Part]:
-    """Head or tail lights of the end that the camera sees."""
+    """Return head or tail lights of the end that the camera sees."""
     ahead = eye[0] > 0
     nose = car.shape.length / 2 + 0.012
     if abs(eye[0]) < nose:
         return []
     if ahead:
-        colour = np.array([225.0, 250.0, 255.0]) if lights_on else np.array([205.0, 205.0, 200.0])
+        color = np.array([225.0, 250.0, 255.0]) if lights_on else np.array([205.0, 205.0, 200.0])
     else:
-        colour = np.array([50.0, 40.0, 250.0]) if lights_on else np.array([35.0, 30.0, 165.0])
+        color = np.array([50.0, 40.0, 250.0]) if lights_on else np.array([35.0, 30.0, 165.0])
     outer, inner = car.shape.width / 2 - 0.04, car.shape.width / 2 - 0.42
     z = car.shape.body[4 if ahead else 1][1]
     lamps = []
@@ -249,11 +255,11 @@ def _lamps(car: Car, eye: FloatArray, *, lights_on: bool) -> list[Part]:
         x = nose if ahead else -nose
         low = z - 0.18 if ahead else z - 0.06
         lamp = np.array([(x, inner, low), (x, outer, low), (x, outer, low + 0.15), (x, inner, low + 0.15)])
-        lamps.append((lamp * np.array([1, sign, 1]), colour))
+        lamps.append((lamp * np.array([1, sign, 1]), color))
     return lamps
 
 
 def lamp_points(car: Car, *, ahead: bool) -> FloatArray:
-    """Return the two head or tail lights [2, 3] in car axes, metres."""
+    """Return the two head or tail lights [2, 3] in car axes, meters."""
     x = car.shape.length / 2 * (1 if ahead else -1)
     return np.array([(x, -0.6, 0.62), (x, 0.6, 0.62)])

@@ -1,4 +1,4 @@
-"""Who is in a scene: people, cars, bicycles and furniture, each with its path, never one inside the other."""
+"""The actors of a scene: people, cars, bicycles and furniture, each with its path, without collisions."""
 
 # ruff: noqa: PLR2004 - a drawing is made of plain proportions
 
@@ -30,10 +30,13 @@ class Actor:
 
     look: Person | Car | Bicycle | Prop
     path: Path
-    class_id: int  # index in CLASS_NAMES, NOTHING for furniture
-    footprint_m: tuple[float, float]  # half length ahead, half width
+    # Index in CLASS_NAMES, NOTHING for furniture.
+    class_id: int
+    # Half length ahead, half width.
+    footprint_m: tuple[float, float]
     height_m: float
-    crank_turns: int | None = None  # riders only
+    # Riders only.
+    crank_turns: int | None = None
 
     @property
     def still(self) -> bool:
@@ -41,7 +44,7 @@ class Actor:
         return isinstance(self.path, Stay) and self.path.sway == 0.0
 
     def frame(self, phase: float) -> FloatArray:
-        """Return its (ahead, left, up) axes and place [4, 3] in world metres."""
+        """Return its (ahead, left, up) axes and place [4, 3] in world meters."""
         place = self.path.at(phase)
         c, s = np.cos(place.heading), np.sin(place.heading)
         return np.array([(c, s, 0.0), (-s, c, 0.0), (0.0, 0.0, 1.0), (place.x, place.y, 0.0)])
@@ -60,19 +63,20 @@ class Actor:
 
 
 class Casting:
-    """Fills a street with actors that suit what the camera can see."""
+    """Fills a street with actors that suit the camera's view."""
 
     def __init__(self, rng: np.random.Generator, camera: Camera, street: Street, loop_s: float) -> None:
-        """Prepare to cast; `loop_s` fixes all speeds, since every motion must come round in it."""
+        """Prepare to cast; `loop_s` determines all speeds, because every motion must complete in it."""
         self.rng = rng
         self.camera = camera
         self.street = street
         self.loop_s = loop_s
         self.actors: list[Actor] = []
-        self._taken: list[tuple[float, float, float]] = []  # x, y, radius of still things
+        # x, y and radius of still things.
+        self._taken: list[tuple[float, float, float]] = []
 
     def fill(self) -> list[Actor]:
-        """Cast everything; the order is fixed, so that a seed always gives the same scene."""
+        """Cast everything. The order is fixed, so that a seed always gives the same scene."""
         rng = self.rng
         crowd = float(rng.uniform(0.35, 1.0))
         self._park(crowd)
@@ -108,7 +112,7 @@ class Casting:
     def _transit(
         self, x: float, direction: float, speed_m_s: float, half_length: float
     ) -> tuple[Transit, float] | None:
-        """Return a way through the visible stretch at about this speed, and the true speed."""
+        """Return a path through the visible stretch at about this speed, and the actual speed."""
         span = self._visible_span(x, 1.5)
         if span is None:
             return None
@@ -122,7 +126,7 @@ class Casting:
         return path, (high - low) / (laps * self.loop_s)
 
     def _drive(self, side: float) -> None:
-        """One car in the lane of a side; traffic keeps to the right."""
+        """Add one car to the lane of a side; traffic keeps to the right."""
         x = side * self.street.lane_m / 2
         fast = 10.5 if side > 0 else 8.5
         found = self._transit(x, side, fast, 2.6)
@@ -152,18 +156,19 @@ class Casting:
         footprint: tuple[float, float],
         height: float,
     ) -> None:
-        """Cast one traveller for each lap, equal in looks: see Transit."""
+        """Cast one identical traveler for each lap: see Transit."""
         for lap in range(path.laps):
             route = Transit(path.start, path.end, path.laps, path.offset + lap)
             self.actors.append(Actor(look, route, class_id, footprint, height))
 
     def _ride(self, side: float) -> None:
-        """A cyclist beside the cars."""
+        """Add a cyclist beside the cars."""
         x = side * (self.street.bike_at if self.street.bike_m else self.street.lane_m - 0.5)
         if not self.street.bike_m and any(
             a.class_id == CAR and isinstance(a.path, Transit) for a in self.actors
         ):
-            x = side * (self.street.kerb_at + 0.6 * self.street.pavement_m)  # no room beside cars
+            # No room beside cars.
+            x = side * (self.street.curb_at + 0.6 * self.street.pavement_m)
         x += float(self.rng.uniform(-0.25, 0.25))
         found = self._transit(x, side, float(self.rng.uniform(3.4, 5.2)), 1.0)
         if found is None:
@@ -178,8 +183,8 @@ class Casting:
             self.actors.append(Actor(rider, route, PERSON, (0.5, 0.25), 1.85, crank_turns=turns))
 
     def _walk_along(self, side: float) -> None:
-        """A person on the pavement, or jogging."""
-        x = side * (self.street.kerb_at + float(self.rng.uniform(0.25, 0.9)) * self.street.pavement_m)
+        """Add a person who walks or jogs on the pavement."""
+        x = side * (self.street.curb_at + float(self.rng.uniform(0.25, 0.9)) * self.street.pavement_m)
         jog = self.rng.random() < 0.2
         found = self._transit(
             x, float(self.rng.choice([-1, 1])), 2.7 if jog else float(self.rng.uniform(1.1, 1.6)), 0.4
@@ -191,7 +196,7 @@ class Casting:
             self._follow(person, path, PERSON, (0.3, 0.25), person.height_m)
 
     def _stroll(self) -> None:
-        """A person going round somewhere in view, on the pavement or over the street."""
+        """Add a person who walks in circles in view, on the pavement or over the street."""
         spot = self._free_spot(1.2, anywhere=self.rng.random() < 0.35)
         if spot is None:
             return
@@ -205,7 +210,7 @@ class Casting:
         self.actors.append(Actor(person, path, PERSON, (0.3, 0.25), person.height_m))
 
     def _wait(self) -> None:
-        """A person, or a pair, standing about."""
+        """Add a standing person, or a pair."""
         spot = self._free_spot(0.5, anywhere=False)
         if spot is None:
             return
@@ -219,7 +224,7 @@ class Casting:
             self.actors.append(Actor(person, path, PERSON, (0.3, 0.25), person.height_m))
 
     def _park(self, crowd: float) -> None:
-        """Cars along the kerb, where there is a strip for them."""
+        """Park cars along the curb, if there is a strip for them."""
         street, rng = self.street, self.rng
         if not street.parking_m:
             return
@@ -231,11 +236,11 @@ class Casting:
                     self._place(Actor(draw_car(rng), Stay(x, y, heading), CAR, (2.4, 0.95), 1.5), 2.6)
 
     def _furnish(self) -> None:
-        """Lamps at regular distances, other things at random, and bicycles left alone."""
+        """Add lamps at regular distances, other things at random, and parked bicycles."""
         street, rng = self.street, self.rng
         for side in (-1.0, 1.0):
             for y in np.arange(-40.0, 70.0, street.lamps_every_m):
-                x, shifted = side * (street.kerb_at + 0.45), float(y + (side + 1) * street.lamps_every_m / 4)
+                x, shifted = side * (street.curb_at + 0.45), float(y + (side + 1) * street.lamps_every_m / 4)
                 if self._clear(x, shifted, 0.5):
                     heading = 0.0 if side < 0 else np.pi
                     self._place(
@@ -299,7 +304,7 @@ class Casting:
         )
 
     def _free_spot(self, radius: float, *, anywhere: bool) -> tuple[float, float] | None:
-        """Return a place within view where nothing stands yet: on a pavement, or `anywhere` but in the houses."""
+        """Return a free place in view: on a pavement, or `anywhere` except in the houses."""
         street, rng = self.street, self.rng
         for _ in range(24):
             depth = float(rng.triangular(4, 9, 34))
@@ -308,7 +313,7 @@ class Casting:
             right, _, forward = self.camera.axes
             level = forward[:2] / np.hypot(*forward[:2])
             x, y = self.camera.position[:2] + level * depth + right[:2] * aside
-            if abs(x) > street.walls_at - 0.4 or (not anywhere and abs(x) < street.kerb_at + 0.3):
+            if abs(x) > street.walls_at - 0.4 or (not anywhere and abs(x) < street.curb_at + 0.3):
                 continue
             if self._in_view(float(x), float(y)) and self._clear(float(x), float(y), radius):
                 return float(x), float(y)

@@ -1,7 +1,8 @@
-"""Video clips of rendered streets, made once and kept, each with its ground truth beside it.
+"""Video clips of rendered streets, made once and kept, each with its ground truth in a file next to it.
 
-A clip loops without a seam, so a camera that plays it for ever shows frame `round(pts_s * fps) % frames` at any
-presentation time that counts from a start of the clip; that is how `ClipTruth.at` finds what a detection should say.
+A clip loops without a seam. So a camera that plays it forever shows frame `round(pts_s * fps) % frames` at
+any presentation time that counts from a start of the clip. `ClipTruth.at` uses this to find what a detection
+should say.
 """
 
 from __future__ import annotations
@@ -32,16 +33,18 @@ if TYPE_CHECKING:
 
 SCHEMA = "framelane.truth/1"
 DEMO_SEEDS = (37, 26, 23, 8, 36, 27, 22, 30, 1, 5, 35, 24, 4, 38, 31, 20)
-"""Scenes that look good and differ; further clips take seeds from 100 on."""
+"""Scenes that look good and differ. Further clips use seeds from 100 on."""
 
-_BT601 = 6  # SMPTE 170M in ISO/IEC 23091-2, for matrix, primaries and transfer alike
+# SMPTE 170M in ISO/IEC 23091-2: the same number for matrix, primaries and transfer.
+_BT601 = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How a clip is coded; the defaults are what a plain camera sends."""
+    """How a clip is coded; the defaults are those of a simple camera."""
 
-    codec: str = "libx264"  # an FFmpeg encoder: libx264, libx265, mjpeg
+    # An FFmpeg encoder: libx264, libx265, mjpeg.
+    codec: str = "libx264"
     pixel_format: str = "yuv420p"
     bit_rate: int = 1_000_000
     full_range: bool = False
@@ -61,14 +64,14 @@ class ClipTruth:
         return round(pts_s * self.fps) % len(self.frames)
 
     def at(self, pts_s: float) -> GroundTruth:
-        """Return what is to be seen at a time since any start of the looping clip."""
+        """Return what is visible at a time since any start of the looping clip."""
         return self.frames[self.index_at(pts_s)]
 
 
 def write_clip(
     path: Path, scene: Scene, seconds: float | None = None, encoding: Encoding | None = None
 ) -> ClipTruth:
-    """Render and encode a clip and its truth; both appear at once, under `path` and as `.json` beside it.
+    """Render and encode a clip and its truth. Both appear at once, at `path` and as `.json` next to it.
 
     `seconds` defaults to the scene's loop; a shorter clip does not loop without a seam.
     """
@@ -94,12 +97,12 @@ def _encode(path: Path, scene: Scene, count: int, encoding: Encoding, truths: li
     with av.open(str(path), "w") as container:
         stream = container.add_stream(encoding.codec, rate=rate, options=_options(encoding, scene.fps))
         if not isinstance(stream, VideoStream):
-            raise TypeError(f"{encoding.codec} is no video encoder")
+            raise TypeError(f"{encoding.codec} is not a video encoder")
         _describe(stream, scene, encoding)
         for i in range(count):
             image, truth = scene.render(i / scene.fps)
             truths.append(truth)
-            frame = _video_frame(image, encoding)
+            frame = video_frame(image, encoding)
             frame.pts = i
             frame.time_base = 1 / rate
             container.mux(stream.encode(frame))
@@ -107,7 +110,7 @@ def _encode(path: Path, scene: Scene, count: int, encoding: Encoding, truths: li
 
 
 def _options(encoding: Encoding, fps: float) -> dict[str, str]:
-    """One key frame a second, no frame that waits for a later one."""
+    """Return options for one key frame per second and no frame that waits for a later one."""
     key = round(fps)
     if encoding.codec == "libx264":
         return {
@@ -125,7 +128,7 @@ def _options(encoding: Encoding, fps: float) -> dict[str, str]:
 
 
 def _describe(stream: VideoStream, scene: Scene, encoding: Encoding) -> None:
-    """Set size, rate and the colour description that decoders need."""
+    """Set size, rate and the color description that decoders need."""
     context = stream.codec_context
     stream.width, stream.height = scene.size_wh
     stream.pix_fmt = encoding.pixel_format
@@ -137,8 +140,8 @@ def _describe(stream: VideoStream, scene: Scene, encoding: Encoding) -> None:
     context.color_range = ColorRange.JPEG if encoding.full_range else ColorRange.MPEG
 
 
-def _video_frame(image: Image, encoding: Encoding) -> VideoFrame:
-    """Turn BGR [H, W, 3] into BT.601 YUV; OpenCV's conversion is the fast way to the usual format."""
+def video_frame(image: Image, encoding: Encoding) -> VideoFrame:
+    """Turn BGR [H, W, 3] into BT.601 YUV. For the usual format, OpenCV's conversion is the fast way."""
     even = image.shape[0] % 2 == 0 and image.shape[1] % 2 == 0
     if encoding.pixel_format == "yuv420p" and even and not encoding.full_range:
         frame = VideoFrame.from_ndarray(
@@ -158,7 +161,7 @@ def _video_frame(image: Image, encoding: Encoding) -> VideoFrame:
 def ensure_clips(
     directory: Path, count: int, size_wh: tuple[int, int] = (640, 480), fps: float = 15.0
 ) -> list[Path]:
-    """Return `count` different clips of 12 s in `directory`; two processes render the missing."""
+    """Return `count` different clips of 12 s in `directory`; two processes render missing ones."""
     paths = {clip_path(directory, seed, size_wh, fps): seed for seed in _seeds(count)}
     missing = [(path, seed, size_wh, fps) for path, seed in paths.items() if not path.exists()]
     if len(missing) > 1:
@@ -171,7 +174,7 @@ def ensure_clips(
 
 
 def clip_path(directory: Path, seed: int, size_wh: tuple[int, int], fps: float) -> Path:
-    """Return where a clip is kept; another renderer version never finds it."""
+    """Return where a clip is kept. The name includes the renderer version."""
     return directory / f"street-v{RENDERER_VERSION}-{seed:06d}-{size_wh[0]}x{size_wh[1]}-{fps:g}fps.mp4"
 
 
@@ -191,7 +194,7 @@ def load_truth(path: Path) -> ClipTruth:
     notes = json.loads(path.with_suffix(".json").read_text())
     if notes.get("schema") != SCHEMA:
         raise ValueError(
-            f"{path.with_suffix('.json')} is no {SCHEMA}; delete the clip to have it rendered again"
+            f"{path.with_suffix('.json')} is not a {SCHEMA} file; delete the clip to have it rendered again"
         )
     width, height = notes["size_wh"]
     return ClipTruth(notes["seed"], notes["fps"], (width, height), tuple(_read_frames(notes["frames"])))

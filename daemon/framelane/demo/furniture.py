@@ -1,4 +1,4 @@
-"""Street furniture: trees, lamps, signs, bins and such, which hide things and look a little like them."""
+"""Street furniture: trees, lamps, signs, bins and so on, which hide objects and look slightly like them."""
 
 # ruff: noqa: PLR2004 - a drawing is made of plain proportions
 
@@ -23,7 +23,7 @@ _ROUND = np.linspace(0, 2 * np.pi, 16, endpoint=False)
 
 @dataclass(frozen=True, slots=True)
 class Prop:
-    """A piece of furniture: its kind (a key of PROPS) and the seed of its looks."""
+    """A piece of furniture: its kind (a key of PROPS) and the seed of its look."""
 
     kind: str
     seed: int
@@ -37,10 +37,10 @@ def prop_layers(camera: Camera, prop: Prop, frame: FloatArray) -> list[Layer]:
 def _limbs(camera: Camera, frame: FloatArray, limbs: list[Limb]) -> Layer:
     ends = np.array([(a, b) for a, b, *_ in limbs], np.float64) @ frame[:3] + frame[3]
     radii = np.array([(r, s) for _, _, r, s, _ in limbs])
-    return capsules(camera, ends, radii, np.array([colour for *_, colour in limbs], np.float64))
+    return capsules(camera, ends, radii, np.array([color for *_, color in limbs], np.float64))
 
 
-def _grey(rng: np.random.Generator, low: float, high: float) -> tuple[float, float, float]:
+def _gray(rng: np.random.Generator, low: float, high: float) -> tuple[float, float, float]:
     return (float(rng.uniform(low, high)),) * 3
 
 
@@ -50,9 +50,9 @@ def _paint(rng: np.random.Generator) -> tuple[float, float, float]:
 
 
 def _box(
-    camera: Camera, frame: FloatArray, size: tuple[float, float, float], colour: FloatArray, base: float = 0.0
+    camera: Camera, frame: FloatArray, size: tuple[float, float, float], color: FloatArray, base: float = 0.0
 ) -> Layer:
-    """The visible faces of a box of (ahead, left, up) metres that stands `base` metres above the ground."""
+    """Return the visible faces of a box of (ahead, left, up) meters, `base` meters above the ground."""
     hx, hy = size[0] / 2, size[1] / 2
     low, high = base, base + size[2]
     eye = frame[:3] @ (camera.position - frame[3])
@@ -65,12 +65,12 @@ def _box(
         ]
     )
     shown = np.array([abs(eye[0]) > hx, abs(eye[1]) > hy, eye[2] > high])
-    tones = colour * np.array([[0.78], [0.9], [1.06]])
+    tones = color * np.array([[0.78], [0.9], [1.06]])
     return Layer(camera.polygons(faces[shown] @ frame[:3] + frame[3]), tones[shown])
 
 
 def _lamp_post(camera: Camera, frame: FloatArray, rng: np.random.Generator) -> list[Layer]:
-    tone = _grey(rng, 40, 110)
+    tone = _gray(rng, 40, 110)
     return [
         _limbs(camera, frame, [
             ((0, 0, 0), (0, 0, 5.6), 0.1, 0.06, tone),
@@ -88,9 +88,9 @@ def _sign(camera: Camera, frame: FloatArray, rng: np.random.Generator) -> list[L
     rim = plate * np.array([1, 0.34, 0.34]) + np.array([0, 0, 2.2])
     inner = plate * np.array([1, 0.25, 0.25]) + np.array([0.01, 0, 2.2])
     outlines = camera.polygons(np.stack([rim, inner]) @ frame[:3] + frame[3])
-    colours = np.array([_paint(rng), rng.choice([(235, 235, 235), (190, 90, 30), (60, 200, 235)])])
-    pole = _limbs(camera, frame, [((0, 0, 0), (0, 0, 2.5), 0.035, 0.035, _grey(rng, 100, 170))])
-    return [pole, Layer(outlines, colours)]
+    colors = np.array([_paint(rng), rng.choice([(235, 235, 235), (190, 90, 30), (60, 200, 235)])])
+    pole = _limbs(camera, frame, [((0, 0, 0), (0, 0, 2.5), 0.035, 0.035, _gray(rng, 100, 170))])
+    return [pole, Layer(outlines, colors)]
 
 
 def _tree(camera: Camera, frame: FloatArray, rng: np.random.Generator) -> list[Layer]:
@@ -117,12 +117,12 @@ def _tree(camera: Camera, frame: FloatArray, rng: np.random.Generator) -> list[L
 
 
 def _bin(camera: Camera, frame: FloatArray, rng: np.random.Generator) -> list[Layer]:
-    colour, tall = np.array(_paint(rng)), float(rng.uniform(0.75, 1.25))
+    color, tall = np.array(_paint(rng)), float(rng.uniform(0.75, 1.25))
     if rng.random() < 0.5:
-        body = _box(camera, frame, (0.6, 0.6, tall), colour)
-        return [body, _box(camera, frame, (0.68, 0.64, 0.07), colour * 0.6, tall)]
-    tone = (colour[0], colour[1], colour[2])
-    lid = (colour[0] * 0.6, colour[1] * 0.6, colour[2] * 0.6)
+        body = _box(camera, frame, (0.6, 0.6, tall), color)
+        return [body, _box(camera, frame, (0.68, 0.64, 0.07), color * 0.6, tall)]
+    tone = (color[0], color[1], color[2])
+    lid = (color[0] * 0.6, color[1] * 0.6, color[2] * 0.6)
     return [
         _limbs(
             camera,
@@ -151,7 +151,7 @@ def _moved(frame: FloatArray, ahead: float, left: float) -> FloatArray:
 
 
 def _bollard(camera: Camera, frame: FloatArray, rng: np.random.Generator) -> list[Layer]:
-    tone, tall = _grey(rng, 40, 160), float(rng.uniform(0.6, 1.0))
+    tone, tall = _gray(rng, 40, 160), float(rng.uniform(0.6, 1.0))
     band = (60.0, 60.0, 220.0) if rng.random() < 0.4 else (230.0, 230.0, 230.0)
     rows: list[Limb] = [
         ((0, 0, 0), (0, 0, tall), 0.09, 0.09, tone),
@@ -161,21 +161,21 @@ def _bollard(camera: Camera, frame: FloatArray, rng: np.random.Generator) -> lis
 
 
 def _post_box(camera: Camera, frame: FloatArray, rng: np.random.Generator) -> list[Layer]:
-    """A cabinet as tall as a person."""
-    colour = np.array(_paint(rng))
+    """Return a cabinet as tall as a person."""
+    color = np.array(_paint(rng))
     size = (float(rng.uniform(0.4, 0.8)), float(rng.uniform(0.5, 1.1)), float(rng.uniform(1.1, 1.9)))
     return [
-        _box(camera, frame, size, colour),
-        _box(camera, frame, (size[0] + 0.08, size[1] + 0.08, 0.08), colour * 0.7, size[2]),
+        _box(camera, frame, size, color),
+        _box(camera, frame, (size[0] + 0.08, size[1] + 0.08, 0.08), color * 0.7, size[2]),
     ]
 
 
 def _container(camera: Camera, frame: FloatArray, rng: np.random.Generator) -> list[Layer]:
-    """A skip as large as a car."""
-    colour = np.array(_paint(rng))
+    """Return a skip as large as a car."""
+    color = np.array(_paint(rng))
     length, tall = float(rng.uniform(2.4, 4.4)), float(rng.uniform(1.1, 1.9))
-    body = _box(camera, frame, (length, 1.8, tall), colour, 0.12)
-    return [body, _box(camera, frame, (length + 0.12, 1.9, 0.1), colour * 0.75, tall + 0.1)]
+    body = _box(camera, frame, (length, 1.8, tall), color, 0.12)
+    return [body, _box(camera, frame, (length + 0.12, 1.9, 0.1), color * 0.75, tall + 0.1)]
 
 
 def _hedge(camera: Camera, frame: FloatArray, rng: np.random.Generator) -> list[Layer]:
@@ -199,12 +199,12 @@ def _cone(camera: Camera, frame: FloatArray, rng: np.random.Generator) -> list[L
 
 
 def _rack(camera: Camera, frame: FloatArray, rng: np.random.Generator) -> list[Layer]:
-    """Hoops to lock bicycles to: round bars that are no wheels."""
+    """Return hoops to lock bicycles to: round bars that are no wheels."""
     arch = np.stack([np.cos(_ROUND) * 0.38, np.zeros(16), np.maximum(np.sin(_ROUND) * 0.75, 0)], axis=-1)
     hoops = np.stack([arch + np.array([0, y, 0]) for y in (-0.6, 0.0, 0.6)])
     depth = max(float(camera.project(frame[3])[1]), 1.0)
     stroke = max(1, round(0.05 * camera.focal_px / depth))
-    tone = np.tile(np.array(_grey(rng, 90, 170)), (3, 1))
+    tone = np.tile(np.array(_gray(rng, 90, 170)), (3, 1))
     return [Layer(camera.polygons(hoops @ frame[:3] + frame[3]), tone, stroke_px=stroke)]
 
 

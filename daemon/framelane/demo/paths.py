@@ -1,4 +1,4 @@
-"""Where things are at each moment: motions that come back to their start after one loop."""
+"""Motions that return to their start after one loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A point on the ground (metres), a heading (radians from the x axis), and metres gone along the path."""
+    """A point on the ground (meters), a heading (radians from the x axis), and meters gone along the path."""
 
     x: float
     y: float
@@ -18,7 +18,7 @@ class Placement:
 
 
 class Path(Protocol):
-    """Something that has a place at every phase (0..1) of the loop and the same at 0 and 1."""
+    """A motion with a place at every phase (0..1) of the loop, the same at 0 and 1."""
 
     def at(self, phase: float) -> Placement:
         """Return the place at a phase of the loop."""
@@ -26,7 +26,7 @@ class Path(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """No motion, but for a slight sway."""
+    """No motion, except a slight sway."""
 
     x: float
     y: float
@@ -34,16 +34,16 @@ class Stay:
     sway: float = 0.0
 
     def at(self, phase: float) -> Placement:
-        """Turn a little to and fro."""
+        """Turn slightly back and forth."""
         return Placement(self.x, self.y, self.heading + self.sway * float(np.sin(4 * np.pi * phase)))
 
 
 @dataclass(frozen=True, slots=True)
 class Transit:
-    """A straight way from one end to the other in `laps` loops.
+    """A straight path from one end to the other in `laps` loops.
 
-    With more than one lap, `laps` equal travellers follow each other, `offset` of them ahead of the first:
-    when the loop starts again each stands where the next one stood, so that nobody sees the seam.
+    With more than one lap, `laps` identical travelers follow each other, and `offset` is how many are ahead
+    of this one. When the loop restarts, each stands where the next one stood, so no seam is visible.
     """
 
     start: tuple[float, float]
@@ -52,7 +52,7 @@ class Transit:
     offset: float
 
     def at(self, phase: float) -> Placement:
-        """Go along; from the end jump back to the start, both of which should be out of sight."""
+        """Move along, and jump from the end back to the start. Both should be out of sight."""
         done = ((phase + self.offset) / self.laps) % 1.0
         dx, dy = self.end[0] - self.start[0], self.end[1] - self.start[1]
         return Placement(self.start[0] + dx * done, self.start[1] + dy * done, float(np.arctan2(dy, dx)))
@@ -62,15 +62,15 @@ class Transit:
 class Circuit:
     """Rounds on an ellipse."""
 
-    centre: tuple[float, float]
+    center: tuple[float, float]
     radii: tuple[float, float]
     offset: float
     direction: int
 
     def at(self, phase: float) -> Placement:
-        """Go round once a loop."""
+        """Go round once per loop."""
         angle = 2 * np.pi * (self.direction * phase + self.offset)
         dx = -self.radii[0] * np.sin(angle) * self.direction
         dy = self.radii[1] * np.cos(angle) * self.direction
-        x, y = self.centre[0] + self.radii[0] * np.cos(angle), self.centre[1] + self.radii[1] * np.sin(angle)
+        x, y = self.center[0] + self.radii[0] * np.cos(angle), self.center[1] + self.radii[1] * np.sin(angle)
         return Placement(float(x), float(y), float(np.arctan2(dy, dx)))

@@ -27,7 +27,7 @@ _DULL = np.array(
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """What somebody looks like; colours are BGR rows, lengths metres."""
+    """The look of a person; colors are BGR rows, lengths meters."""
 
     height_m: float
     girth: float
@@ -36,11 +36,15 @@ class Person:
     top: FloatArray
     legs: FloatArray
     shoes: FloatArray
-    outfit: str  # trousers | skirt | coat | shorts
-    extra: str  # none | backpack | bag | hat | helmet
+    # trousers | skirt | coat | shorts.
+    outfit: str
+    # none | backpack | bag | hat | helmet.
+    extra: str
     accent: FloatArray
-    steps: int  # whole double steps in one loop
-    stride: float  # 0 stands still, 1 walks briskly
+    # Whole double steps in one loop.
+    steps: int
+    # 0 stands still, 1 walks briskly.
+    stride: float
 
 
 def draw_person(rng: np.random.Generator, steps: int, stride: float) -> Person:
@@ -62,15 +66,15 @@ def draw_person(rng: np.random.Generator, steps: int, stride: float) -> Person:
     )
 
 
-def _cloth(rng: np.random.Generator, colourful: float) -> FloatArray:
-    if rng.random() < colourful:
+def _cloth(rng: np.random.Generator, colorful: float) -> FloatArray:
+    if rng.random() < colorful:
         return rng.uniform(20, 235, 3)
     dull: FloatArray = _DULL[rng.integers(len(_DULL))] * rng.uniform(0.6, 1.3)
     return dull
 
 
 def _walking_joints(person: Person, phase: float) -> FloatArray:
-    """Return joints [14, 3] in (ahead, left, up) metres from the feet: see _LIMBS for their order."""
+    """Return joints [14, 3] in (ahead, left, up) meters from the feet, in the order of _LIMBS."""
     tall = person.height_m
     swing = 2 * np.pi * person.steps * phase
     hip_z, shoulder_z = 0.52 * tall, 0.81 * tall
@@ -94,7 +98,7 @@ def _walking_joints(person: Person, phase: float) -> FloatArray:
 
 
 def riding_joints(person: Person, crank: float) -> FloatArray:
-    """Return joints [14, 3] of somebody on the bicycle of `bicycles.py`, pedals turned by `crank` radians."""
+    """Return joints [14, 3] of a person on a bicycle of `bicycles.py`; `crank` is in radians."""
     tall = person.height_m
     joints = np.zeros((14, 3))
     lean = np.array([0.42, 0, 0.91])
@@ -114,7 +118,7 @@ def riding_joints(person: Person, crank: float) -> FloatArray:
 
 
 def _joint(a: FloatArray, b: FloatArray, first: float, second: float, bend: float) -> FloatArray:
-    """Return the knee or elbow between a and b, bent forward (+1) or backward (-1) in the (ahead, up) plane."""
+    """Return the knee or elbow between a and b, bent forward (+1) or backward (-1) in the vertical plane."""
     gap = b - a
     far = min(float(np.linalg.norm(gap)), first + second - 1e-3)
     along = (first**2 - second**2 + far**2) / (2 * far)
@@ -130,23 +134,23 @@ def person_layers(
 ) -> list[Layer]:
     """Return the figure; `frame` [4, 3] is its (ahead, left, up) axes and its feet's place in the world.
 
-    `crank` None walks or stands, otherwise rides.
+    A figure with `crank` None walks or stands; otherwise it rides.
     """
     local = _walking_joints(person, phase) if crank is None else riding_joints(person, crank)
     world = local @ frame[:3] + frame[3]
     to_camera = camera.position - frame[3]
     left_is_near = float(frame[1] @ to_camera) > 0
     seen_from_behind = float(frame[0] @ to_camera) < 0
-    ends, radii, colours = _limbs(
+    ends, radii, colors = _limbs(
         person, world, frame, left_is_near=left_is_near, from_behind=seen_from_behind
     )
-    return [capsules(camera, ends, radii, colours)]
+    return [capsules(camera, ends, radii, colors)]
 
 
 def _limbs(
     person: Person, joints: FloatArray, frame: FloatArray, *, left_is_near: bool, from_behind: bool
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """List the capsules from far to near: ends [L, 2, 3], radii [L, 2], colours [L, 3]."""
+    """List the capsules from far to near: ends [L, 2, 3], radii [L, 2], colors [L, 3]."""
     tall, wide = person.height_m, person.girth
     rows: list[tuple[FloatArray, FloatArray, float, float, FloatArray]] = []
     near, far = (0, 1) if left_is_near else (1, 0)
@@ -178,8 +182,8 @@ def _limbs(
     hips, chest = (joints[0] + joints[1]) / 2, joints[13]
     if person.outfit in ("skirt", "coat"):
         hem = (joints[2] + joints[3]) / 2
-        colour = person.legs if person.outfit == "skirt" else person.top
-        rows.append((hips, hem, 0.075 * tall * wide, 0.09 * tall * wide, colour * 0.95))
+        color = person.legs if person.outfit == "skirt" else person.top
+        rows.append((hips, hem, 0.075 * tall * wide, 0.09 * tall * wide, color * 0.95))
     if person.extra == "backpack" and not from_behind:
         rows.append(_pack(person, chest, frame))
     inset = frame[2] * 0.03 * tall
@@ -199,7 +203,7 @@ def _limbs(
         hand = joints[10 + near]
         rows.append((hand - frame[2] * 0.1, hand - frame[2] * 0.22, 0.06 * tall, 0.075 * tall, person.accent))
     ends = np.array([(a, b) for a, b, *_ in rows])
-    return ends, np.array([(r, s) for _, _, r, s, _ in rows]), np.array([colour for *_, colour in rows])
+    return ends, np.array([(r, s) for _, _, r, s, _ in rows]), np.array([color for *_, color in rows])
 
 
 def _pack(
@@ -217,28 +221,28 @@ def _pack(
 
 
 def _head(
-    person: Person, centre: FloatArray, frame: FloatArray, *, from_behind: bool
+    person: Person, center: FloatArray, frame: FloatArray, *, from_behind: bool
 ) -> list[tuple[FloatArray, FloatArray, float, float, FloatArray]]:
-    """Face and hair or hat, the one that is nearer last."""
+    """Return face and hair or hat, the nearer one last."""
     tall = person.height_m
     up, ahead = frame[2] * tall, frame[0] * tall
-    face = (centre - up * 0.012, centre + up * 0.016 + ahead * 0.012, 0.05 * tall, 0.054 * tall, person.skin)
+    face = (center - up * 0.012, center + up * 0.016 + ahead * 0.012, 0.05 * tall, 0.054 * tall, person.skin)
     covered = person.extra in ("hat", "helmet")
-    colour = person.accent if covered else person.hair
+    color = person.accent if covered else person.hair
     size = 0.062 if covered else 0.056
     back = 0.004 if covered else 0.016
     hair = (
-        centre + up * 0.02 - ahead * back,
-        centre + up * 0.036 - ahead * back * 0.4,
+        center + up * 0.02 - ahead * back,
+        center + up * 0.036 - ahead * back * 0.4,
         size * tall,
         0.05 * tall,
-        colour,
+        color,
     )
     fringe = (
-        centre + up * 0.045 - ahead * 0.01,
-        centre + up * 0.047 + ahead * 0.012,
+        center + up * 0.045 - ahead * 0.01,
+        center + up * 0.047 + ahead * 0.012,
         0.04 * tall,
         0.036 * tall,
-        colour,
+        color,
     )
     return [face, hair] if from_behind else [hair, face, fringe]

@@ -1,4 +1,4 @@
-"""A rendered street that moves, loops and knows what is where."""
+"""A rendered street that moves, loops and knows the position of every object."""
 
 # ruff: noqa: PLR2004 - a drawing is made of plain proportions
 
@@ -27,27 +27,30 @@ if TYPE_CHECKING:
 __all__ = ["CLASS_NAMES", "HELD_OUT_SEEDS", "RENDERER_VERSION", "GroundTruth", "Scene"]
 
 RENDERER_VERSION = 2
-"""Goes up whenever the same seed gives other pixels or another truth; clips are cached under it."""
+"""Raise this whenever a seed gives other pixels or another truth; it is in the names of cached clips."""
 
 HELD_OUT_SEEDS = range(1_000_000)
-"""Scenes for the demo, tests and measurements; training uses seeds from the end of this range on."""
+"""Scenes for the demo, tests and measurements. Training uses seeds after this range."""
 
 Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Fixture:
-    """A still actor's silhouette: kept, since it is painted into the backdrop once."""
+    """A still actor's silhouette, kept because it is painted into the backdrop once."""
 
-    clip: Box  # within the image
-    mask: Image  # 0/1 over `clip`
-    area: float  # pixels of the whole silhouette, also outside the image
+    # Within the image.
+    clip: Box
+    # 0/1 over `clip`.
+    mask: Image
+    # Pixels of the whole silhouette, also outside the image.
+    area: float
 
 
 class Scene:
     """A street drawn from a seed: the same seed, size and time always give the same pixels.
 
-    All motion comes back to its start after `loop_s`, so that a clip of that length loops without a seam.
+    All motion returns to its start after `loop_s`, so that a clip of that length loops without a seam.
     """
 
     def __init__(
@@ -70,7 +73,7 @@ class Scene:
         self._paint_backdrop(rng)
 
     def render(self, t_s: float, hide: frozenset[int] = frozenset()) -> tuple[Image, GroundTruth]:
-        """Return the image [H, W, 3] BGR and its truth at a time in seconds; `hide` leaves moving actors undrawn."""
+        """Return the image [H, W, 3] BGR and its truth at a time in seconds; `hide` omits moving actors."""
         phase = (t_s / self.loop_s) % 1.0
         canvas = self._canvas
         np.copyto(canvas.image, self._backdrop)
@@ -82,7 +85,7 @@ class Scene:
         return image, ground_truth(measured, canvas.owners)
 
     def _paint_backdrop(self, rng: np.random.Generator) -> None:
-        """Paint sky, ground, houses and still actors, far to near, and keep the silhouettes of the latter."""
+        """Paint sky, ground, houses and still actors, far to near, and keep the still actors' silhouettes."""
         canvas, camera = self._canvas, self.camera
         backdrop.paint_sky(canvas, camera, self.air, rng)
         backdrop.paint_ground(canvas, camera, self.street, rng)
@@ -107,7 +110,10 @@ class Scene:
         self._backdrop = canvas.image.copy()
 
     def _paint_actors(self, phase: float, hide: frozenset[int]) -> list[Measured]:
-        """Paint far to near; a still actor is put back from the backdrop where something passed behind it."""
+        """Paint far to near.
+
+        A still actor is restored from the backdrop after an object has passed behind it.
+        """
         depths = [self._depth(actor, phase) for actor in self.actors]
         measured: list[Measured] = []
         for i in sorted(range(len(self.actors)), key=lambda i: -depths[i]):
@@ -169,7 +175,7 @@ class Scene:
         cv2.copyTo(self._shaded, where, image)
 
     def _shadow(self, actor: Actor, phase: float) -> list[NDArray[np.int32]]:
-        """Return the outline of the shadow on the ground: the footprint drawn out away from the sun."""
+        """Return the outline of the shadow on the ground: the footprint extended away from the sun."""
         frame = actor.frame(phase)
         if actor.crank_turns is not None or not -1 < self._depth(actor, phase) < 90:
             return []
@@ -200,13 +206,13 @@ class Scene:
                         point, (165.0, 190.0, 200.0) if ahead else (20.0, 20.0, 120.0), 0.75 if ahead else 0.4
                     )
 
-    def _glow(self, xyz: FloatArray, colour: tuple[float, float, float], radius_m: float) -> None:
+    def _glow(self, xyz: FloatArray, color: tuple[float, float, float], radius_m: float) -> None:
         uv, depth = self.camera.project(xyz)
         if 1.0 < depth < 70:
-            self._canvas.glow(uv, (radius_m * self.camera.focal_px / float(depth),) * 2, colour)
+            self._canvas.glow(uv, (radius_m * self.camera.focal_px / float(depth),) * 2, color)
 
     def _develop(self, image: Image, phase: float) -> Image:
-        """Turn the painted scene into what a camera delivers: rain in front of it, soft, grainy."""
+        """Turn the painted scene into a camera's image: rain in front of it, soft, grainy."""
         self.precipitation.fall(image, phase)
         if self._blur_px > 0.3:
             image = np.asarray(cv2.GaussianBlur(image, (5, 5), self._blur_px), np.uint8)
@@ -216,7 +222,7 @@ class Scene:
         return image
 
     def _depth(self, actor: Actor, phase: float) -> float:
-        """Distance along the view in metres; a rider counts as a little nearer than the bicycle."""
+        """Return the distance along the view in meters; a rider is slightly nearer than the bicycle."""
         place = actor.path.at(phase)
         depth = float((np.array([place.x, place.y, 0.0]) - self.camera.position) @ self.camera.axes[2])
         return depth - 0.02 * isinstance(actor.look, Person)
@@ -229,14 +235,15 @@ class Scene:
 
 
 def _draw_camera(rng: np.random.Generator, street: backdrop.Street, size_wh: tuple[int, int]) -> Camera:
-    """Stand somewhere on the street or above it and look at a spot on it."""
+    """Place the camera on the street or above it, looking at a spot on it."""
     view = np.deg2rad(rng.uniform(48, 84))
     focal_px = max(size_wh) / 2 / np.tan(view / 2)
     height = float(rng.uniform(2.3, 4.5) if rng.random() < 0.6 else rng.uniform(4.5, 8.0))
     x = float(rng.uniform(-0.95, 0.95)) * street.walls_at
     along = float(rng.uniform(7, 22) if rng.random() < 0.7 else rng.uniform(-4, 5))
-    target_x = float(rng.uniform(-0.7, 0.7)) * street.kerb_at
-    if abs(along) < 7:  # a view across: from one side to the other
+    target_x = float(rng.uniform(-0.7, 0.7)) * street.curb_at
+    # A view across, from one side to the other.
+    if abs(along) < 7:
         x = street.walls_at * float(rng.choice([-1, 1])) * float(rng.uniform(0.85, 1.15))
-        target_x = -np.sign(x) * float(rng.uniform(0, 0.4)) * street.kerb_at
+        target_x = -np.sign(x) * float(rng.uniform(0, 0.4)) * street.curb_at
     return Camera(size_wh, float(focal_px), (x, 0.0, height), (target_x, along, float(rng.uniform(0.0, 1.8))))

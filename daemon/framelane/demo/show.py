@@ -1,57 +1,70 @@
-"""The demo: the daemon as `framelane run` runs it, between embedded cameras, model and broker."""
+"""The demo: the daemon as `framelane run` runs it, with embedded cameras, model and broker."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
+import shlex
+import socket
 import sys
 import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import yaml
 from rich.console import Console
 
-from framelane.app import App
-from framelane.config.load import load_config
+from framelane.config.yaml.load import check_config
+from framelane.control.changes import LiveConfig
+from framelane.control.stream_edits import StreamEdits
+from framelane.control.triggers import ConfigTriggers
 from framelane.core.log import setup
 from framelane.demo.broker import EmbeddedBroker
 from framelane.demo.clips import ensure_clips
 from framelane.demo.rtsp import CameraSpec, RtspServer
+from framelane.demo.subscribe import TOPIC
 from framelane.demo.table import LiveTable
 from framelane.demo.watcher import Watcher
-from framelane.service import Service
+from framelane.node.daemon import make_node
+from framelane.node.service import Service
+
+if TYPE_CHECKING:
+    from framelane.node.node import Node
 
 DIFFERENT_CLIPS = 4
+PAGE_PORT = 8080
+_HOST = "127.0.0.1"
 _PHASE_S = 1.7
 _PICTURE_COLUMNS = 116
 
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What the command line asks for.
+    """The options from the command line.
 
     Attributes:
         streams: cameras to embed.
         seconds: how long to run; 0 until a signal.
         as_json: no table, but a summary at the end.
-        picture: file to which the last table goes as SVG.
+        port: the port of the page, if it is free.
+        picture: file for the last table as SVG.
     """
 
     streams: int
     seconds: float
     as_json: bool
+    port: int = PAGE_PORT
     picture: Path | None = None
 
 
 def run_demo(options: DemoOptions) -> None:
-    """Show the daemon at work until Ctrl-C or for `options.seconds`.
+    """Run the demo until Ctrl-C or for `options.seconds`.
 
     Raises:
         FramelaneError: a part can't start.
@@ -65,25 +78,28 @@ def run_demo(options: DemoOptions) -> None:
         console.print("drawing the cameras' clips (once) ...", style="dim")
         server = stack.enter_context(RtspServer(_cameras(folder, options.streams)))
         config_file = folder / "demo.yaml"
-        config_file.write_text(_config_text(broker.url, server, options.streams), encoding="utf-8")
-        config = load_config(config_file, os.environ)
-        app = App(config)
-        service = Service(config, app)
-        watcher = Watcher(broker.port, "framelane/demo/streams/+/detections")
+        port = _free_port(options.port)
+        text = _config_text(broker.url, server, options.streams, port)
+        config_file.write_text(text, encoding="utf-8")
+        live = LiveConfig(config_file, os.environ, check_config(config_file, os.environ))
+        node = make_node(live.config, threading.Event(), StreamEdits(live, None))
+        live.attach(node)
+        service = Service(live.config, node, changes=ConfigTriggers(live, None, os.environ))
+        watcher = Watcher(broker.port, TOPIC)
         watcher.start()
         stack.callback(watcher.stop)
         if not options.as_json:
-            table = LiveTable(app, watcher, _footer(broker.port, config_file, log_file.name), console)
+            table = LiveTable(node, watcher, _footer(port, broker.port, config_file, log_file.name), console)
             table.start()
             stack.callback(_put_away, table, options.picture)
         _run_for(service, options.seconds)
         if options.as_json:
-            summary = orjson.dumps(_summary(app, watcher), option=orjson.OPT_INDENT_2)
+            summary = orjson.dumps(_summary(node, watcher), option=orjson.OPT_INDENT_2)
             sys.stdout.write(f"{summary.decode()}\n")
 
 
 def _cameras(folder: Path, count: int) -> list[CameraSpec]:
-    """Cameras that share a few clips, each at another moment of its own."""
+    """Return cameras that share a few clips, each at its own moment."""
     clips = ensure_clips(folder, min(count, DIFFERENT_CLIPS))
     return [
         CameraSpec(_name(number), clips[number % len(clips)], phase_s=number // len(clips) * _PHASE_S)
@@ -108,7 +124,7 @@ def _put_away(table: LiveTable, picture: Path | None) -> None:
     if picture is not None:
         canvas = Console(record=True, width=_PICTURE_COLUMNS, file=io.StringIO())
         canvas.print(table.last)
-        # Without the fonts that rich would have the reader's browser fetch from somebody's server.
+        # Without fonts, which rich would have the reader's browser fetch from a third-party server.
         drawn = re.sub(r"@font-face \{.*?\}", "", canvas.export_svg(title="framelane demo"), flags=re.DOTALL)
         picture.write_text(drawn, encoding="utf-8")
 
@@ -120,32 +136,48 @@ def _cache_folder() -> Path:
     return folder
 
 
-def _config_text(broker_url: str, server: RtspServer, count: int) -> str:
-    """The YAML that the daemon runs; kept, so that a user can read it and run it again."""
-    model = files("framelane.demo") / "assets" / "framelane-demo.onnx"
+def _free_port(wanted: int) -> int:
+    """Return this port, or another that is free."""
+    for port in (wanted, 0):
+        with contextlib.suppress(OSError), socket.create_server((_HOST, port)) as listener:
+            found: int = listener.getsockname()[1]
+            return found
+    return wanted
+
+
+def _config_text(broker_url: str, server: RtspServer, count: int, port: int) -> str:
+    """Return the YAML that the daemon runs. It is kept, so that a user can read it and run it again."""
     config = {
         "node": {"id": "demo", "shutdown_s": 3},
         "mqtt": {"url": broker_url, "spool": {"enabled": False}},
-        "models": {"street": {"path": str(model), "confidence": 0.4}},
+        "http": {"listen": f"{_HOST}:{port}"},
+        "models": {"street": {"path": "demo", "confidence": 0.4}},
+        "defaults": {"track": True},
         "streams": [{"id": name, "url": server.url(name)} for name in map(_name, range(count))],
     }
     return yaml.safe_dump(config, sort_keys=False)
 
 
-def _footer(port: int, config_file: Path, log_file: str) -> str:
+def subscribe_command(port: int) -> str:
+    """Return a command that shows messages and needs nothing that is not installed here."""
+    return shlex.join([sys.executable, "-m", "framelane.demo.subscribe", str(port)])
+
+
+def _footer(page_port: int, port: int, config_file: Path, log_file: str) -> str:
     return (
-        f"subscribe:  mosquitto_sub -h 127.0.0.1 -p {port} -V 5 -v -t 'framelane/demo/streams/+/detections'\n"
+        f"page:       http://{_HOST}:{page_port}/\n"
+        f"subscribe:  {subscribe_command(port)}\n"
         f"config:     {config_file}\n"
         f"log:        {log_file}\n"
         "stop:       Ctrl-C"
     )
 
 
-def _summary(app: App, watcher: Watcher) -> dict[str, Any]:
-    """What the whole run came to: counts by the daemon, and what a subscriber received."""
-    counts = app.meters.snapshot()
+def _summary(node: Node, watcher: Watcher) -> dict[str, Any]:
+    """Return the summary of the whole run: the daemon's counts, and what a subscriber received."""
+    counts = node.pipeline.meters.snapshot()
     streams = {}
-    for state in app.board.streams():
+    for state in node.board.streams():
         stream = counts.streams[state.stream]
         watched = watcher.of(state.stream)
         streams[state.stream] = {
@@ -159,4 +191,4 @@ def _summary(app: App, watcher: Watcher) -> dict[str, Any]:
             "objects": dict(watched.labels),
             "last": watched.last,
         }
-    return {"run": app.run, "finished_at": time.time(), "streams": streams}
+    return {"run": node.run, "finished_at": time.time(), "streams": streams}

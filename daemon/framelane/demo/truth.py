@@ -1,4 +1,4 @@
-"""What is where in a rendered image, measured on its pixels."""
+"""Measures on the pixels of a rendered image where its objects are."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEAST_VISIBLE = 0.4
-"""An object of which less than this is to be seen is ignored: neither asked for nor punished."""
+"""An object with a smaller visible share is ignored: it counts neither as missed nor as false."""
 LEAST_LONG_SIDE = 0.07
 LEAST_SHORT_SIDE = 0.022
-"""Of the image's longer side; smaller boxes are ignored (45 x 14 pixels at 640, 22 x 7 as the model sees them)."""
+"""Shares of the image's longer side.
+
+Smaller boxes are ignored (45 x 14 pixels at 640, 22 x 7 in the model's input).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +28,21 @@ class GroundTruth:
     A ridden bicycle is two objects: a bicycle, and a person whose box is the rider's own.
     """
 
-    xyxy: NDArray[np.float32]  # [N, 4] image pixels around what is visible, within the image
-    class_id: NDArray[np.int64]  # [N] index in CLASS_NAMES
-    visible: NDArray[np.float32]  # [N] share of the object's own pixels that are in the image and not hidden
-    ignore: NDArray[np.bool_]  # [N] too small or too hidden to count for or against a detector
-    actor: NDArray[np.int64]  # [N] number of the object in its scene, the same in every frame
+    # [N, 4] image pixels around the visible part, within the image.
+    xyxy: NDArray[np.float32]
+    # [N] index in CLASS_NAMES.
+    class_id: NDArray[np.int64]
+    # [N] share of the object's own pixels that are in the image and not hidden.
+    visible: NDArray[np.float32]
+    # [N] whether it is too small or too hidden to count for or against a detector.
+    ignore: NDArray[np.bool_]
+    # [N] number of the object in its scene, the same in every frame.
+    actor: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A painted object: its number, its class, where to look for it, and the pixels of its whole silhouette."""
+    """A painted object: its number, class, search area, and the pixels of its whole silhouette."""
 
     actor: int
     class_id: int
@@ -43,7 +51,7 @@ class Measured:
 
 
 def ground_truth(measured: list[Measured], owners: NDArray[np.uint8]) -> GroundTruth:
-    """Measure what is left of every object in the finished map of pixel owners [H, W]."""
+    """Measure the visible part of every object in the finished map of pixel owners [H, W]."""
     boxes, shares, kept = [], [], []
     for thing in sorted(measured, key=lambda thing: thing.actor):
         x1, y1, x2, y2 = thing.clip

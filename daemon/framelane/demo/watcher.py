@@ -1,4 +1,4 @@
-"""Subscribes to the demo's own broker, as any consumer would, and remembers what came last of each stream."""
+"""Subscribes to the demo's own broker like any consumer, and keeps the last message of each stream."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 @dataclass
 class Watched:
-    """What was received of one stream.
+    """What was received from one stream.
 
     Attributes:
         messages: detections messages received.
-        missing: messages that `seq` says were sent and that never came.
+        missing: messages that are missing according to `seq`.
         labels: objects received, by label.
         last: the newest message.
     """
@@ -29,7 +29,7 @@ class Watched:
     last: dict[str, Any] | None = None
 
     def take(self, message: dict[str, Any]) -> None:
-        """Count a message in."""
+        """Count a message."""
         if self.last is not None and self.last["run"] == message["run"]:
             self.missing += message["seq"] - self.last["seq"] - 1
         self.messages += 1
@@ -37,7 +37,7 @@ class Watched:
         self.last = message
 
     def summary(self) -> str:
-        """The newest message's objects in a few words, such as `2 person, 1 car`."""
+        """Return the newest message's objects in a few words, such as `2 person, 1 car`."""
         if self.last is None:
             return ""
         found = Counter(found["label"] for found in self.last["detections"])
@@ -45,7 +45,7 @@ class Watched:
 
 
 class Watcher:
-    """A subscriber on a thread of its own."""
+    """A subscriber on its own thread."""
 
     def __init__(self, port: int, topic: str) -> None:
         self._address = "127.0.0.1", port
@@ -67,7 +67,7 @@ class Watcher:
         self._client.loop_stop()
 
     def of(self, stream: str) -> Watched:
-        """What came of a stream so far."""
+        """Return what has come from a stream so far."""
         with self._lock:
             return self._streams.setdefault(stream, Watched())
 

@@ -1,1 +1,1 @@
-"""Past one interpreter lock: worker processes that each run a share of the streams, and who looks after them."""
+"""Worker processes, each with a share of the streams and its own interpreter lock, and their supervisors."""

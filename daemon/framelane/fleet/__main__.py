@@ -1,4 +1,4 @@
-"""`python -m framelane.fleet`: a worker process, started by its supervisor alone."""
+"""`python -m framelane.fleet`: runs a worker process; only a supervisor starts it."""
 
 from framelane.fleet.worker import main
 

@@ -1,4 +1,4 @@
-"""Metrics of the worker processes themselves."""
+"""Metrics of worker processes."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from framelane.fleet.ledger import Ledger
+    from framelane.fleet.aggregate import Aggregate
     from framelane.fleet.supervisor import Supervisor
 
 
 class WorkerCollector(Collector):
-    """Up, restarts and memory of each worker."""
+    """Whether each worker runs, its restarts and its memory."""
 
-    def __init__(self, supervisors: Sequence[Supervisor], ledger: Ledger) -> None:
+    def __init__(self, supervisors: Sequence[Supervisor], totals: Aggregate) -> None:
         self._supervisors = supervisors
-        self._ledger = ledger
+        self._totals = totals
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric family."""
+        """Return every metric family."""
         labels = ("worker",)
         up = GaugeMetricFamily("framelane_worker_up", "Whether the worker process runs.", labels=labels)
         restarts = CounterMetricFamily(
@@ -36,5 +36,5 @@ class WorkerCollector(Collector):
         for each in self._supervisors:
             up.add_metric((each.share.name,), float(each.up))
             restarts.add_metric((each.share.name,), each.restarts)
-            memory.add_metric((each.share.name,), self._ledger.rss_bytes(each.share.number))
+            memory.add_metric((each.share.name,), self._totals.rss_bytes(each.share.number))
         return iter((up, restarts, memory))

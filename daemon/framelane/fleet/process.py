@@ -1,4 +1,4 @@
-"""A worker process as its parent holds it: start, listen, tell it to stop, see it end."""
+"""A worker process, seen from its parent: starts it, exchanges messages, ends it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -14,63 +15,72 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import framelane
-from framelane.fleet.link import Ask, Change, Hurry, Inbox, Order, Orders, send
+from framelane.fleet.protocol import Ask, Change, Detect, Inbox, Order, Orders, RetryLogins, send
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from framelane.config.schema import Config
-    from framelane.fleet.link import News
+    from framelane.config.sections.schema import Config
+    from framelane.fleet.protocol import News
     from framelane.fleet.share import Share
 
 COMMAND = (sys.executable, "-m", "framelane.fleet")
 _WATCHDOG = ("WATCHDOG_USEC", "WATCHDOG_PID")
-_KILLED_S = 10.0  # a process within a driver's call may take that long to die, or not die at all
-_ORDER_BYTES = 1 << 20  # of room in the pipe: who hangs before it reads the order must not hang us
+# A process inside a driver call may take this long to die, or never die.
+_KILLED_S = 10.0
+# Pipe capacity that holds the whole order, so that a child that hangs before reading it can't block us.
+_ORDER_BYTES = 1 << 20
 
 
 class WorkerProcess:
-    """One process, a context manager: it is gone, or hopeless, when the block ends.
+    """One process, as a context manager: on exit the process has ended, unless even SIGKILL failed.
 
-    The kernel ends the process with the thread that made it (PR_SET_PDEATHSIG), so that thread must outlive it.
+    The kernel ends the process together with the thread that started it (PR_SET_PDEATHSIG), so that thread
+    must outlive it.
 
     Raises:
-        OSError: it can't be started.
+        OSError: the process can't be started.
     """
 
     def __init__(self, share: Share, config: Config, command: Sequence[str] = COMMAND) -> None:
         self.name = share.name
         receiver, sender = os.pipe()
+        self.media, theirs = socket.socketpair()
+        """The socket on which the worker's streams are watched; the caller closes it."""
         self._receiver: int | None = receiver
         try:
-            # By name for `ps`; the configuration, which holds secrets, comes through standard input.
+            # The name is an argument, for `ps`; the configuration holds secrets, so it is sent through
+            # standard input.
             self._process = subprocess.Popen(  # noqa: S603 - ourselves
                 [*command, share.name],
                 stdin=subprocess.PIPE,
-                pass_fds=[sender],
+                pass_fds=[sender, theirs.fileno()],
                 env=environment_of(share),
             )
         except OSError:
             os.close(receiver)
+            self.media.close()
             raise
         finally:
             os.close(sender)
-        with contextlib.suppress(OSError):  # past the user's quota of pipes (pipe(7)) the usual room must do
+            number = theirs.fileno()
+            theirs.close()
+        # Past the user's pipe quota (pipe(7)) the default capacity must do.
+        with contextlib.suppress(OSError):
             fcntl.fcntl(self._stdin, fcntl.F_SETPIPE_SZ, _ORDER_BYTES)
         self._inbox = Inbox(receiver)
-        self._lock = threading.Lock()  # of standard input: a closed one's number is soon another file's
-        self._order = Order(config, share.name, os.getpid(), sender)
+        # Guards standard input: once closed, its descriptor number may soon be another file's.
+        self._lock = threading.Lock()
+        self._order = Order(config, share.name, os.getpid(), sender, number)
 
     def __enter__(self) -> WorkerProcess:
-        return self
-
-    def begin(self) -> None:
-        """Send the order; a process that has died already shows when it is listened to."""
+        """Send the order. A process that has died already is noticed by `listen`."""
         with contextlib.suppress(BrokenPipeError):
             send(self._stdin, self._order)
+        return self
 
     def __exit__(self, *_: object) -> None:
-        """End it, if it hasn't ended, and give everything back."""
+        """End the process and free everything."""
         self.stop()
         self.kill()
         self.wait()
@@ -80,12 +90,12 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self._process.pid
 
     @property
     def closed(self) -> bool:
-        """Whether it has said all: it has ended, or is about to."""
+        """Whether it has sent its last message: it has ended, or is about to."""
         return self._inbox.ended
 
     @property
@@ -94,27 +104,30 @@ class WorkerProcess:
         return self._process.poll() is not None
 
     def listen(self, timeout_s: float) -> list[News]:
-        """What it has said, nothing after `timeout_s`; raises LinkBrokenError where that is no message."""
+        """Return its new messages, none after `timeout_s`.
+
+        Raise PipeBrokenError if the bytes are no message.
+        """
         return [message for message in self._inbox.wait(timeout_s) if not isinstance(message, Orders)]
 
     def stop(self) -> None:
-        """Tell it to drain and end; may be called again."""
+        """Tell it to drain and end; may be called twice."""
         with self._lock:
             if self._process.stdin is not None:
                 self._process.stdin.close()
 
-    def tell(self, message: Ask | Hurry | Change) -> None:
-        """Pass an order on; from any thread. One that has ended hears nothing."""
+    def tell(self, message: Ask | RetryLogins | Change | Detect) -> None:
+        """Send a message, from any thread; does nothing if the process has ended."""
         with self._lock, contextlib.suppress(OSError):
             if self._process.stdin is not None and not self._process.stdin.closed:
                 send(self._stdin, message)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill it."""
         self._process.kill()
 
     def wait(self, timeout_s: float = _KILLED_S) -> int | None:
-        """Its exit code, negative for a signal; None if it does not end."""
+        """Return its exit code, negative for a signal; None if it does not end within `timeout_s`."""
         try:
             return self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -129,7 +142,7 @@ class WorkerProcess:
 
 
 def described(code: int | None) -> str:
-    """An exit code in words, for a stream's state."""
+    """Return an exit code in words, for a stream's state."""
     if code is None:
         return "does not end"
     if code >= 0:
@@ -141,9 +154,10 @@ def described(code: int | None) -> str:
 
 
 def environment_of(share: Share) -> dict[str, str]:
-    """Ours, with its GPU as the only one, and Framelane where we found it.
+    """Return our environment, with the share's GPU as the only one and a PYTHONPATH that finds Framelane.
 
-    The watchdog is the parent's to feed. `NOTIFY_SOCKET` stays: a worker asks for more time while it builds an engine.
+    Watchdog variables are removed, because the parent feeds the watchdog. `NOTIFY_SOCKET` stays: a worker
+    asks for more time while it builds an engine.
     """
     environ = {name: value for name, value in os.environ.items() if name not in _WATCHDOG}
     environ |= gpu_variables(share.gpu, environ)
@@ -154,11 +168,11 @@ def environment_of(share: Share) -> dict[str, str]:
 
 
 def gpu_variables(gpu: int | None, environ: Mapping[str, str]) -> Mapping[str, str]:
-    """What leaves a worker one GPU: of those that our own environment leaves, if it leaves out any."""
+    """Return the variables that limit a worker to one GPU, counted among those visible to us."""
     if gpu is None:
         return {}
     visible = environ.get("CUDA_VISIBLE_DEVICES")
     names = [str(gpu)] if visible is None else [name.strip() for name in visible.split(",")][gpu : gpu + 1]
-    # CUDA's own order puts the fastest first; ours is nvidia-smi's.
+    # CUDA's own order puts the fastest first; we use nvidia-smi's.
     order = environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     return {"CUDA_DEVICE_ORDER": order, "CUDA_VISIBLE_DEVICES": "".join(names)}

@@ -1,4 +1,4 @@
-"""Which worker process gets which streams, on which GPU, and what configuration that comes to."""
+"""Divides streams and GPUs among worker processes, and makes each worker's configuration."""
 
 from __future__ import annotations
 
@@ -6,74 +6,80 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from framelane.gpu.present import why_no_driver
+from framelane.footage.address import base_url
+from framelane.gpu.availability import why_no_driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from framelane.config.schema import Config, ModelConfig, MqttConfig
+    from framelane.config.sections.model import ModelConfig
+    from framelane.config.sections.mqtt import MqttConfig
+    from framelane.config.sections.schema import Config
 
 _DRAIN_SHARE = 0.7
-"""Of the time that a stop may take; the rest is for the parent to end the workers and say goodbye."""
+"""Share of the stop timeout that workers may use.
+
+The rest is for the parent to end them and send last messages.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One worker's part.
+    """The streams and GPU of one worker.
 
     Attributes:
-        number: the worker's, from 0.
-        gpu: the GPU as nvidia-smi numbers it, None on a host without one.
-        streams: ids of its streams.
-        wave: workers of wave 0 load their models first; those of later ones when those before have started.
+        number: the worker's number, from 0.
+        gpu: the GPU's number in nvidia-smi; None on a host without GPUs.
+        streams: the ids of its streams.
+        standby: whether to run it without streams too, with its models loaded, for streams that may be added.
     """
 
     number: int
     gpu: int | None
     streams: tuple[str, ...]
-    wave: int
+    standby: bool = False
 
     @property
     def name(self) -> str:
-        """What the worker is called in logs, metrics and client ids."""
+        """The worker's name in logs, metrics and client ids."""
         return f"w{self.number}"
 
 
 def divide(config: Config, why_no_gpu: Callable[[], str | None] = why_no_driver) -> list[Share]:
-    """The workers that a configuration asks for; one alone needs no process of its own, and one without a stream none.
+    """Return the shares of all configured workers. A single worker needs no separate process.
 
-    Streams are dealt out in the file's order, one to each worker in turn: no worker has two more than another, and
-    neighbours in the file, often of one kind, are spread. Workers are dealt over the GPUs likewise.
-
-    The first worker loads its models alone, then the first one on each other GPU, then the rest: what takes long and
-    is left behind in files, such as an engine, is made once for each kind of GPU.
+    Streams are dealt out in the file's order, one to each worker in turn. So no worker has two streams more
+    than another, and neighbors in the file, which are often alike, are spread. Workers are dealt to GPUs the
+    same way.
     """
     gpus: list[int | None] = [None]
     if config.workers * len(config.gpus) > 1 and why_no_gpu() is None:
         gpus = list(config.gpus)
     count = config.workers * len(gpus)
-    return deal(
-        [Share(number, gpus[number % len(gpus)], (), _wave(number, len(gpus))) for number in range(count)],
-        config,
-    )
+    # With no streams yet, the first worker proves that models load, and gets the first stream.
+    waits = config.http.listen is not None and not any(stream.enabled for stream in config.streams)
+    shares = [
+        Share(number, gpus[number % len(gpus)], (), standby=waits and number == 0) for number in range(count)
+    ]
+    return deal(shares, config)
 
 
 def deal(shares: Sequence[Share], config: Config) -> list[Share]:
-    """The shares for other streams: each stays with its worker, and a new one goes to the worker with the fewest."""
+    """Return shares for changed streams: known ones stay, new ones go to the worker with the fewest."""
     enabled = [stream.id for stream in config.streams if stream.enabled]
     left = set(enabled)
-    hands = [[name for name in share.streams if name in left] for share in shares]
-    dealt = {name for hand in hands for name in hand}
+    dealt = [[name for name in share.streams if name in left] for share in shares]
+    known = {name for names in dealt for name in names}
     for name in enabled:
-        if name not in dealt:
-            min(hands, key=len).append(name)
-    return [replace(share, streams=tuple(hand)) for share, hand in zip(shares, hands, strict=True)]
+        if name not in known:
+            min(dealt, key=len).append(name)
+    return [replace(share, streams=tuple(names)) for share, names in zip(shares, dealt, strict=True)]
 
 
 def config_of(config: Config, share: Share, left_out: Collection[str] = ()) -> Config:
-    """What a worker is to run: its own streams but those `left_out`, no HTTP, and its own name at the broker.
+    """Return a worker's configuration: its streams except `left_out`, no HTTP, and its own MQTT client id.
 
-    The other streams stay in, disabled, so that a finding names the key in the file.
+    Other streams stay in, disabled, so that findings name the right key in the file.
     """
     wanted = set(share.streams) - set(left_out)
     streams = [
@@ -84,9 +90,11 @@ def config_of(config: Config, share: Share, left_out: Collection[str] = ()) -> C
     changes: dict[str, Any] = {
         "node": config.node.model_copy(update=node),
         "http": config.http.model_copy(update={"listen": None}),
+        "media": config.media.model_copy(update={"url": base_url(config)}),
         "mqtt": config.mqtt and _mqtt(config, config.mqtt, share),
         "workers": 1,
-        "gpus": [0],  # the one that CUDA_VISIBLE_DEVICES leaves
+        # The only GPU that CUDA_VISIBLE_DEVICES leaves.
+        "gpus": [0],
         "streams": streams,
     }
     if share.gpu is None:
@@ -101,11 +109,5 @@ def _mqtt(config: Config, mqtt: MqttConfig, share: Share) -> MqttConfig:
 
 
 def _with_slots(model: ModelConfig, cores: int) -> ModelConfig:
-    """Without a GPU, 0 slots are one a core; the workers share the cores."""
+    """Resolve `slots: 0` on a CPU host, which means one slot per core; the workers share the cores."""
     return model if model.slots else model.model_copy(update={"slots": cores})
-
-
-def _wave(number: int, gpus: int) -> int:
-    if number == 0:
-        return 0
-    return 1 if number < gpus else 2

@@ -1,4 +1,4 @@
-"""Sums of meters: of one stream over the starts of its worker, of one model over workers."""
+"""Sums of meters: of one stream over its worker's processes, of one model over workers."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from framelane.telemetry.meters import StreamCounts
 
 
-def continued(before: StreamCounts, now: StreamCounts) -> StreamCounts:
-    """What a stream comes to when `before` (its meter's end) is followed by `now` (a younger meter).
+def continue_counts(before: StreamCounts, now: StreamCounts) -> StreamCounts:
+    """Return the counts of a stream whose meter ended at `before` and was followed by the meter of `now`.
 
-    It is still the meter of `before`: differences go on where they were, and nothing ever falls. Reconnects are not
-    summed: who saw the worker go knows better.
+    The result keeps the meter identity of `before`, so differences continue and no count ever falls.
+    Reconnects are not summed: StreamStates counts them, including those caused by worker restarts.
     """
     return replace(
         before,
@@ -35,18 +35,22 @@ def continued(before: StreamCounts, now: StreamCounts) -> StreamCounts:
         latency=summed(before.latency, now.latency),
         queue=summed(before.queue, now.queue),
         ring=_ring(before, now),
+        tracks=now.tracks,
+        tracks_capped=before.tracks_capped + now.tracks_capped,
+        snapshots=_by_reason(before.snapshots, now.snapshots),
+        clips=_by_reason(before.clips, now.clips),
     )
 
 
-def together(first: ModelCounts, second: ModelCounts) -> ModelCounts:
-    """Two workers' counts of one model, or one's before and after a restart."""
+def sum_models(first: ModelCounts, second: ModelCounts) -> ModelCounts:
+    """Return the sum of two workers' counts of one model, or of one worker's before and after a restart."""
     stages = {stage: summed(first.stages[stage], counts) for stage, counts in second.stages.items()}
     batch_size = summed(first.batch_size, second.batch_size)
     return ModelCounts(first.model, batch_size, stages, first.slots + second.slots)
 
 
 def summed(first: HistogramCounts, second: HistogramCounts) -> HistogramCounts:
-    """Two histograms of the same buckets as one."""
+    """Return the sum of two histograms with the same buckets."""
     counts = tuple(a + b for a, b in zip(first.counts, second.counts, strict=True))
     return HistogramCounts(first.bounds, counts, first.total + second.total)
 
@@ -56,7 +60,7 @@ def _by_reason(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str,
 
 
 def _ring(before: StreamCounts, now: StreamCounts) -> array[float]:
-    """The last latencies of both: value number i lies at i modulo RING, numbered through."""
+    """Return the last latencies of both, numbered continuously: value number i lies at i modulo RING."""
     if not before.published:
         return now.ring
     start = before.published % RING

@@ -1,1 +1,1 @@
-"""Everything that talks to NVIDIA's libraries: the driver, TensorRT and NVML; knows nothing of models."""
+"""Everything that uses NVIDIA's libraries: the driver, TensorRT and NVML. Independent of models."""

@@ -1,4 +1,4 @@
-"""Where the driver keeps kernels it has compiled: a service may have no home to write to."""
+"""Chooses where the driver caches compiled kernels, because a service may have no writable home."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ log = structlog.get_logger(__name__)
 
 
 def choose_cache() -> None:
-    """Set CUDA_CACHE_PATH where nobody did and the driver's own choice, ~/.nv/ComputeCache, can't be written.
+    """Set CUDA_CACHE_PATH if it is unset and the driver's default, ~/.nv/ComputeCache, can't be written.
 
-    Then it is `cuda` in systemd's CacheDirectory (CACHE_DIRECTORY), else a folder of this user under the temporary
-    one. Without any the driver compiles at each start, which takes seconds.
+    The new folder is `cuda` in systemd's CacheDirectory (CACHE_DIRECTORY), else a folder of this user under
+    the temporary one. Without any, the driver compiles at each start, which takes seconds.
     """
     home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home() raises for a user that no list knows
     if "CUDA_CACHE_PATH" in os.environ or (home.is_absolute() and _writable(home / ".nv" / "ComputeCache")):
@@ -31,14 +31,17 @@ def choose_cache() -> None:
 
 
 def _writable(folder: Path) -> bool:
-    """Whether the folder, or the nearest above it that exists, can be written."""
+    """Return whether the folder, or its nearest existing parent, can be written."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return os.access(folder, os.W_OK | os.X_OK)
 
 
 def _own(folder: Path) -> bool:
-    """Make the folder for this user alone; False if it can't be, or is another's: what lies in it is run."""
+    """Create the folder for this user only.
+
+    Return False if that fails or others own it: its content is executed.
+    """
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()

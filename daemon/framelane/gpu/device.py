@@ -1,4 +1,4 @@
-"""One GPU as this process uses it: its primary context, which FFmpeg's decoders, TensorRT and our kernels share."""
+"""One GPU in this process. FFmpeg's decoders, TensorRT and our kernels share its primary context."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from framelane.gpu.errors import GpuError, cuda_errors, raise_for
-from framelane.gpu.libcuda import initialise, libcuda
+from framelane.gpu.libcuda import initialize, libcuda
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from types import TracebackType
 
-_SCHED_BLOCKING_SYNC = 4  # CU_CTX_SCHED_BLOCKING_SYNC
-_SCHED_MASK = 7  # CU_CTX_SCHED_MASK
-_ALREADY_ACTIVE = 708  # CUDA_ERROR_PRIMARY_CONTEXT_ACTIVE
+# CU_CTX_SCHED_BLOCKING_SYNC.
+_SCHED_BLOCKING_SYNC = 4
+# CU_CTX_SCHED_MASK.
+_SCHED_MASK = 7
+# CUDA_ERROR_PRIMARY_CONTEXT_ACTIVE.
+_ALREADY_ACTIVE = 708
 
 
 class _Here(threading.local):
-    """The devices that were made current on this thread, the innermost last."""
+    """The devices that are current on this thread, the innermost last."""
 
     def __init__(self) -> None:
         self.devices: list[Device] = []
@@ -31,15 +34,15 @@ _here = _Here()
 
 
 class Device:
-    """A GPU whose context is held until `close`; `Device.open` makes it.
+    """A GPU whose context is held until `close`; created by `Device.open`.
 
-    A thread that touches the GPU does so inside `with device.current():`.
+    A thread that uses the GPU does so inside `with device.current():`.
 
     Attributes:
-        index: its number as nvidia-smi counts, among those that CUDA_VISIBLE_DEVICES leaves.
-        name: as NVIDIA calls it.
+        index: its number in nvidia-smi's order, among the GPUs in CUDA_VISIBLE_DEVICES.
+        name: NVIDIA's name.
         capability: compute capability, such as (9, 0).
-        memory_bytes: all of its memory.
+        memory_bytes: its total memory.
     """
 
     def __init__(self, index: int, device: Any, context: Any) -> None:  # noqa: ANN401 - PyCUDA has no types
@@ -53,16 +56,16 @@ class Device:
 
     @staticmethod
     def open(index: int = 0) -> Device:
-        """Take hold of a GPU's primary context, made such that threads that wait for the GPU sleep.
+        """Retain a GPU's primary context, with the flag that lets threads sleep while they wait for the GPU.
 
-        FFmpeg wants that flag too, and can't open a decoder on a context without it.
+        FFmpeg needs that flag too, and can't open a decoder on a context without it.
 
         Raises:
-            GpuError: there is no such GPU, or another process has it for itself.
-            OutOfMemoryError: it has no memory left even for a context.
+            GpuError: there is no such GPU, or another process uses it exclusively.
+            OutOfMemoryError: it has not even memory for a context.
         """
         doing = f"GPU {index} can't be opened"
-        raise_for(initialise(), doing)
+        raise_for(initialize(), doing)
         import pycuda.driver as cuda  # noqa: PLC0415 - only where a GPU is wanted
 
         with cuda_errors(doing):
@@ -71,50 +74,58 @@ class Device:
             return Device(index, device, device.retain_primary_context())
 
     def current(self) -> AbstractContextManager[None]:
-        """A block in which this thread's calls go to this GPU; cheap, and free when it is current already.
+        """Return a context manager that directs this thread's calls to this GPU.
 
-        The context goes on the driver's own stack, not on PyCUDA's: PyCUDA aborts the process when a thread ends
-        with something on its stack, as a daemon thread does when the interpreter ends first.
+        Cheap, and free if it is current already.
+
+        The context goes on the driver's own stack, not on PyCUDA's. PyCUDA aborts the process if a thread
+        ends with something on its stack, which happens to daemon threads when the interpreter ends first.
         """
         return self._current
 
     @contextmanager
     def pycuda_current(self) -> Iterator[None]:
-        """A block in which PyCUDA knows the context too, as making and freeing its objects needs; keep it short."""
+        """Make the context known to PyCUDA within the block, to create and free its objects.
+
+        Keep it short.
+        """
         self._context.push()
         try:
             yield
         finally:
             self._context.pop()
 
-    def free(self, let_go: Callable[[], object]) -> None:
-        """Have PyCUDA's objects let go of. What can't be freed went with its context: no error."""
+    def free(self, release: Callable[[], object]) -> None:
+        """Release PyCUDA's objects.
+
+        An object that can't be freed was lost with its context, which is no error.
+        """
         import pycuda.driver as cuda  # noqa: PLC0415 - only where a GPU is wanted
 
         with suppress(cuda.Error), self.pycuda_current():
-            let_go()
+            release()
 
     def memory_used(self) -> int:
-        """Bytes in use on the GPU, by all processes."""
+        """Return the bytes in use on the GPU, by all processes."""
         free, total = ctypes.c_size_t(), ctypes.c_size_t()
         with self.current():
-            code = libcuda().patient.cuMemGetInfo_v2(ctypes.byref(free), ctypes.byref(total))
+            code = libcuda().without_gil.cuMemGetInfo_v2(ctypes.byref(free), ctypes.byref(total))
         raise_for(code, "reading the GPU's memory")
         return total.value - free.value
 
     def close(self) -> None:
-        """Let the context go; what was made in it must be closed before."""
+        """Release the context. Everything created in it must be closed before."""
         if self._context is None:
             return
         import pycuda.driver as cuda  # noqa: PLC0415 - only where a GPU is wanted
 
         context, self._context = self._context, None
         with suppress(cuda.Error):
-            # PyCUDA lets a primary context go only on the thread that opened it, or where it is current, and
+            # PyCUDA releases a primary context only on the thread that opened it, or where it is current, and
             # leaves it on the driver's stack.
             context.push()
             context.detach()
-            libcuda().quick.cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p()))
+            libcuda().with_gil.cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p()))
 
     def __enter__(self) -> Device:
         return self
@@ -124,7 +135,7 @@ class Device:
 
 
 class _Current:
-    """`Device.current`: holds no state of its own, so that one serves all threads."""
+    """`Device.current`. It holds no state of its own, so one instance serves all threads."""
 
     __slots__ = ("_device",)
 
@@ -134,7 +145,10 @@ class _Current:
     def __enter__(self) -> None:
         devices = _here.devices
         if not devices or devices[-1] is not self._device:
-            raise_for(libcuda().quick.cuCtxPushCurrent_v2(self._device._handle), "entering the GPU's context")  # noqa: SLF001
+            raise_for(
+                libcuda().with_gil.cuCtxPushCurrent_v2(self._device._handle),  # noqa: SLF001
+                "entering the GPU's context",
+            )
         devices.append(self._device)
 
     def __exit__(
@@ -143,12 +157,12 @@ class _Current:
         devices = _here.devices
         devices.pop()
         if not devices or devices[-1] is not self._device:
-            # A failure here means a lost context, which the next call on it says.
-            libcuda().quick.cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p()))
+            # A failure here means a lost context, which the next call reports.
+            libcuda().with_gil.cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p()))
 
 
 def here() -> Device:
-    """The GPU that is current on this thread.
+    """Return the GPU that is current on this thread.
 
     Raises:
         GpuError: none is; the caller forgot `with device.current():`.
@@ -159,9 +173,10 @@ def here() -> Device:
 
 
 def _sleep_when_waiting(index: int) -> None:
-    library = libcuda().patient
+    library = libcuda().without_gil
     code = library.cuDevicePrimaryCtxSetFlags_v2(index, _SCHED_BLOCKING_SYNC)
-    if code == _ALREADY_ACTIVE:  # before CUDA 11, for a context that FFmpeg, say, holds already
+    # Before CUDA 11, if another library (such as FFmpeg) holds a context already.
+    if code == _ALREADY_ACTIVE:
         flags, active = ctypes.c_uint(), ctypes.c_int()
         library.cuDevicePrimaryCtxGetState(index, ctypes.byref(flags), ctypes.byref(active))
         if flags.value & _SCHED_MASK == _SCHED_BLOCKING_SYNC:

@@ -1,4 +1,4 @@
-"""CUDA's errors as Framelane's: those that cost a batch, and those after which the process can't use the GPU."""
+"""Translates CUDA's errors: some cost a batch, others end this process's use of the GPU."""
 
 from __future__ import annotations
 
@@ -33,15 +33,16 @@ TEXTS = {
     911: "external device error",
     999: "unknown error",
 }
-"""What cuGetErrorString says, which is all that PyCUDA tells; the driver's own words come before these."""
+"""Texts of cuGetErrorString, the only thing that PyCUDA passes on. The driver's own texts take precedence."""
 
 STICKY = frozenset(TEXTS) - {OUT_OF_MEMORY}
-"""After these the context, and with it the process, can't use the GPU any more.
+"""After these errors the context, and so the process, can't use the GPU any more.
 
-cuda.h says of 226, 700, 702, 714 to 719, 721 and 911 "To continue using CUDA, the process must be terminated and
-relaunched", of 810 likewise, of 709 and 710 that the context is gone or can't be used; NVIDIA's Xid documentation says
-of uncorrectable ECC (214) and NVLink (220) errors that the application must be restarted. 999 (unknown) is what a GPU
-that fell off the bus gives; starting again costs seconds, going on without a GPU costs every batch.
+cuda.h says of 226, 700, 702, 714 to 719, 721 and 911 "To continue using CUDA, the process must be terminated
+and relaunched", and the same of 810. Of 709 and 710 it says that the context is gone or can't be used.
+NVIDIA's Xid documentation says of uncorrectable ECC (214) and NVLink (220) errors that the application must
+be restarted. A GPU that fell off the bus gives 999 (unknown). A restart costs seconds; going on without a GPU
+costs every batch.
 """
 
 
@@ -50,7 +51,7 @@ class GpuError(FramelaneError):
 
 
 class OutOfMemoryError(GpuError):
-    """The GPU, or the host's memory that can be pinned, is full."""
+    """The GPU's memory, or the host memory that can be pinned, is full."""
 
 
 class DeviceLostError(FramelaneError):
@@ -61,7 +62,7 @@ class DeviceLostError(FramelaneError):
 
 
 class cuda_errors:  # noqa: N801 - used as `with cuda_errors("..."):`, on the hot path
-    """A block in which PyCUDA's errors become Framelane's; `doing` says in the message what was tried."""
+    """Turns PyCUDA's errors within a block into Framelane's; `doing` tells in the message what was tried."""
 
     __slots__ = ("_doing",)
 
@@ -69,26 +70,26 @@ class cuda_errors:  # noqa: N801 - used as `with cuda_errors("..."):`, on the ho
         self._doing = doing
 
     def __enter__(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> Literal[False]:
-        """Raise the translation, if there is anything to translate."""
+        """Raise the translated error, if it is one of PyCUDA's."""
         if kind is not None and error is not None and _is_pycudas(kind):
             raise _translated(self._doing, str(error)) from error
         return False
 
 
 def raise_for(code: int, doing: str) -> None:
-    """Raise what a CUresult stands for; 0 is success."""
+    """Raise the error for a CUresult; 0 is success."""
     if code:
         said = error_text(code) or TEXTS.get(code, "")
         raise _made(code, f"{doing}: {said or 'failed'} ({error_name(code)}, {code})")
 
 
 def code_of(message: str) -> int | None:
-    """The CUresult behind a message of PyCUDA such as `cuMemAlloc failed: out of memory`, where it matters.
+    """Return the CUresult behind a PyCUDA message such as `cuMemAlloc failed: out of memory`, if it matters.
 
     PyCUDA keeps no code, only cuGetErrorString's text, and may add a log after ` - `.
     """
@@ -114,5 +115,8 @@ def _made(code: int | None, message: str) -> FramelaneError:
 
 
 def _is_pycudas(kind: type[BaseException]) -> bool:
-    """PyCUDA's exceptions, without importing it: they are all made in its extension module."""
+    """Return whether an exception type is PyCUDA's, without importing it.
+
+    They all come from its extension module.
+    """
     return any(base.__module__.partition(".")[0] == "pycuda" for base in kind.__mro__)

@@ -1,4 +1,4 @@
-"""CUDA graphs: work that is recorded once and then started with one call; PyCUDA has no calls for them."""
+"""CUDA graphs: work that is recorded once and then started with one call. PyCUDA has no calls for them."""
 
 from __future__ import annotations
 
@@ -14,44 +14,46 @@ if TYPE_CHECKING:
 
     from framelane.gpu.stream import Stream
 
-_THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may allocate and load meanwhile
+# CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may allocate and load meanwhile.
+_THREAD_LOCAL = 1
 
 
 class Graph:
-    """Recorded work, ready to start; `capture` makes it."""
+    """Recorded work, ready to start; created by `capture`."""
 
     def __init__(self, handle: int) -> None:
         self._device = here()
         self._handle = handle
-        # About 0.13 ms for a network's kernels: in a busy process it takes ten times that to get the lock back.
-        self._launch = libcuda().quick.cuGraphLaunch
+        # About 0.13 ms for a network's kernels. In a busy process, to get the interpreter lock back takes ten
+        # times that.
+        self._launch = libcuda().with_gil.cuGraphLaunch
 
     def launch(self, stream: Stream) -> None:
-        """Start all of it in a stream; returns before it is done. One graph runs once at a time."""
+        """Start the graph in a stream and return before it is done. A graph runs only once at a time."""
         raise_for(self._launch(self._handle, stream.handle), "starting a CUDA graph")
 
     def close(self) -> None:
-        """Let it go; it must not be running."""
+        """Release the graph; it must not be running."""
         handle, self._handle = self._handle, 0
         if handle:
             with self._device.current():
-                libcuda().patient.cuGraphExecDestroy(handle)
+                libcuda().without_gil.cuGraphExecDestroy(handle)
 
 
 def capture(stream: Stream, work: Callable[[], None]) -> Graph:
     """Record what `work` puts in the stream, without running it.
 
-    `work` runs on this thread and may neither allocate nor wait, nor use the legacy default stream.
+    `work` runs on this thread. It may neither allocate nor wait, nor use the legacy default stream.
 
     Raises:
-        GpuError: something in it can't be recorded; whatever `work` raises is passed on.
+        GpuError: something in it can't be recorded; errors of `work` itself are passed on.
     """
-    library, recorded = libcuda().patient, ctypes.c_void_p()
+    library, recorded = libcuda().without_gil, ctypes.c_void_p()
     raise_for(library.cuStreamBeginCapture_v2(stream.handle, _THREAD_LOCAL), "recording a CUDA graph")
     try:
         work()
     except BaseException:
-        # The stream must leave capture mode, whatever this says.
+        # The stream must leave capture mode, whatever this call returns.
         library.cuStreamEndCapture(stream.handle, ctypes.byref(recorded))
         _discard(recorded)
         raise
@@ -66,7 +68,7 @@ def capture(stream: Stream, work: Callable[[], None]) -> Graph:
         _discard(recorded)
     graph = Graph(made.value or 0)
     try:
-        # Not needed, but otherwise the first launch does it.
+        # Optional, but otherwise the first launch does it.
         raise_for(library.cuGraphUpload(made, stream.handle), "sending a CUDA graph to the GPU")
     except BaseException:
         graph.close()
@@ -76,4 +78,4 @@ def capture(stream: Stream, work: Callable[[], None]) -> Graph:
 
 def _discard(recorded: ctypes.c_void_p) -> None:
     if recorded.value:
-        libcuda().patient.cuGraphDestroy(recorded)
+        libcuda().without_gil.cuGraphDestroy(recorded)

@@ -1,7 +1,8 @@
-"""The driver's own library by ctypes, for the calls that PyCUDA lacks and those that its destructors can't make safely.
+"""The driver's library through ctypes, for calls that PyCUDA lacks or that its destructors can't make safely.
 
-Every function is there twice. `quick` keeps the interpreter lock: right for a call of a few microseconds, because a
-thread that lets the lock go may wait for milliseconds until it has it again. `patient` lets it go meanwhile.
+Every function exists twice. `with_gil` keeps the interpreter lock, which is right for a call of a few
+microseconds: a thread that releases the lock may wait milliseconds to get it back. `without_gil` releases the
+lock during the call.
 """
 
 from __future__ import annotations
@@ -38,72 +39,75 @@ _SIGNATURES: dict[str, tuple[type, ...]] = {
     "cuGraphExecDestroy": (c_void_p,),
     "cuGraphDestroy": (c_void_p,),
 }
-"""Arguments as in cuda.h of CUDA 11.4 and newer; every function returns a CUresult."""
+"""Arguments as in cuda.h of CUDA 11.4 and newer. Every function returns a CUresult."""
 
 
 @dataclass(frozen=True, slots=True)
 class Libcuda:
-    """The library, opened twice: see the module's text."""
+    """The library, opened twice: see the module's docstring."""
 
-    quick: ctypes.CDLL
-    patient: ctypes.CDLL
+    with_gil: ctypes.CDLL
+    without_gil: ctypes.CDLL
 
 
 @cache
 def libcuda() -> Libcuda:
-    """The library.
+    """Return the driver's library.
 
     Raises:
-        OSError: there is none, that is, no NVIDIA driver.
+        OSError: there is no NVIDIA driver.
     """
     return Libcuda(_typed(ctypes.PyDLL(LIBRARY)), _typed(ctypes.CDLL(LIBRARY)))
 
 
-def initialise() -> int:
-    """Call cuInit with the environment it needs; returns its CUresult. Repeats cost nothing.
+def initialize() -> int:
+    """Call cuInit with the right environment and return its CUresult. Repeated calls cost nothing.
 
-    GPUs are numbered as nvidia-smi numbers them: CUDA's own default is the fastest first. Who calls cuInit first
-    decides that for the process, so this is called before FFmpeg, TensorRT or PyCUDA may.
+    GPUs are numbered in nvidia-smi's order; CUDA's own default puts the fastest first. The first cuInit
+    decides that for the process, so this is called before FFmpeg, TensorRT or PyCUDA may call it.
     """
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     choose_cache()
-    return int(libcuda().patient.cuInit(0))
+    return int(libcuda().without_gil.cuInit(0))
 
 
 def device_count() -> int:
-    """How many GPUs CUDA sees, after CUDA_VISIBLE_DEVICES; 0 if it can't say."""
+    """Return how many GPUs CUDA sees, after CUDA_VISIBLE_DEVICES; 0 if unknown."""
     count = c_int()
-    return 0 if libcuda().patient.cuDeviceGetCount(ctypes.byref(count)) else count.value
+    return 0 if libcuda().without_gil.cuDeviceGetCount(ctypes.byref(count)) else count.value
 
 
 def driver_version() -> int:
-    """The newest CUDA that the driver knows, as 11080 for 11.8; 0 if it can't say."""
+    """Return the newest CUDA version that the driver supports, 11080 for 11.8; 0 if unknown."""
     version = c_int()
-    return 0 if libcuda().patient.cuDriverGetVersion(ctypes.byref(version)) else version.value
+    return 0 if libcuda().without_gil.cuDriverGetVersion(ctypes.byref(version)) else version.value
 
 
 def pci_bus_id(index: int) -> str | None:
-    """Where CUDA's device `index` sits, as `0000:0a:00.0`: what NVML knows it by. None if there is none such."""
+    """Return the PCI address of CUDA's device `index`, such as `0000:0a:00.0`, for NVML.
+
+    None without that device.
+    """
     text = ctypes.create_string_buffer(64)
-    if initialise() or libcuda().patient.cuDeviceGetPCIBusId(text, len(text), index):
+    if initialize() or libcuda().without_gil.cuDeviceGetPCIBusId(text, len(text), index):
         return None
     return text.value.decode("ascii")
 
 
 def error_name(code: int) -> str:
-    """As CUDA_ERROR_OUT_OF_MEMORY; the plain number where there is no driver to ask, or it doesn't know."""
+    """Return a name such as CUDA_ERROR_OUT_OF_MEMORY; the number without a driver or for unknown errors."""
     return _asked("cuGetErrorName", code) or f"CUDA error {code}"
 
 
 def error_text(code: int) -> str:
-    """As `out of memory`; empty where there is no driver to ask, or it doesn't know."""
+    """Return a text such as `out of memory`; empty if there is no driver, or it does not know the error."""
     return _asked("cuGetErrorString", code)
 
 
 def _asked(function: str, code: int) -> str:
     text = c_char_p()
     try:
-        library = libcuda().quick
+        library = libcuda().with_gil
     except OSError:
         return ""
     if getattr(library, function)(code, ctypes.byref(text)) or text.value is None:
@@ -112,7 +116,7 @@ def _asked(function: str, code: int) -> str:
 
 
 def _typed(library: ctypes.CDLL) -> ctypes.CDLL:
-    """Give the functions their signatures; one that an old driver lacks fails when it is called."""
+    """Set the functions' signatures. A function that an old driver lacks fails when it is called."""
     for name, arguments in _SIGNATURES.items():
         function = getattr(library, name, None)
         if function is not None:

@@ -1,4 +1,4 @@
-"""Memory for as long as its owner wants it: on the GPU, and on the host where the GPU can read and write it."""
+"""Owned memory: on the GPU, and on the host in a form that the GPU can read and write."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class DeviceBuffer:
-    """`size` bytes on the GPU that is current, 256-byte aligned; what is in them at first is not defined.
+    """`size` bytes on the current GPU, 256-byte aligned, with undefined content.
 
     Raises:
-        OutOfMemoryError: there are not so many.
+        OutOfMemoryError: the GPU has not enough memory.
     """
 
     def __init__(self, size: int) -> None:
@@ -30,7 +30,7 @@ class DeviceBuffer:
         self.address = int(self._memory)
 
     def close(self) -> None:
-        """Give the memory back. Waits for the GPU to be done with it."""
+        """Free the memory, after waiting until the GPU no longer uses it."""
         memory, self._memory = self._memory, None
         if memory is not None:
             self.address = 0
@@ -38,13 +38,13 @@ class DeviceBuffer:
 
 
 class PinnedBuffer:
-    """`size` bytes of the host's memory that stay where they are, so that copies to and from the GPU need no waiting.
+    """`size` bytes of pinned host memory, so that copies to and from the GPU need no waiting.
 
     Attributes:
-        array: the bytes. After `close` neither it nor a view of it may be used.
+        array: the bytes. After `close`, neither it nor a view of it may be used.
 
     Raises:
-        OutOfMemoryError: the host can't pin so many.
+        OutOfMemoryError: the host can't pin that much.
     """
 
     def __init__(self, size: int) -> None:
@@ -58,7 +58,7 @@ class PinnedBuffer:
         self.address = int(self.array.ctypes.data)
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         memory, self._memory = self._memory, None
         if memory is not None:
             self.array, self.address = np.empty(0, np.uint8), 0

@@ -1,11 +1,10 @@
-"""Our kernels, loaded from the PTX in the package, and how to start one."""
+"""Loads kernels from PTX and launches them."""
 
 from __future__ import annotations
 
 import re
 import struct
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from framelane.gpu.errors import GpuError, cuda_errors
@@ -22,12 +21,12 @@ Dim = tuple[int, int, int]
 
 _ENTRY = re.compile(r"\.visible\s+\.entry\s+(\w+)\s*\(([^)]*)\)")
 _PARAM = re.compile(r"\.param\s+(?:\.align\s+\d+\s+)?\.(\w+)(?:\s+\.ptr\S*)?[^,\[]*(\[)?")
-# PTX knows no signs in parameters; addresses and counts of ours fit signed numbers.
+# PTX parameters have no sign; our addresses and counts fit signed numbers.
 _FORMATS = {"u64": "q", "s64": "q", "b64": "q", "u32": "i", "s32": "i", "b32": "i", "f32": "f", "f64": "d"}
 
 
 class Kernels:
-    """All kernels of the package, on one GPU; `Kernels.load` makes it."""
+    """The kernels of one PTX file on one GPU; created by `Kernels.load`."""
 
     def __init__(self, device: Device, module: Any, entries: Mapping[str, _Kernel]) -> None:  # noqa: ANN401 - PyCUDA has no types
         self._device = device
@@ -35,15 +34,20 @@ class Kernels:
         self._kernels = dict(entries)
 
     @staticmethod
-    def load(device: Device) -> Kernels:
-        """Load the PTX. The driver compiles it for this GPU the first time, which takes seconds, and keeps that.
+    def load(device: Device, ptx: bytes) -> Kernels:
+        """Load kernels.
+
+        The first time, the driver compiles them for this GPU, which takes seconds, and caches the result.
+
+        Args:
+            device: the GPU.
+            ptx: the kernels' PTX text.
 
         Raises:
-            GpuError: the driver can't compile it, because it is too old, for example.
+            GpuError: the driver can't compile them, for example because it is too old.
         """
         import pycuda.driver as cuda  # noqa: PLC0415 - only where a GPU is wanted
 
-        ptx = files("framelane.gpu.kernels").joinpath("framelane.ptx").read_bytes()
         with cuda_errors("loading the kernels"), device.current(), device.pycuda_current():
             module = cuda.module_from_buffer(ptx + b"\0")
             kernels = {
@@ -55,10 +59,10 @@ class Kernels:
     def launch(
         self, name: str, grid: Dim, block: Dim, stream: Stream, *args: np.generic | float, shared: int = 0
     ) -> None:
-        """Start a kernel; returns at once. `shared` is its dynamic shared memory in bytes.
+        """Launch a kernel and return at once. `shared` is its dynamic shared memory in bytes.
 
         Raises:
-            GpuError: no such kernel, other arguments than it takes, or the launch is refused.
+            GpuError: there is no such kernel, its arguments differ, or the launch is refused.
         """
         kernel = self._kernels.get(name)
         if kernel is None:
@@ -71,7 +75,7 @@ class Kernels:
             kernel.function._launch_kernel(grid, block, packed, shared, stream.pycuda)  # noqa: SLF001 - its one way to launch packed arguments
 
     def close(self) -> None:
-        """Unload them; none may be running."""
+        """Unload the kernels; none may be running."""
         if self._module is not None:
             held, self._module = [self._module, *self._kernels.values()], None
             self._kernels.clear()
@@ -80,17 +84,17 @@ class Kernels:
 
 @dataclass(frozen=True, slots=True)
 class _Kernel:
-    """A function of PyCUDA's, and how its arguments lie in memory."""
+    """A PyCUDA function, and the memory layout of its arguments."""
 
     function: Any
     arguments: struct.Struct
 
 
 def layouts(ptx: str) -> dict[str, str]:
-    """The `struct` format of each kernel's arguments, each aligned to its own size as CUDA lays them out.
+    """Return the `struct` format of each kernel's arguments, aligned to their own sizes as CUDA requires.
 
     Raises:
-        GpuError: a kernel takes something else than numbers and addresses.
+        GpuError: a kernel takes something other than numbers and addresses.
     """
     return {name: _layout(name, _PARAM.findall(parameters)) for name, parameters in _ENTRY.findall(ptx)}
 

@@ -1,4 +1,4 @@
-"""How the GPUs fare, by NVML, which is what nvidia-smi asks."""
+"""Samples the GPUs' health through NVML, the library behind nvidia-smi."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ REASONS = {
     0x80: "hw_power_brake",
     0x100: "display_clocks",
 }
-"""nvml.h's nvmlClocksEventReason bits; an idle GPU's slow clock (1) is no reason to worry."""
+"""nvml.h's nvmlClocksEventReason bits. An idle GPU's slow clock (1) is not a problem."""
 
 
 class GpuMonitor:
-    """Samples some GPUs. What NVML doesn't tell is None in the sample; `sample` never raises.
+    """Samples GPUs. Values that NVML does not report are None; `sample` never raises.
 
     Args:
-        indices: as CUDA numbers them, in this process's environment.
-        bus_id: where CUDA's device with that number sits. NVML numbers all GPUs of the host, CUDA only those that
-            CUDA_VISIBLE_DEVICES leaves, and perhaps in another order.
+        indices: CUDA's numbers, in this process's environment.
+        bus_id: returns the PCI address of a CUDA device. NVML numbers all GPUs of the host, CUDA only those
+            in CUDA_VISIBLE_DEVICES, and possibly in another order.
     """
 
     def __init__(self, indices: Iterable[int], bus_id: Callable[[int], str | None] = pci_bus_id) -> None:
@@ -50,15 +50,16 @@ class GpuMonitor:
                 if where is not None:
                     self._handles[index] = pynvml.nvmlDeviceGetHandleByPciBusId(where)
         except pynvml.NVMLError as error:
-            log.warning("gpu_monitor", text=f"the GPUs' health is not known: {error}")
+            log.warning("gpu_monitor", text=f"the GPUs' health is unknown: {error}")
 
     def sample(self) -> list[GpuSample]:
-        """One sample a GPU. Takes some milliseconds, without the interpreter lock."""
+        """Return one sample per GPU. Takes some milliseconds, without the interpreter lock."""
         return [_sample(index, handle) for index, handle in self._handles.items()]
 
     def close(self) -> None:
-        """Let NVML go."""
-        self._handles = {}  # not cleared: a sample that is late may go through them
+        """Release NVML."""
+        # Not cleared in place: a late sample may still iterate over it.
+        self._handles = {}
         if self._open:
             self._open = False
             _told(pynvml.nvmlShutdown)
@@ -83,7 +84,7 @@ def _sample(index: int, handle: Any) -> GpuSample:  # noqa: ANN401 - NVML's hand
 
 
 def _told(ask: Callable[[], T]) -> T | None:
-    """What NVML says, or None where it doesn't: not every GPU has every sensor."""
+    """Return a value from NVML; None if it is not available, because not every GPU has every sensor."""
     try:
         return ask()
     except pynvml.NVMLError:

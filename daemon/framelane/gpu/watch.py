@@ -1,4 +1,4 @@
-"""Which monitor of the GPUs' health this host has."""
+"""Chooses the monitor of the GPUs' health for this host."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ log = structlog.get_logger(__name__)
 
 
 def watch_gpus(indices: Sequence[int]) -> GpuWatch:
-    """A monitor of these GPUs, as CUDA numbers them; of none where there are none, or no NVML to ask."""
+    """Return a monitor of these GPUs (CUDA's numbers), or a null monitor without GPUs or NVML."""
     if not indices:
         return NullGpuMonitor()
     try:
         from framelane.gpu.nvml import GpuMonitor  # noqa: PLC0415 - a CPU host lacks pynvml
     except ImportError as error:
-        log.warning("gpu_monitor", text=f"the GPUs' health is not known: {error}; pip install framelane[gpu]")
+        log.warning("gpu_monitor", text=f"the GPUs' health is unknown: {error}; pip install framelane[gpu]")
         return NullGpuMonitor()
     return GpuMonitor(indices)

@@ -1,4 +1,4 @@
-"""Gathers the newest frame of each stream into batches: fair over streams, bounded in memory and in waiting."""
+"""Gathers the newest frame of each stream into batches, fairly, with bounded memory and waiting."""
 
 from __future__ import annotations
 
@@ -8,47 +8,50 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from framelane.core.clock import Clock
-    from framelane.core.frames import Frame, FrameInfo, Picture
+    from framelane.core.frames import Picture
+    from framelane.inference.job import Destination, Job
 
 _CLOSED_CHECK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Frames to infer together.
+    """Jobs to infer at once.
 
-    Identities and pictures are apart: pictures go as soon as they have been read, identities stay to the end.
+    Images are kept apart from jobs: they are released as soon as they have been read, while jobs stay to the
+    end.
 
     Attributes:
-        number: position among the batcher's batches, from 0, without a gap; results are delivered in this order.
-        infos: at least one frame's identity; of one stream's frames the older comes first.
-        pictures: the frames' pictures; whoever has read them clears the list.
+        number: position among the batcher's batches, from 0, without gaps; results are delivered in this
+            order.
+        jobs: at least one; a stream's older job comes first.
+        images: the jobs' images; the reader clears the list when done.
         collected_s: monotonic time in seconds at which the batch was closed.
     """
 
     number: int
-    infos: Sequence[FrameInfo]
-    pictures: list[Picture]
+    jobs: Sequence[Job]
+    images: list[Picture]
     collected_s: float
 
 
 class Batcher:
-    """A few waiting frames a stream, one by default. A newer frame takes the oldest's place, which keeps its turn.
+    """Keeps up to `waiting` frames per stream; when full, a new frame replaces the oldest and keeps its turn.
 
-    Turns go round: a stream queues up with each frame that finds room and goes to the end once served, so that under
-    overload each gets the same share, always with its newest frames. Waiting memory is bounded, whatever the load.
-    Room for a second frame costs a turn more of latency under overload, and without overload it saves the frames that
-    come too soon after the one before: a camera's network and a host's threads have their hiccups.
+    Streams take turns, round-robin: each frame that finds room queues its stream at the end. Under overload
+    each stream therefore gets the same share, always with its newest frames. Memory is bounded under any
+    load. Room for a second frame adds one turn of latency under overload. Without overload it saves frames
+    that arrive too soon after the previous one, because of jitter in the camera's network or the host's
+    threads.
 
     Args:
         batch: most frames in a batch.
         linger_s: seconds an incomplete batch waits for more frames, counted from its first.
-        clock: where the time is read.
-        dropped: told stream and reason of each frame that is given up.
-        waiting: most frames of a stream that wait.
+        clock: the clock.
+        waiting: most frames that wait per stream.
     """
 
     def __init__(
@@ -56,80 +59,82 @@ class Batcher:
         batch: int,
         linger_s: float,
         clock: Clock,
-        dropped: Callable[[str, str], None],
         waiting: int = 1,
     ) -> None:
         self.most = batch
         self._linger_s = linger_s
         self._clock = clock
-        self._dropped = dropped
         self._lock = threading.Lock()
-        # Three, so that nobody is woken in vain: each wake-up has to wait for the interpreter lock.
-        self._begun = threading.Condition(self._lock)  # for slots: a batch begins
-        self._ready = threading.Condition(self._lock)  # for the one slot that lingers: its batch is full
-        self._freed = threading.Condition(self._lock)  # for who offers: a frame has left
+        # Three conditions, so that no thread wakes for nothing: each wake-up waits for the interpreter lock.
+        # Slots wait here for a batch to begin.
+        self._begun = threading.Condition(self._lock)
+        # The one slot that lingers waits here for its batch to fill.
+        self._ready = threading.Condition(self._lock)
+        # A file's thread waits here for room.
+        self._freed = threading.Condition(self._lock)
         self._lingers = False
         self._room = waiting
-        self._waiting: dict[str, deque[Frame]] = {}
-        self._turns: deque[str] = deque()
-        self._members: Counter[str] = (
-            Counter()
-        )  # of a changed stream the old thread may leave after the new came
+        self._waiting: dict[Destination, deque[tuple[Job, Picture]]] = {}
+        self._turns: deque[Destination] = deque()
+        # A counter, because when a stream is reopened the old camera thread may leave after the new one
+        # joined.
+        self._members: Counter[Destination] = Counter()
         self._oldest_s = 0.0
         self._batches = 0
         self._closed = False
 
-    def join(self, stream: str) -> None:
-        """Count a live stream: a batch stops lingering once every one of them has a frame in it."""
+    def join(self, stream: Destination) -> None:
+        """Count a live stream: a batch stops lingering once every live stream has a frame in it."""
         with self._lock:
             self._members[stream] += 1
 
-    def leave(self, stream: str) -> None:
-        """Stop counting a stream; frames of it that wait are still collected."""
+    def leave(self, stream: Destination) -> None:
+        """Stop counting a stream; its waiting frames are still collected."""
         with self._lock:
             self._members[stream] -= 1
-            self._members += Counter()  # keeps what is above 0
+            # Adding an empty counter keeps positive counts only.
+            self._members += Counter()
             if self._full():
                 self._wake_one()
 
-    def offer(self, frame: Frame, *, wait: bool = False) -> None:
-        """Have a frame wait for its stream's turn.
+    def offer(self, job: Job, image: Picture, *, wait: bool = False) -> None:
+        """Queue a frame until its stream's turn.
 
         Args:
-            frame: the stream's newest frame.
-            wait: where there is no room, wait for a batch to make some (every frame counts) instead of replacing.
+            job: the stream's newest frame.
+            image: its pixels.
+            wait: if there is no room, wait for some instead of replacing a frame. For files, where every
+                frame counts.
         """
-        stream = frame.info.stream
+        stream = job.destination
         with self._lock:
             while wait and self._crowded(stream) and not self._closed:
                 self._freed.wait(_CLOSED_CHECK_S)
             if self._closed:
-                self._dropped(stream, "stopping")
+                stream.frame_dropped("stopping")
                 return
             if self._crowded(stream):
                 self._waiting[stream].popleft()
-                self._dropped(stream, "replaced")
-                self._waiting[stream].append(frame)
+                stream.frame_dropped("replaced")
+                self._waiting[stream].append((job, image))
                 return
             first = not self._turns
             if first:
                 self._oldest_s = self._clock.monotonic()
             self._turns.append(stream)
-            self._waiting.setdefault(stream, deque()).append(frame)
+            self._waiting.setdefault(stream, deque()).append((job, image))
             if first or self._full():
                 self._wake_one()
 
-    def withdraw(self, stream: str) -> bool:
-        """Forget the frames of a stream that wait, telling nobody; False where none does, any more or yet."""
+    def withdraw(self, stream: Destination) -> None:
+        """Discard the waiting frames of a stream without counting them."""
         with self._lock:
-            frames = self._waiting.pop(stream, ())
-            for _ in frames:
+            for _ in self._waiting.pop(stream, ()):
                 self._turns.remove(stream)
             self._freed.notify_all()
-            return bool(frames)
 
     def collect(self, timeout_s: float) -> Batch | None:
-        """Wait for frames; return those of the streams whose turn it is, or None when there were none in time."""
+        """Return the frames of the streams whose turn it is, or None if none came within `timeout_s`."""
         with self._lock:
             if not self._turns or self._lingers:
                 self._begun.wait(timeout_s)
@@ -145,7 +150,7 @@ class Batcher:
             return self._take() if self._turns else None
 
     def close(self) -> None:
-        """Take no more frames; those that wait can still be collected."""
+        """Accept no more frames; waiting ones can still be collected."""
         with self._lock:
             self._closed = True
             for each in (self._begun, self._ready, self._freed):
@@ -153,7 +158,7 @@ class Batcher:
 
     @property
     def drained(self) -> bool:
-        """Whether it is closed and nothing waits any more."""
+        """Whether the batcher is closed and empty."""
         with self._lock:
             return self._closed and not self._turns
 
@@ -163,26 +168,26 @@ class Batcher:
     def _wake_one(self) -> None:
         (self._ready if self._lingers else self._begun).notify()
 
-    def _crowded(self, stream: str) -> bool:
+    def _crowded(self, stream: Destination) -> bool:
         return len(self._waiting.get(stream, ())) >= self._room
 
-    def _next(self) -> Frame:
+    def _next(self) -> tuple[Job, Picture]:
         stream = self._turns.popleft()
-        frames = self._waiting[stream]
-        frame = frames.popleft()
-        if not frames:  # a stream that goes leaves nothing behind
+        waiting = self._waiting[stream]
+        job = waiting.popleft()
+        # A stream that has left must occupy no memory.
+        if not waiting:
             del self._waiting[stream]
-        return frame
+        return job
 
     def _take(self) -> Batch:
         count = min(self.most, len(self._turns))
-        frames = [self._next() for _ in range(count)]
+        taken = [self._next() for _ in range(count)]
         now_s = self._clock.monotonic()
         if self._turns:
             self._oldest_s = now_s
             self._begun.notify()
-        infos, pictures = [frame.info for frame in frames], [frame.picture for frame in frames]
-        batch = Batch(self._batches, infos, pictures, now_s)
+        batch = Batch(self._batches, [job for job, _ in taken], [image for _, image in taken], now_s)
         self._batches += 1
         self._freed.notify_all()
         return batch

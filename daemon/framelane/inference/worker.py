@@ -1,10 +1,11 @@
-"""Runs one model over batches: several slots in flight, results handed on in the order of their frames."""
+"""Runs one model on batches: several slots in flight, results delivered in the order of their frames."""
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import cv2
 import structlog
@@ -12,88 +13,128 @@ import structlog
 from framelane.core.frames import Result
 from framelane.core.worker import Worker
 from framelane.gpu.errors import DeviceLostError, GpuError, OutOfMemoryError
-from framelane.inference.inorder import InOrder
+from framelane.inference.backends.cuda.surface import ON_GPU
+from framelane.inference.delivery import DeliveryThread, unchanged
+from framelane.inference.job import Delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from av import VideoFrame
 
     from framelane.core.clock import Clock
     from framelane.core.errors import FramelaneError
-    from framelane.core.frames import FrameInfo
+    from framelane.core.frames import Picture
+    from framelane.inference.backends.runner import Detected
     from framelane.inference.batcher import Batch, Batcher
-    from framelane.inference.lanes import Lane
+    from framelane.inference.delivery import Stage
+    from framelane.inference.job import Job
     from framelane.inference.model import Model
-    from framelane.inference.runner import Detected
+    from framelane.telemetry.meters import ModelMeter
 
 log = structlog.get_logger(__name__)
 
 _IDLE_S = 0.5
-_TELL_EVERY_S = 30.0
+_LOG_EVERY_S = 30.0
 _HOPELESS_S = 10.0
 _HOPELESS = 5
-"""So many batches in a row that fail on the GPU, over so long: only a new process can find out whether it helps."""
+"""After this many failed batches in a row, over this many seconds, the GPU is given up: only a restart can help."""
+_FAILING = 3
+_MOST_WAITING = 2
+"""Most finished batches per slot that wait for delivery."""
+_LEAST_DELIVERY_S = 0.5
+"""Least seconds to deliver inferred results in, even if slots hang."""
+_MOST_TEXT = 200
 
 
-class BatchMeter(Protocol):
-    """Told of each batch and how long its stages took."""
+class Failures:
+    """Counts a model's failed batches, on all its slots, since the last success."""
 
-    def batch_done(self, size: int, preprocess_s: float, infer_s: float, postprocess_s: float) -> None:
-        """A batch went through the model."""
-        ...
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._lock = threading.Lock()
+        self._in_a_row = 0
+        self._text: str | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why every batch fails, in a sentence; None while batches succeed."""
+        return self._text
+
+    def batch_done(self) -> None:
+        """Note a success."""
+        if self._in_a_row:
+            with self._lock:
+                self._in_a_row, self._text = 0, None
+
+    def batch_failed(self, error: Exception) -> None:
+        """Note a failure; one or two in a row may be the fault of one odd frame."""
+        with self._lock:
+            self._in_a_row += 1
+            # Set the text only once: each different text would be a new state.
+            if self._in_a_row == _FAILING:
+                why = " ".join(str(error).split())[:_MOST_TEXT] or type(error).__name__
+                self._text = f"model {self._model} fails on every batch: {why}"
 
 
 class ModelWorker:
-    """A model, its batcher and its slots, each a thread that takes a batch through all stages.
+    """A model, its batcher and its slots. Each slot is a thread that takes a batch through all stages.
 
     Args:
-        model: what to run.
-        batcher: where frames wait.
-        lane_of: looks a stream's lane up by id; a closed one where the stream is gone.
-        meter: the model's own meter.
-        deliver: called with every result, one at a time, in the order of frames.
-        clock: where `received_s` of frames was read.
-        fatal: told, on a slot's thread, of an error after which no slot can go on and only a new process can.
+        model: the model.
+        batcher: supplies batches.
+        meter: the model's meter.
+        clock: the clock that `received_s` of frames was read from.
+        fatal: called on a slot's thread with an error that only a new process can recover from.
+        stage: the analysis stage.
     """
 
     def __init__(
         self,
         model: Model,
         batcher: Batcher,
-        lane_of: Callable[[str], Lane],
-        meter: BatchMeter,
-        deliver: Callable[[Result], None],
+        meter: ModelMeter,
         clock: Clock,
         fatal: Callable[[FramelaneError], None] = lambda _error: None,
+        stage: Stage = unchanged,
     ) -> None:
         self.model = model
         self.batcher = batcher
-        self.lane_of = lane_of
         self.meter = meter
         self.clock = clock
         self.fatal = fatal
-        self.in_order = InOrder(deliver)
+        self.failures = Failures(model.info.name)
         self._slots: list[_Slot] = []
+        self.delivery = DeliveryThread(model.info.name, 1, stage)
 
     @property
     def alive(self) -> bool:
-        """Whether every slot's thread runs."""
-        return all(slot.alive for slot in self._slots)
+        """Whether all its threads run."""
+        return self.delivery.alive and all(slot.alive for slot in self._slots)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why every batch fails, in a sentence; None while batches succeed."""
+        return self.failures.trouble
 
     @property
     def slots(self) -> int:
-        """How many batches may be in flight."""
+        """The number of batches that may be in flight."""
         return len(self._slots)
 
     def start(self, slots: int = 0) -> None:
-        """Start the model's slots, 0 for as many as suit its backend; returns when all have opened and warmed up.
+        """Start the model's slots and wait until all have opened and warmed up.
+
+        Args:
+            slots: how many; 0 for the backend's best number.
 
         Raises:
-            FramelaneError: what kept a slot from opening; none runs then.
+            FramelaneError: a slot could not open; no slot runs then.
         """
-        cv2.setNumThreads(1)  # OpenCV's own pool would take the cores from decoders and slots
+        # OpenCV's own thread pool would take cores from decoders and slots.
+        cv2.setNumThreads(1)
         self._slots = [_Slot(self, number) for number in range(slots or self.model.backend.best_slots)]
+        self.delivery.most = _MOST_WAITING * len(self._slots)
         for slot in self._slots:
             slot.start()
         faults = [fault for slot in self._slots if (fault := slot.opened.exception()) is not None]
@@ -102,21 +143,26 @@ class ModelWorker:
             for slot in self._slots:
                 slot.stop()
             raise faults[0]
+        self.delivery.start()
 
     def stop(self, drain_s: float) -> bool:
-        """Infer what waits, then end; gives up after `drain_s` seconds. True if every slot has ended."""
+        """Infer and deliver what waits, then end, all within `drain_s` seconds.
+
+        Return True if every slot has ended.
+        """
         self.batcher.close()
         deadline_s = self.clock.monotonic() + drain_s
         for slot in self._slots:
             slot.drain(max(deadline_s - self.clock.monotonic(), 0.0))
+        self.delivery.drain(max(deadline_s - self.clock.monotonic(), _LEAST_DELIVERY_S))
         return not any(slot.alive for slot in self._slots)
 
 
 class _Slot(Worker):
-    """One batch in flight: collect, run, hand on.
+    """One batch in flight: collects it, runs the model, passes the results on.
 
     Attributes:
-        opened: done when the runner has opened, with the error where it could not.
+        opened: done when the runner has opened; holds the error if it could not.
     """
 
     def __init__(self, owner: ModelWorker, number: int) -> None:
@@ -129,12 +175,12 @@ class _Slot(Worker):
         self._silent_until_s = 0.0
 
     def drain(self, timeout_s: float) -> None:
-        """Wait for the batcher to run dry, then stop."""
+        """Wait until the batcher is empty, at most `timeout_s`, then stop."""
         self.join(timeout_s)
         self.stop(0)
 
     def run_once(self) -> None:
-        """Open first; then take one batch through; end once the batcher is closed and empty."""
+        """Open the runner if need be, then process one batch; end once the batcher is drained."""
         if not self.opened.done():
             self._runner.open()
             self.opened.set_result(None)
@@ -143,18 +189,22 @@ class _Slot(Worker):
             if self._owner.batcher.drained:
                 self.stopping.set()
             return
-        results: list[Result] = []
+        done: list[Delivery] = []
         try:
-            results = self._infer_all(batch)
+            done = self._infer_all(batch)
             self._failed_in_a_row = 0
+            self._owner.failures.batch_done()
         finally:
-            batch.pictures.clear()
-            if not results:
+            batch.images.clear()
+            if not done:
                 self._give_up(batch)
-            self._owner.in_order.complete(batch.number, results)
+            self._owner.delivery.complete(batch.number, done)
 
     def failed(self, error: Exception) -> float:
-        """Log it, and go on at once: the next batch may be another camera's. What can't open ends."""
+        """Log the error and go on at once: the next batch may be another camera's.
+
+        End if the runner can't open.
+        """
         if not self.opened.done():
             self.stopping.set()
             self.opened.set_exception(error)
@@ -163,13 +213,14 @@ class _Slot(Worker):
             self.stopping.set()
             self._owner.fatal(error)
             return 0.0
+        self._owner.failures.batch_failed(error)
         log.error("inference_failed", model=self._owner.model.info.name, error=str(error), exc_info=error)
         if isinstance(error, GpuError):
             self._count_failure(error)
         return 0.0
 
     def _count_failure(self, error: GpuError) -> None:
-        """Give the GPU up where nothing has worked on it for long."""
+        """Give the GPU up if nothing has worked on it for long."""
         now_s = self._owner.clock.monotonic()
         if not self._failed_in_a_row:
             self._failing_since_s = now_s
@@ -179,66 +230,78 @@ class _Slot(Worker):
             self._owner.fatal(DeviceLostError(f"every batch has failed for {_HOPELESS_S:g} s: {error}"))
 
     def ended(self) -> None:
-        """Free what the runner holds, on its own thread."""
-        self.opened.cancel()  # nobody may wait for it any more
+        """Close the runner, on its own thread."""
+        # `start` must not wait for a slot that ended before it opened.
+        self.opened.cancel()
         self._runner.close()
 
-    def _infer_all(self, batch: Batch) -> list[Result]:
+    def _infer_all(self, batch: Batch) -> list[Delivery]:
         try:
             return self._infer(batch)
         except OutOfMemoryError:
-            if len(batch.infos) == 1 or not batch.pictures:
+            if len(batch.jobs) == 1 or not batch.images:
                 raise
-        return self._infer_apart(batch)
+        return self._infer_one_by_one(batch)
 
-    def _infer(self, batch: Batch) -> list[Result]:
-        lanes = [self._owner.lane_of(info.stream) for info in batch.infos]
+    def _infer(self, batch: Batch) -> list[Delivery]:
+        pictures = _needed(batch)
         found = self._runner.detect(
-            cast("list[VideoFrame]", batch.pictures),
-            [lane.wanted for lane in lanes],
-            [lane.crop for lane in lanes],
+            cast("list[VideoFrame]", batch.images),
+            [job.wanted for job in batch.jobs],
+            [job.crop for job in batch.jobs],
         )
-        self._owner.meter.batch_done(len(lanes), found.preprocess_s, found.infer_s, found.postprocess_s)
-        return self._results(batch, found, lanes)
+        self._owner.meter.batch_done(len(batch.jobs), found.preprocess_s, found.infer_s, found.postprocess_s)
+        return self._deliveries(batch, found, pictures)
 
-    def _infer_apart(self, batch: Batch) -> list[Result]:
-        """Each picture alone: one for which the GPU has no room costs no other.
+    def _infer_one_by_one(self, batch: Batch) -> list[Delivery]:
+        """Infer each image alone, so that one too large for the GPU's memory costs no other.
 
         Raises:
-            OutOfMemoryError: there is room for none of them.
+            OutOfMemoryError: the GPU has room for none of them.
         """
-        results: list[Result] = []
-        without: list[tuple[FrameInfo, OutOfMemoryError]] = []
-        for info, picture in zip(batch.infos, batch.pictures, strict=True):
+        done: list[Delivery] = []
+        too_large: list[tuple[Job, OutOfMemoryError]] = []
+        for job, image in zip(batch.jobs, batch.images, strict=True):
             try:
-                results += self._infer(replace(batch, infos=[info], pictures=[picture]))
+                done += self._infer(replace(batch, jobs=[job], images=[image]))
             except OutOfMemoryError as error:
-                without.append((info, error))
-        if len(without) == len(batch.infos):
-            raise without[-1][1]
-        for info, reason in without:
-            self._owner.lane_of(info.stream).meter.frame_dropped("failed")
-            self._tell_of(info, reason)
-        return results
+                too_large.append((job, error))
+        if len(too_large) == len(batch.jobs):
+            raise too_large[-1][1]
+        for job, reason in too_large:
+            job.destination.frame_dropped("failed")
+            self._log_too_large(job, reason)
+        return done
 
-    def _tell_of(self, info: FrameInfo, reason: OutOfMemoryError) -> None:
+    def _log_too_large(self, job: Job, reason: OutOfMemoryError) -> None:
         now_s = self._owner.clock.monotonic()
         if now_s >= self._silent_until_s:
-            self._silent_until_s = now_s + _TELL_EVERY_S
-            size = f"{info.width}x{info.height}"
-            log.error("no_room_for_picture", stream=info.stream, size=size, error=str(reason))
+            self._silent_until_s = now_s + _LOG_EVERY_S
+            size = f"{job.info.width}x{job.info.height}"
+            log.error("no_room_for_picture", stream=job.info.stream, size=size, error=str(reason))
 
-    def _results(self, batch: Batch, found: Detected, lanes: list[Lane]) -> list[Result]:
+    def _deliveries(self, batch: Batch, found: Detected, pictures: Mapping[int, Picture]) -> list[Delivery]:
         inferred_s = found.preprocess_s + found.infer_s + found.postprocess_s
-        results = []
-        for info, detections, lane in zip(batch.infos, found.detections, lanes, strict=True):
-            if lane.closed:
-                continue
-            queued_s = batch.collected_s - info.received_s
-            lane.meter.frame_inferred(queued_s, inferred_s)
-            results.append(Result(info, self._owner.model.info, detections.with_area(), queued_s, inferred_s))
-        return results
+        done = []
+        for number, (job, detections) in enumerate(zip(batch.jobs, found.detections, strict=True)):
+            queued_s = batch.collected_s - job.info.received_s
+            job.destination.frame_inferred(queued_s, inferred_s)
+            result = Result(job.info, self._owner.model.info, detections.with_area(), queued_s, inferred_s)
+            done.append(Delivery(job.destination, result, job.shown, pictures.get(number)))
+        return done
 
     def _give_up(self, batch: Batch) -> None:
-        for info in batch.infos:
-            self._owner.lane_of(info.stream).meter.frame_dropped("failed")
+        for job in batch.jobs:
+            job.destination.frame_dropped("failed")
+
+
+def _needed(batch: Batch) -> dict[int, Picture]:
+    """Return the images in host memory that the analysis stage needs, by their place in the batch.
+
+    A surface on the GPU must go back to its decoder.
+    """
+    return {
+        number: batch.images[number]
+        for number, job in enumerate(batch.jobs)
+        if job.pictured and cast("VideoFrame", batch.images[number]).format.name != ON_GPU
+    }

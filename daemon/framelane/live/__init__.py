@@ -1,1 +1,1 @@
-"""A configuration that changes while it runs."""
+"""What people see of the streams: video, boxes and stills, made only while somebody watches."""

@@ -1,1 +1,1 @@
-"""Where results leave Framelane: messages, the outlet that numbers them, and the sinks that deliver them."""
+"""Results on their way out: the publisher numbers and encodes them, and the sinks deliver messages."""

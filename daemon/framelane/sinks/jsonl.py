@@ -1,7 +1,8 @@
-"""The JSON lines sink: messages to a file, or to standard output."""
+"""The JSON lines sink: writes messages to a file or to standard output."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -13,35 +14,36 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from framelane.core.outage import Outage
 from framelane.core.worker import Worker
-from framelane.sinks.message import json_payload
-from framelane.sinks.outage import Outage
-from framelane.sinks.sink import SinkHealth
+from framelane.messages.detections import json_payload
+from framelane.telemetry.sink_health import SinkHealth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from framelane.config.schema import JsonlConfig
+    from framelane.config.sections.jsonl import JsonlConfig
     from framelane.core.clock import Clock
-    from framelane.sinks.message import Message
+    from framelane.messages.detections import Message
+    from framelane.sinks.table import SinkContext
 
 log = structlog.get_logger(__name__)
 
-_GATHER_S = (
-    0.1  # between two writes, so that 4,000 results a second are 10 system calls and a kill loses little
-)
+# Between two writes, so that 4,000 results per second need 10 system calls and a kill loses little.
+_COLLECT_S = 0.1
 _RETRY_S = 1.0
-_LAST_S = 0.2  # even a stop without any time to drain gets this much
+# A stop without any time to drain still gets this much.
+_LAST_S = 0.2
 _MOST_AT_ONCE = 1000
 
 
 class JsonlSink:
-    """Writes one message a line; a full disk costs the oldest lines that wait, and nothing else.
+    """Writes one message per line. A full disk costs only the oldest waiting lines.
 
     Args:
         config: the `jsonl` section.
         clock: for the log.
-        retry_s: seconds between tries while the file can't be written.
+        retry_s: seconds between attempts while the file can't be written.
         shared: whether other processes write to the same file, so that each must lock it for its lines.
     """
 
@@ -51,19 +53,22 @@ class JsonlSink:
         self._config = config
         self._kinds = frozenset(config.kinds)
         file = _File(config.path, shared=shared)
-        self._writer = _Writer(_Lines(config.queue), file, Outage("jsonl", clock), retry_s)
+        self._writer = _Writer(_Lines(config.queue), file, Outage("sink", clock, sink="jsonl"), retry_s)
 
     def start(self) -> None:
-        """Begin to write."""
+        """Start writing."""
         self._writer.start()
 
     def offer(self, message: Message) -> None:
-        """Take a message, if its kind is wanted and it says anything; when `queue` lines wait, the oldest goes."""
+        """Queue a message if its kind is wanted and it has content.
+
+        If `queue` lines wait, drop the oldest.
+        """
         if message.kind in self._kinds and message.payload:
             self._writer.lines.put(json_payload(message))
 
     def stop(self, drain_s: float, farewell: Message | None) -> None:
-        """Write what waits within `drain_s`, and the farewell, if its kind is wanted."""
+        """Write what waits within `drain_s`, then the farewell if its kind is wanted."""
         if farewell is not None:
             self.offer(farewell)
         self._writer.stop(max(drain_s, _LAST_S))
@@ -74,7 +79,7 @@ class JsonlSink:
             )
 
     def health(self) -> SinkHealth:
-        """How it fares now."""
+        """Return the sink's current health."""
         lines = self._writer.lines
         return SinkHealth(
             name="jsonl",
@@ -89,7 +94,7 @@ class JsonlSink:
 
 
 class _Lines:
-    """The lines that wait: bounded, the oldest go first, counted."""
+    """A bounded queue of lines; the oldest are dropped first and counted."""
 
     def __init__(self, capacity: int) -> None:
         self.news = threading.Event()
@@ -115,7 +120,7 @@ class _Lines:
             return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
 
     def give_back(self, lines: list[bytes]) -> None:
-        """Put lines that were taken to the front again, as far as there is room."""
+        """Return taken lines to the front of the queue, as far as there is room."""
         with self._lock:
             room = max(self._capacity - len(self._waiting), 0)
             kept = lines[len(lines) - min(room, len(lines)) :]
@@ -123,14 +128,14 @@ class _Lines:
             self._waiting.extendleft(reversed(kept))
 
     def abandon(self) -> int:
-        """Give up all that waits; returns how many."""
+        """Drop all waiting lines and return their count."""
         left = len(self.take(len(self._waiting)))
         self.dropped += left
         return left
 
 
 class _File:
-    """A file that is appended to, and opened again when it was rotated away; `-` is standard output."""
+    """A file that is appended to and reopened after rotation; `-` is standard output."""
 
     def __init__(self, path: str, *, shared: bool) -> None:
         self.path = path
@@ -140,7 +145,7 @@ class _File:
         self._torn = False
 
     def append(self, lines: list[bytes]) -> int:
-        """Write lines; returns how many were written whole, fewer than given if the disk filled up.
+        """Write lines and return how many were written completely; fewer than given if the disk filled up.
 
         Raises:
             OSError: Not one byte could be written.
@@ -149,12 +154,13 @@ class _File:
         block = b"\n".join(lines) + b"\n"
         with _alone(descriptor) if self._shared else nullcontext():
             self._torn = self._found_torn(descriptor) if self._shared else self._torn
-            if self._torn:  # the piece of a line that was left when the disk filled up is no JSON; end it
+            # Another process left part of a line, which is not valid JSON; end it.
+            if self._torn:
                 block = b"\n" + block
-            size = os.write(descriptor, block)
-        written = block[:size]
-        whole = written.count(b"\n") - self._torn
-        self._torn = not written.endswith(b"\n")
+            written = block[: os.write(descriptor, block)]
+            piece = len(written) - written.rfind(b"\n") - 1
+            whole = written.count(b"\n") - self._torn
+            self._torn = piece > 0 and not _taken_back(descriptor, piece)
         return whole
 
     def close(self) -> None:
@@ -173,9 +179,10 @@ class _File:
         return self._descriptor
 
     def _found_torn(self, descriptor: int) -> bool:
-        """Whether another process was killed, or had no room, in the middle of a line.
+        """Return whether another process was killed, or had no room, in the middle of a line.
 
-        On the descriptor itself: closing any other of the same file would give the lock away (fcntl(2)).
+        This reads through the given descriptor: closing another one of the same file would release the lock
+        (fcntl(2)).
         """
         status = os.fstat(descriptor)
         if self._stdout or not stat.S_ISREG(status.st_mode):
@@ -207,17 +214,19 @@ class _Writer(Worker):
         self.lines.news.wait()
         self.lines.news.clear()
         self._write_all()
-        self.stopping.wait(_GATHER_S)
+        self.stopping.wait(_COLLECT_S)
 
     def failed(self, error: Exception) -> float:
         said = (error.strerror if isinstance(error, OSError) else None) or f"{type(error).__name__}: {error}"
-        self.outage.failed("disk", f"can't write {self._file.path}: {said}; lines wait, and the oldest go")
+        self.outage.failed(
+            "disk", f"can't write {self._file.path}: {said}; lines wait, and the oldest are dropped"
+        )
         self._file.close()
         self.lines.news.set()
         return self._retry_s
 
     def ended(self) -> None:
-        """Write what is left; no other try, should it fail."""
+        """Write what is left, in a single attempt."""
         try:
             self._write_all()
         except OSError as error:
@@ -233,18 +242,24 @@ class _Writer(Worker):
             finally:
                 self.lines.written += done
                 self.lines.give_back(lines[done:])
-            self.outage.over()
+            # Part of a line fitted and was removed again.
+            if not done:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if done == len(lines):
+                self.outage.over()
 
 
 @contextmanager
 def _alone(descriptor: int) -> Iterator[None]:
-    """Keep the other processes that share the file out: a pipe takes what exceeds 4 KiB in pieces.
+    """Lock out other processes that share the file, because a pipe accepts more than 4 KiB in pieces.
 
-    A lock of POSIX, which is a process's own; flock() is the open file's, and standard output is one for all.
+    This is a POSIX lock, which belongs to a process. A flock() belongs to the open file, and all processes
+    share one open standard output.
     """
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX)
-    except OSError:  # a file system or device without locks; appending is whole on what is a file
+    except OSError:
+        # A file system or device without locks. Appending to a regular file is atomic anyway.
         yield
         return
     try:
@@ -253,15 +268,35 @@ def _alone(descriptor: int) -> Iterator[None]:
         fcntl.lockf(descriptor, fcntl.LOCK_UN)
 
 
+def _taken_back(descriptor: int, piece: int) -> bool:
+    """Remove the part of a line that was written before the disk was full; return False if impossible."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_size != os.lseek(descriptor, 0, os.SEEK_CUR):
+        # A pipe, or another process has written after us.
+        return False
+    try:
+        os.ftruncate(descriptor, status.st_size - piece)
+        # Standard output need not be in append mode.
+        os.lseek(descriptor, -piece, os.SEEK_CUR)
+    except OSError:
+        return False
+    return True
+
+
 def _is_special(path: Path) -> bool:
-    """Whether it is a pipe or device, which must not be opened for reading too."""
+    """Return whether the path is a pipe or device, which must not be opened for reading too."""
     return path.exists() and not path.is_file()
 
 
 def _ends_within_a_line(path: Path) -> bool:
-    """Whether who wrote the file before us was killed, or had no room, in the middle of a line."""
+    """Return whether an earlier writer of the file was killed, or had no room, in the middle of a line."""
     if not path.is_file() or path.stat().st_size == 0:
         return False
     with path.open("rb") as file:
         file.seek(-1, os.SEEK_END)
         return file.read(1) != b"\n"
+
+
+def make(config: JsonlConfig, context: SinkContext) -> JsonlSink:
+    """See framelane.sinks.table."""
+    return JsonlSink(config, context.clock, shared=context.shared)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from framelane.config.schema import PublishConfig
+    from framelane.config.sections.publish import PublishConfig
+    from framelane.core.drop_reasons import LeftOutReason
 
-LeftOut = Literal["empty", "rate"]
 _EARLY = 0.1  # of the interval: a result that comes so much early still fills its place on the grid
 
 
@@ -54,7 +54,7 @@ class Selection:
         self.dropped += index - self._last_index - 1 if index > self._last_index else index
         self._last_index = index
 
-    def left_out(self, *, empty: bool, now_s: float) -> LeftOut | None:
+    def left_out(self, *, empty: bool, now_s: float) -> LeftOutReason | None:
         """Why a result of now (monotonic) is not to be published; None if it is, which counts as done."""
         if empty and self.publish.empty == "never":
             return "empty"
@@ -72,7 +72,7 @@ class Selection:
         if not self._interval_s:
             return True
         if now_s > self._due_s + self._interval_s:
-            self._due_s = now_s  # the first one, or after a pause: start the grid anew
+            self._due_s = now_s  # the first one, or after a pause: start the grid again
         if now_s < self._due_s - self._interval_s * _EARLY:
             return False
         self._due_s += self._interval_s

@@ -1,1 +1,1 @@
-"""Where frames come from: cameras, files, devices and folders, one thread each."""
+"""Cameras, files, devices and image folders, each read on its own thread."""

@@ -1,102 +1,93 @@
-"""One stream's thread: opens its source, has it read and decoded, and tries again forever."""
+"""One stream's thread: opens its source, reads and decodes it, and retries forever."""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import structlog
 
 from framelane.core.backoff import Backoff
 from framelane.core.errors import SourceError
 from framelane.core.worker import Worker
-from framelane.sources.arrivals import arrival_now
-from framelane.sources.certificates import is_unverified
-from framelane.sources.connection import Line
-from framelane.sources.container import ContainerSource
-from framelane.sources.decoder import ON_CPU
-from framelane.sources.economy import Economy
-from framelane.sources.faults import NO_DATA, NO_VIDEO, NO_VIDEO_PATIENCE
-from framelane.sources.folder import FolderSource
-from framelane.sources.frame_maker import FrameMaker, FrameMeter
-from framelane.sources.hangup import hang_up
+from framelane.sources.decoding.decoder import ON_CPU
+from framelane.sources.decoding.skip_policy import SkipPolicy
+from framelane.sources.decoding.unit_queue import UnitQueue
+from framelane.sources.ffmpeg.connection import FfmpegConnection
+from framelane.sources.ffmpeg.container import ContainerSource
+from framelane.sources.ffmpeg.hangup import hang_up
+from framelane.sources.frame_maker import FrameMaker
+from framelane.sources.http.opening import HttpOpener
+from framelane.sources.image_folder import FolderSource
+from framelane.sources.interfaces.source import LIVE_KINDS, Source, kind_of
+from framelane.sources.interfaces.tap import UnitTap
 from framelane.sources.live_decoding import LiveDecoding
-from framelane.sources.pacing import RealtimePacer
-from framelane.sources.retry import Retry
-from framelane.sources.rtsp.client import UnsupportedError
+from framelane.sources.network.certificates import UNVERIFIED, is_unverified
+from framelane.sources.network.ffmpeg_errors import NO_DATA, NO_VIDEO, NO_VIDEO_PATIENCE
+from framelane.sources.notes import StreamNotes, remarks
+from framelane.sources.pacing import PiecePacer, RealtimePacer
+from framelane.sources.reader_choice import ReaderChoice
+from framelane.sources.retry import PROVEN_S, Proof, Retry
 from framelane.sources.rtsp.source import RtspSource, SpareDecoder, reads_itself
-from framelane.sources.source import LIVE_KINDS, Source, kind_of
-from framelane.sources.timeline import Timeline
-from framelane.sources.unit_queue import UnitQueue
-from framelane.telemetry.status import ENDED
+from framelane.telemetry.states import ENDED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from framelane.config.schema import StreamConfig
+    from framelane.config.sections.stream import StreamConfig
     from framelane.core.clock import Clock
-    from framelane.sources.decoder import DecoderChoice
+    from framelane.core.stream_reasons import StreamReason
+    from framelane.sources.decoding.decoder import DecoderChoice
     from framelane.sources.frame_maker import FrameConsumer
+    from framelane.sources.http.opening import HttpSource
     from framelane.sources.ingest import Ingest
-    from framelane.sources.unit_decoder import UnitDecoder
-    from framelane.sources.units import Unit
-    from framelane.telemetry.status import StreamStatus
+    from framelane.telemetry.meters import StreamMeter
+    from framelane.telemetry.stream_status import StreamStatus
 
 log = structlog.get_logger(__name__)
 
-_PROVEN_S = 5.0
 _NO_PICTURE_S = 1.0
-"""That packets come without a picture, until the state says so."""
+"""Seconds that packets come without a decodable picture until the state says so."""
 _LEAVING_S = 1.0
-"""Without video, after which a stop does not wait for more."""
+"""Seconds without video after which a stop disconnects at once."""
 _LOOK_S = 0.1
-_UNVERIFIED = (
-    "anybody on the way can pass for the camera; set tls.verify: true, and tls.ca_file to its authority"
-)
-
-
-class CameraMeter(FrameMeter, Protocol):
-    """Told of every step of a stream's frames until they are offered."""
-
-    def decoder_fell_back(self) -> None:
-        """NVDEC refused the stream, which the CPU decodes now."""
-        ...
-
-    def camera_clock_told(self, offset_s: float | None) -> None:
-        """The camera's clock is ahead of ours by so much; None where it doesn't tell."""
-        ...
+_UNCHANGED = "the server says that its picture has not changed"
 
 
 class CameraWorker(Worker):
-    """Reads one stream until stopped; a fault costs this stream alone, and a wait before the next try.
+    """Reads one stream until stopped. A fault affects only this stream, which is retried after a wait.
 
     Args:
         config: the stream.
-        consumers: where frames go.
-        meter: counts its steps.
-        status: its state machine.
-        clock: where the time is read.
-        ingest: reads and decodes what is live.
-        choice: which decoder.
-        before: who read the stream before it was changed, and may still be at it; many a camera allows one session.
+        consumer: takes frames.
+        meter: counts pictures and frames.
+        status: the stream's state machine.
+        clock: the clock.
+        ingest: reads and decodes live streams.
+        choice: the decoder to use.
+        before: earlier readers of a changed stream that may still run; many cameras allow only one session.
+        tap: shows the stream's access units to whoever watches; None for nobody.
     """
 
     def __init__(
         self,
         config: StreamConfig,
-        consumers: Sequence[FrameConsumer],
-        meter: CameraMeter,
+        consumer: FrameConsumer,
+        meter: StreamMeter,
         status: StreamStatus,
         clock: Clock,
         ingest: Ingest,
         choice: DecoderChoice = ON_CPU,
         before: Sequence[Worker] = (),
+        tap: UnitTap | None = None,
     ) -> None:
         super().__init__(f"camera-{config.id}")
         self.stream = config.id
         self._before = before
+        self._tap = UnitTap() if tap is None else tap
         self._choice = choice
-        self._refusal = ""  # the last one that the log has
+        # NVDEC's last refusal that was logged.
+        self._refusal = ""
         self._warned = False
         self._config = config
         self._meter = meter
@@ -104,19 +95,26 @@ class CameraWorker(Worker):
         self._clock = clock
         self._url = config.url.get_secret_value()
         self._wait = kind_of(self._url) not in LIVE_KINDS and not config.realtime
-        self._frames = FrameMaker(config, consumers, meter, status, clock, wait=self._wait)
+        self._frames = FrameMaker(config, consumer, meter, status, clock, wait=self._wait)
         self._ingest = ingest
         self._backoff = Backoff(config.backoff.first_s, config.backoff.most_s)
         remote = kind_of(self._url) in ("rtsp", "http")
         self._retry = Retry(self._url, self._backoff, clock, live=remote)
         self._thread_id = 0
-        self._line: Line | None = None
+        self._line: FfmpegConnection | None = None
         self._live_decoding: LiveDecoding | None = None
-        self._read_from: ContainerSource | RtspSource | None = None
+        self._read_from: HttpSource | RtspSource | None = None
+        self._entrance: HttpOpener | None = None
         self._spare: SpareDecoder | None = None
-        self._by_ffmpeg = not reads_itself(self._url, config)
+        self._reader = ReaderChoice(
+            clock, own=reads_itself(self._url, config), alone=config.reader == "native"
+        )
+        # The last reason for FFmpeg that was logged.
+        self._logged_reader = ""
         self._opened_s = 0.0
-        self._hung_up = ""  # why
+        # Why this thread has disconnected the camera.
+        self._hung_up = ""
+        self._remarks = StreamNotes(config.id, status)
         status.on_tick = self._look
 
     def run_once(self) -> None:
@@ -124,17 +122,17 @@ class CameraWorker(Worker):
         if not self._is_free():
             return
         self._status.connecting()
-        self._status.forget_notes()
+        self._remarks.forget()
         self._thread_id, self._hung_up = threading.get_native_id(), ""
         with self._open() as source:
             self._opened(source)
             try:
                 if isinstance(source, RtspSource):
                     self._follow(source)
-                elif isinstance(source, ContainerSource) and source.endless:
-                    self._watch(source)
-                else:
+                elif isinstance(source, FolderSource) or not source.endless:
                     self._play(source)
+                else:
+                    self._watch(source)
             finally:
                 self._read_from = self._line = self._live_decoding = None
                 self._frames.closed()
@@ -143,12 +141,12 @@ class CameraWorker(Worker):
             self.stopping.set()
 
     def failed(self, error: Exception) -> float:
-        """Show the fault as the stream's state; return how long to wait before the next try."""
-        if self.stopping.is_set():  # we may have hung up ourselves
+        """Show the fault in the stream's state; return the seconds until the next try."""
+        # The fault may come from our own disconnect.
+        if self.stopping.is_set():
             return 0.0
-        reason, text = (
-            (error.reason, str(error)) if isinstance(error, SourceError) else ("failed", str(error))
-        )
+        reason: StreamReason = error.reason if isinstance(error, SourceError) else "failed"
+        text = str(error)
         if self._hung_up:
             reason, text, self._hung_up = "timeout", self._hung_up, ""
         wait_s = self._retry.after(reason)
@@ -165,30 +163,39 @@ class CameraWorker(Worker):
         return wait_s
 
     def rest(self, wait_s: float) -> None:
-        """Wait for the next try, less long where the camera is there again or `hurry` is called."""
+        """Wait for the next try; ends early if the camera is reachable again or `retry_login` is called."""
         self._retry.wait(wait_s, self.stopping)
 
     def ended(self) -> None:
-        """Nobody needs its decoder any more."""
+        """Release the spare decoder."""
         self._spare = None
 
-    def hurry(self) -> None:
-        """Log in again now, if that is what is waited for."""
-        self._retry.hurry()
+    def retry_login(self) -> None:
+        """Retry a refused login now, and try our own reader at the next opening."""
+        self._retry.retry_login()
+        self._reader.reconsider()
+
+    def tune(self, config: StreamConfig) -> None:
+        """Apply options that need no new connection, which is only `fps` here; from any thread."""
+        self._config = config
+        self._frames.limit(config.fps)
+        decoding = self._live_decoding
+        if decoding is not None:
+            decoding.limit(config.fps)
 
     def wake(self) -> None:
-        """Let go of a camera that sends no video, which would keep this thread in its read."""
+        """Disconnect a camera that sends no video, because it would keep this thread in a read."""
         source = self._read_from
         if isinstance(source, RtspSource):
             source.wake()
         self._hang_up_after(_LEAVING_S, NO_VIDEO)
 
     def _look(self) -> None:
-        """Called twice a second, on another thread."""
+        """Check the source; called twice per second on the housekeeping thread."""
         source, line, decoding = self._read_from, self._line, self._live_decoding
-        self._meter.camera_clock_told(None if source is None else source.camera_offset_s)
-        if isinstance(source, RtspSource) and source.unmarked:
-            self._status.noted("marks", "one frame late: the camera does not mark where its pictures end")
+        self._meter.set_clock_offset(None if source is None else source.camera_offset_s)
+        if source is not None:
+            self._remarks.look(source)
         if decoding is not None:
             decoding.look()
         if line is not None:
@@ -196,18 +203,19 @@ class CameraWorker(Worker):
         silence_s = self._config.read_timeout_s
         self._hang_up_after(silence_s, NO_DATA, silent_s=silence_s)
         self._hang_up_after(NO_VIDEO_PATIENCE * silence_s, NO_VIDEO)
-        self._tell_of_key_frame()
+        self._note_missing_key_frame()
 
     def _hang_up_after(self, waited_s: float, why: str, silent_s: float = 0.0) -> None:
         source = self._read_from
         if not isinstance(source, ContainerSource) or source.kind != "rtsp":
             return
         if self._clock.monotonic() - source.heard_s > waited_s:
-            self._hung_up = why  # before, for the reader may be quick, and clear it
+            # Set before the disconnect, because the reader may react at once.
+            self._hung_up = why
             if not hang_up(self._thread_id, silent_s):
                 self._hung_up = ""
 
-    def _tell_of_key_frame(self) -> None:
+    def _note_missing_key_frame(self) -> None:
         source = self._read_from
         if source is None or self._status.current.state != "connecting":
             return
@@ -215,7 +223,7 @@ class CameraWorker(Worker):
             self._status.awaiting_key_frame()
 
     def _is_free(self) -> bool:
-        """Whether nobody else reads the stream any more; waits a moment if somebody does."""
+        """Return whether all earlier readers have ended; wait a moment if not."""
         self._before = [each for each in self._before if each.alive]
         for each in self._before:
             each.wake()
@@ -223,22 +231,33 @@ class CameraWorker(Worker):
             self.stopping.wait(_LOOK_S)
         return not self._before
 
-    def _open(self) -> ContainerSource | RtspSource | FolderSource:
+    def _open(self) -> HttpSource | RtspSource | FolderSource:
         if kind_of(self._url) == "folder":
             return FolderSource(self._url, self._meter)
-        if not self._by_ffmpeg:
-            try:
-                return self._open_rtsp()
-            except UnsupportedError as error:
-                self._by_ffmpeg = True
-                log.info("read_by_ffmpeg", stream=self._config.id, reason=str(error))
         if is_unverified(self._url, self._config) and not self._warned:
             self._warned = True
-            log.warning("tls_unverified", stream=self._config.id, text=_UNVERIFIED)
-        self._line = Line()
+            log.warning("tls_unverified", stream=self._config.id, text=UNVERIFIED)
+        return self._reader.open(self._open_rtsp, self._open_container)
+
+    def _open_container(self) -> HttpSource:
+        self._line = FfmpegConnection()
+        if kind_of(self._url) == "http":
+            return self._open_http(self._line)
         return ContainerSource(
             self._url, self._config, self._clock, self._meter, self._choice, self._fell_back, self._line
         )
+
+    def _open_http(self, line: FfmpegConnection) -> HttpSource:
+        if self._entrance is None:
+            more = self._fell_back, self.stopping, self._unchanged
+            self._entrance = HttpOpener(self._config, self._clock, self._meter, self._choice, *more)
+        return self._entrance.open(line)
+
+    def _unchanged(self, same: bool) -> None:  # noqa: FBT001 - the source's own words
+        """Note whether a server of single pictures reports or sends an unchanged one."""
+        self._status.noted("unchanged", _UNCHANGED if same else "")
+        if same:
+            self._status.unit_seen(self._clock.monotonic())
 
     def _open_rtsp(self) -> RtspSource:
         reactor, fell_back = self._ingest.reactor, self._fell_back
@@ -257,7 +276,7 @@ class CameraWorker(Worker):
         return source
 
     def _fell_back(self, why: str) -> None:
-        """Show that the CPU decodes what NVDEC should. The next connection tries NVDEC again, which costs nothing."""
+        """Show that the CPU decodes instead of NVDEC. The next connection tries NVDEC again at no cost."""
         self._meter.decoder_fell_back()
         self._status.noted("decoder", f"decoded on the CPU: {why}")
         self._frames.decoder_changed("cpu")
@@ -265,19 +284,29 @@ class CameraWorker(Worker):
             self._refusal = why
             log.warning("decoder_fallback", stream=self._config.id, reason=why)
 
-    def _opened(self, source: ContainerSource | RtspSource | FolderSource) -> None:
+    def _opened(self, source: HttpSource | RtspSource | FolderSource) -> None:
         self._retry.accepted()
         self._opened_s = self._clock.monotonic()
-        if isinstance(source, ContainerSource) and source.parser_reason:
-            late = f"read through FFmpeg's parser, one frame late: {source.parser_reason}"
-            self._status.noted("parser", late)
+        self._log_reader(self._reader.why)
+        for about, remark in remarks(source, self._reader.why).items():
+            self._status.noted(about, remark)
         self._frames.opened(source)
 
+    def _log_reader(self, why: str) -> None:
+        """Log changes of the reader, but not each connection."""
+        if why != self._logged_reader:
+            self._logged_reader = why
+            event = "read_by_ffmpeg" if why else "read_by_framelane"
+            log.info(event, stream=self._config.id, **({"reason": why} if why else {}))
+
     def _follow(self, source: RtspSource) -> None:
-        """Have what is live read and decoded by others, until it ends or is stopped; open its decoder here."""
+        """Run an RTSP source, which shared threads read and decode, until its end or a stop.
+
+        Open its decoder here.
+        """
         self._read_from = source
-        decoding = self._decoding(source.decoder, resumes=source.resumes)
-        proof = _Proof(self._clock, self._backoff)
+        decoding = self._decoding(source, resumes=source.resumes)
+        proof = Proof(self._clock, self._backoff)
         try:
             source.start(decoding.put)
             while not self.stopping.is_set():
@@ -292,36 +321,53 @@ class CameraWorker(Worker):
         finally:
             decoding.close()
 
-    def _watch(self, source: ContainerSource) -> None:
-        """Read what is live as fast as it comes, and have it decoded beside; returns when it is stopped."""
+    def _watch(self, source: HttpSource) -> None:
+        """Read a live source as fast as it comes, while it is decoded in parallel; return when stopped."""
         self._read_from = source
-        decoding = self._decoding(source.decoder)
-        pacer = None if source.paced else _PiecePacer(self._clock, self.stopping)
-        proof = _Proof(self._clock, self._backoff)
+        pacer = None if source.paced else PiecePacer(self._clock, self.stopping)
+        proof = Proof(self._clock, self._backoff)
+        while self._watch_part(source, pacer, proof) and source.advance():
+            self._frames.restarted()
+            if pacer is not None:
+                pacer.restarted()
+        if not self.stopping.is_set():
+            source.check_end()
+
+    def _watch_part(self, source: HttpSource, pacer: PiecePacer | None, proof: Proof) -> bool:
+        """Read up to the next discontinuity; return False if stopped."""
+        decoding = self._decoding(source)
         try:
             for unit in source.units():
                 if self.stopping.is_set():
-                    return
-                if self._hung_up:  # what the decoder still held is no sign of life
+                    return False
+                # Frames that the decoder still held don't prove that the camera sends.
+                if self._hung_up:
                     raise SourceError("timeout", self._hung_up)
-                decoding.put(unit if pacer is None else pacer.hold(unit))
+                decoding.put(unit if pacer is None else pacer.hold(unit, behind=source.behind))
                 decoding.advance()
-                proof.look()
+                proof.look(source.news)
             decoding.finish(self._config.late_ms / 1e3)
-            source.check_end()
         finally:
             decoding.close()
+        return not self.stopping.is_set()
 
-    def _decoding(self, decoder: UnitDecoder, *, resumes: bool = False) -> LiveDecoding:
+    def _decoding(self, source: HttpSource | RtspSource, *, resumes: bool = False) -> LiveDecoding:
         config, clock, meter = self._config, self._clock, self._meter
-        late_s, economy = config.late_ms / 1e3, Economy(config.fps)
-        waiting = UnitQueue(late_s, economy, clock, self._frames.skipped, resumes=resumes)
+        late_s, policy = config.late_ms / 1e3, SkipPolicy(config.fps)
+        keep, skipped = config.damaged == "keep", self._frames.skipped
+        waiting = UnitQueue(late_s, policy, clock, skipped, resumes=resumes, keep_damaged=keep)
         pools, status = self._ingest.pools, self._status
-        self._live_decoding = LiveDecoding(decoder, waiting, self._frames, pools, status, meter, clock)
-        return self._live_decoding
+        tap, codec = self._tap, source.info.codec
+        decoding = LiveDecoding(
+            source.decoder, waiting, self._frames, pools, status, meter, clock, tap, codec
+        )
+        self._live_decoding = decoding
+        # `tune` may have changed it since.
+        decoding.limit(self._config.fps)
+        return decoding
 
     def _play(self, source: Source) -> None:
-        """Read, decode and show at its own pace what is recorded, once or again and again."""
+        """Read and decode a recorded source at its own pace, once or in a loop."""
         pacer = None if self._wait else RealtimePacer(self._clock, self.stopping)
         started_s = self._clock.monotonic()
         while not self.stopping.is_set():
@@ -329,48 +375,19 @@ class CameraWorker(Worker):
             for decoded in source.pictures():
                 if self.stopping.is_set():
                     return
-                if self._hung_up:  # what the decoder still held is no sign of life
+                # Frames that the decoder still held don't prove that the camera sends.
+                if self._hung_up:
                     raise SourceError("timeout", self._hung_up)
                 seen = True
                 self._frames.take(decoded, pacer)
-                del decoded  # a picture may not stay here while the next one is awaited
-                if self._clock.monotonic() - started_s > _PROVEN_S:
+                # Keep no reference to a frame while the next one is awaited.
+                del decoded
+                if self._clock.monotonic() - started_s > PROVEN_S:
                     self._backoff.reset()
             if not seen:
-                # Not the end of a film, and in a loop it would be tried again without a pause.
-                raise SourceError("undecodable", "there is no picture in it that can be decoded")
+                # An error, because a loop would otherwise retry without a pause.
+                raise SourceError("undecodable", "it contains no picture that can be decoded")
             if not self._config.loop:
                 return
             self._frames.restarted()
             source.rewind()
-
-
-class _Proof:
-    """Lets the waits for the next tries begin anew once a connection has lasted for a while."""
-
-    def __init__(self, clock: Clock, backoff: Backoff) -> None:
-        self._clock = clock
-        self._backoff = backoff
-        self._due_s: float | None = clock.monotonic() + _PROVEN_S
-
-    def look(self) -> None:
-        """Look whether it has lasted."""
-        if self._due_s is not None and self._clock.monotonic() > self._due_s:
-            self._backoff.reset()
-            self._due_s = None
-
-
-class _PiecePacer:
-    """Holds units of a stream that comes in pieces of some seconds back until their time has come."""
-
-    def __init__(self, clock: Clock, stopping: threading.Event) -> None:
-        self._clock = clock
-        self._pacer = RealtimePacer(clock, stopping)
-        self._timeline = Timeline()
-
-    def hold(self, unit: Unit) -> Unit:
-        """The unit, when it is due: that is when it has arrived."""
-        packet = unit.packet
-        at = packet.pts if packet.dts is None else packet.dts
-        self._pacer.wait(self._timeline.place(None if at is None else float(at * packet.time_base)))
-        return unit._replace(arrival=arrival_now(self._clock))

@@ -1,24 +1,24 @@
-"""What all live streams of a process share: the thread that reads RTSP, and those that decode."""
+"""The threads that all live streams of a process share: one reads RTSP, others decode."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from framelane.sources.decode_pool import NVDEC_THREADS, DecodePool, cpu_threads
+from framelane.sources.decoding.decode_pool import NVDEC_THREADS, DecodePool, cpu_threads
 from framelane.sources.rtsp.reactor import Reactor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from framelane.core.clock import Clock
-    from framelane.sources.decoder import DecoderName
+    from framelane.sources.decoding.decoder import DecoderName
 
 
 class Ingest:
-    """Threads start as they are needed; `stop` ends them.
+    """Owns the threads, which start when needed; `stop` ends them.
 
     Args:
-        clock: where the time is read.
+        clock: the source of time.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -29,10 +29,13 @@ class Ingest:
             "cpu": DecodePool("decode-cpu", cpu_threads(), clock),
             "nvdec": DecodePool("decode-nvdec", NVDEC_THREADS, clock),
         }
-        """Decode, by decoder."""
+        """Decode pools by decoder."""
 
     def stop(self, timeout_s: float) -> None:
-        """End all threads, once no stream is read any more; gives up on what hangs after `timeout_s`."""
+        """End all threads after the last stream has stopped.
+
+        A thread that hangs for `timeout_s` is abandoned.
+        """
         deadline_s = self._clock.monotonic() + timeout_s
         self.reactor.stop(timeout_s)
         for pool in self.pools.values():

@@ -1,4 +1,4 @@
-"""Joins the reading of one live connection to its decoding, which goes on beside it."""
+"""Connects the reading of one live connection to its decoding, which runs in parallel."""
 
 from __future__ import annotations
 
@@ -6,41 +6,48 @@ import time
 from typing import TYPE_CHECKING
 
 from framelane.core.errors import SourceError
-from framelane.sources.decode_pool import Turn
+from framelane.sources.decoding.decode_pool import Turn
+from framelane.sources.decoding.unit_queue import Hindrance
+from framelane.sources.interfaces.tap import UnitOrigin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from framelane.core.clock import Clock
-    from framelane.sources.decode_pool import DecodePool
-    from framelane.sources.decoder import DecoderName
+    from framelane.core.stream_reasons import StreamReason
+    from framelane.sources.decoding.decode_pool import DecodePool
+    from framelane.sources.decoding.decoder import DecoderName
+    from framelane.sources.decoding.unit_decoder import UnitDecoder
+    from framelane.sources.decoding.unit_queue import UnitQueue
     from framelane.sources.frame_maker import FrameMaker
-    from framelane.sources.source import SourceMeter
-    from framelane.sources.unit_decoder import UnitDecoder
-    from framelane.sources.unit_queue import UnitQueue
-    from framelane.sources.units import Unit
-    from framelane.telemetry.status import StreamStatus
+    from framelane.sources.interfaces.tap import UnitTap
+    from framelane.sources.interfaces.units import Unit
+    from framelane.telemetry.meters import StreamMeter
+    from framelane.telemetry.stream_status import StreamStatus
 
 _DRAIN_LOOK_S = 0.01
 _SILENT_S = 2.0
 _MOST_GAP_S = 60.0
-_NO_KEY_FRAME = "no key frame has come for a minute to go on from; shorten the camera's GOP"
+_UNDECODABLE = Hindrance("undecodable", "pictures arrive that can't be decoded")
+_NO_KEY_FRAME = "no key frame has come for a minute; shorten the camera's GOP"
 
 
 class LiveDecoding:
-    """Decodes what one connection brings: its first picture on the camera's thread, all others in a pool.
+    """Decodes one connection's units: up to the first frame on the camera's thread, then in a pool.
 
-    The first picture opens the decoder, which on a GPU takes the driver a while, one stream after the other. That
-    must not keep a pool from streams that are open already.
+    The first picture opens the decoder. On a GPU, this takes the driver a while, one stream after the other,
+    and must not keep a pool from streams that are open already.
 
     Args:
         decoder: decodes units.
-        waiting: where units wait.
-        frames: takes the pictures.
+        waiting: the queue of units.
+        frames: takes the decoded frames.
         pools: by decoder.
-        status: told when pictures are skipped, and when no more are.
-        meter: counts what is skipped.
-        clock: where the time is read.
+        status: shows when pictures are skipped, and when that ends.
+        meter: counts skipped pictures.
+        clock: the source of time.
+        tap: shows units to whoever watches.
+        codec: of the units, by FFmpeg's name.
     """
 
     def __init__(
@@ -50,9 +57,13 @@ class LiveDecoding:
         frames: FrameMaker,
         pools: Mapping[DecoderName, DecodePool],
         status: StreamStatus,
-        meter: SourceMeter,
+        meter: StreamMeter,
         clock: Clock,
+        tap: UnitTap,
+        codec: str,
     ) -> None:
+        self._tap = tap
+        self._origin = UnitOrigin(codec)
         self._decoder = decoder
         self._waiting = waiting
         self._frames = frames
@@ -60,20 +71,29 @@ class LiveDecoding:
         self._status = status
         self._meter = meter
         self._clock = clock
-        self._place: tuple[DecodePool, Turn] | None = None  # from the first picture on
-        self._unattended = False  # something has been put for which there was no pool yet
-        self._fault: tuple[str, str] | None = None  # not the error: its traceback holds the decoder
-        self._trouble = ""
+        # Set from the first frame on.
+        self._place: tuple[DecodePool, Turn] | None = None
+        # Whether units were put while there was no pool yet.
+        self._unattended = False
+        # Not the error itself: its traceback holds the decoder.
+        self._fault: tuple[StreamReason, str] | None = None
+        self._shown = Hindrance()
         self._put_s = clock.monotonic()
 
     def put(self, unit: Unit) -> bool:
-        """Take a unit that has been read; on any thread, one at a time. Returns at once.
+        """Queue a unit that has been read, and return whether `advance` has to be called. Returns at once.
 
-        True where `advance` has to be called for it.
+        Any thread may call it, one at a time.
         """
+        watch = self._tap.unit
+        if watch is not None:
+            watch(self._origin, unit)
         waits = self._waiting.put(unit)
         self._put_s = self._clock.monotonic()
-        self._tell(self._waiting.trouble(self._put_s))
+        self._status.unit_seen(self._put_s)
+        if self._waiting.starves:
+            self._status.frame_owed(self._put_s)
+        self._show(self._hindrance(self._put_s))
         if not waits:
             return False
         if self._place is None:
@@ -84,18 +104,26 @@ class LiveDecoding:
         return False
 
     def look(self) -> None:
-        """Called now and then: a camera that sends nothing is not late."""
+        """Update the stream's state; called periodically. A camera that sends nothing is not late."""
         now_s = self._clock.monotonic()
         if now_s - self._put_s > _SILENT_S:
-            self._tell("")
+            self._show(Hindrance())
 
-    def _tell(self, trouble: str) -> None:
-        if trouble != self._trouble:
-            self._trouble = trouble
-            self._status.late(trouble)
+    def limit(self, fps: float | None) -> None:
+        """Set another `fps` limit from the next unit on; from any thread."""
+        self._waiting.limit(fps)
+
+    def _hindrance(self, now_s: float) -> Hindrance:
+        found = self._waiting.hindrance(now_s)
+        return _UNDECODABLE if not found.reason and self._decoder.fails else found
+
+    def _show(self, hindrance: Hindrance) -> None:
+        if hindrance != self._shown:
+            self._shown = hindrance
+            self._status.hindered(*hindrance)
 
     def advance(self) -> None:
-        """Decode what waits, until the pool does; on the camera's thread.
+        """Decode waiting units on the camera's thread, until the pool takes over.
 
         Raises:
             SourceError: nothing in the stream can be decoded.
@@ -103,7 +131,7 @@ class LiveDecoding:
         while self._place is None and self._decode_next():
             pass
         if self._unattended and self._place is not None:
-            # What came while the first picture was decoded, too.
+            # Including units that came while the first picture was decoded.
             self._unattended = False
             pool, turn = self._place
             pool.submit(turn)
@@ -113,7 +141,7 @@ class LiveDecoding:
             raise SourceError("key-frame", _NO_KEY_FRAME)
 
     def step(self) -> bool:
-        """Decode a unit, on a thread of the pool; True if there is more."""
+        """Decode one unit on a thread of the pool, and return whether there is more."""
         try:
             self._decode_next()
         except SourceError as fault:
@@ -121,9 +149,9 @@ class LiveDecoding:
             return False
         return len(self._waiting) > 0
 
-    def finish(self, patience_s: float) -> None:
-        """The connection has ended: decode what still waits, within `patience_s`, and what the decoder holds back."""
-        deadline_s = self._clock.monotonic() + patience_s
+    def finish(self, within_s: float) -> None:
+        """Decode waiting units, within `within_s`, and held-back frames after the connection has ended."""
+        deadline_s = self._clock.monotonic() + within_s
         while self._place is not None and len(self._waiting) and self._clock.monotonic() < deadline_s:
             time.sleep(_DRAIN_LOOK_S)
         self.close()
@@ -131,7 +159,7 @@ class LiveDecoding:
             self._frames.take(decoded)
 
     def close(self) -> None:
-        """Decode nothing more; returns when no thread of the pool is at it."""
+        """Stop decoding. No thread of the pool works on the stream once this returns."""
         if self._place is not None:
             pool, turn = self._place
             pool.withdraw(turn)
@@ -140,13 +168,21 @@ class LiveDecoding:
         unit = self._waiting.take()
         if unit is None:
             return False
-        for decoded in self._decoder.decode(unit):
-            first = self._place is None
-            if first:
-                self._place = self._pools[self._decoder.name], Turn(self)
-            if first and self._waiting.is_late(unit):  # opening the decoder has taken so long
+        decoder, opened = self._decoder, False
+        for decoded in decoder.decode(unit):
+            opened |= self._place is None
+            # Opening the decoder may have taken too long for this unit.
+            if opened and self._waiting.is_late(unit):
                 self._meter.frame_dropped("late")
             else:
                 self._frames.take(decoded)
-            del decoded  # a picture may not stay here while the next one is awaited
+            # Keep no reference to a frame while the next one is awaited.
+            del decoded
+        # Only now, or a thread of the pool could overtake this one.
+        if opened:
+            self._place = self._pools[decoder.name], Turn(self)
+        if decoder.damaged:
+            self._status.frame_owed(self._clock.monotonic())
+            if not unit.disposable:
+                self._waiting.break_off()
         return True

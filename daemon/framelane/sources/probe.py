@@ -1,25 +1,39 @@
-"""Opens a stream for a few seconds and says what is in it."""
+"""Opens a stream for a few seconds and reports what is in it."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from framelane.config.schema import StreamOptions
+from framelane.config.sections.stream import StreamConfig
 from framelane.core.clock import Clock, SystemClock
 from framelane.core.errors import SourceError
-from framelane.sources.container import ContainerSource
-from framelane.sources.faults import NO_VIDEO
-from framelane.sources.hangup import hang_up
+from framelane.sources.decoding.decoder import ON_CPU
+from framelane.sources.ffmpeg.container import ContainerSource
+from framelane.sources.ffmpeg.hangup import hang_up
+from framelane.sources.http.opening import HttpOpener
+from framelane.sources.interfaces.source import kind_of
+from framelane.sources.network.certificates import UNVERIFIED, is_unverified
+from framelane.sources.network.ffmpeg_errors import NO_VIDEO
+from framelane.sources.notes import later_notes, remarks
+from framelane.sources.reader_choice import ReaderChoice
+from framelane.sources.rtsp.source import RtspSource, reads_itself
+from framelane.sources.rtsp.standalone import StandaloneCamera
+from framelane.telemetry.meters import StreamMeter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from framelane.sources.source import Decoded
+    from framelane.sources.http.opening import HttpSource
+    from framelane.sources.interfaces.source import Decoded
 
 _LOOK_S = 0.5
+_MOST_TIMES = 10_000
+_LEAST_FRAMES = 8
+_MOST_RATE_ERROR = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +41,22 @@ class ProbeReport:
     """What a few seconds of a stream showed.
 
     Attributes:
-        codec: FFmpeg's name.
+        codec: FFmpeg's name, such as "h264" or "av1".
         width: in pixels.
         height: in pixels.
         pixel_format: FFmpeg's name.
-        declared_fps: what the stream says, None where it says nothing.
-        measured_fps: frames decoded a second of the stream's own time, or of ours where it has none.
-        clock: where capture times would come from: "rtcp", "receive" or "media".
-        clock_offset_ms: the camera's clock against ours, None without one.
+        declared_fps: the rate that the stream declares; None if it declares none.
+        measured_fps: frames decoded per second of the stream's own time, or of ours if it has none or its
+            time does not advance as pictures arrive.
+        clock: where capture times would come from: "rtcp", "playlist", "receive" or "media".
+        clock_offset_ms: the camera's clock minus ours; None without a camera clock.
         first_frame_s: from opening to the first decoded frame.
         frames: frames decoded.
         packets: video packets read.
         undecodable: frames that could not be decoded.
+        transport: "tcp" or "udp" for RTSP; else None.
+        reader: "framelane" or "ffmpeg".
+        hints: notes and advice.
     """
 
     codec: str
@@ -53,71 +71,87 @@ class ProbeReport:
     frames: int
     packets: int
     undecodable: int
+    transport: str | None
+    reader: str
+    hints: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as JSON values."""
+        """Return the report as JSON values."""
         return asdict(self)
 
 
-@dataclass
-class _Tally:
-    """Counts a source's packets and failures."""
+def probe_stream(
+    url: str, seconds: float, transport: str = "tcp", clock: Clock | None = None, video: int | None = None
+) -> ProbeReport:
+    """Read a stream as `run` does, for `seconds` from its first frame on, or until no more video comes.
 
-    packets: int = 0
-    undecodable: int = 0
-
-    def frame_received(self) -> None:
-        self.packets += 1
-
-    def frame_dropped(self, reason: str, count: int = 1) -> None:
-        del reason
-        self.undecodable += count
-
-
-def probe_stream(url: str, seconds: float, transport: str = "tcp", clock: Clock | None = None) -> ProbeReport:
-    """Read a stream for `seconds` from its first frame on, or until no more video comes.
+    Args:
+        url: camera, file or device.
+        seconds: how long to read.
+        transport: for RTSP.
+        clock: the source of time.
+        video: index of the video to read, from 0; None for the largest.
 
     Raises:
-        SourceError: it can't be opened, or no frame of it can be decoded.
+        SourceError: the stream can't be opened, or no frame of it can be decoded.
     """
     clock = clock or SystemClock()
-    tally = _Tally()
+    meter = StreamMeter("probe")
     opened_s = clock.monotonic()
-    options = StreamOptions.model_validate({"transport": transport})
+    asked = {"id": "probe", "url": url, "transport": transport, "video": video}
+    options = StreamConfig.model_validate(asked)
+    choice = ReaderChoice(clock, own=reads_itself(url, options))
     with (
-        ContainerSource(url, options, clock, tally) as source,
-        _hanging_up(source, options.read_timeout_s, clock) as silent,
+        choice.open(
+            lambda: StandaloneCamera(url, options, clock, meter),
+            lambda: _open(url, options, clock, meter),
+        ) as opened,
+        _hanging_up(opened, options.read_timeout_s, clock) as silent,
     ):
         seen = _Seen(clock)
         try:
-            for decoded in source.pictures():
+            for decoded in opened.pictures():
                 seen.add(decoded)
                 if seen.last_s - seen.first_s >= seconds:
                     break
-        except SourceError:
-            if not silent.is_set():
+        except SourceError as fault:
+            if not silent.is_set() and (fault.reason != "timeout" or seen.newest is None):
                 raise
             if seen.newest is None:
                 raise SourceError("timeout", NO_VIDEO) from None
         if seen.newest is None:
             raise SourceError("undecodable", "the stream ended before any frame could be decoded")
-        return _report(source, seen, tally, seen.first_s - opened_s)
+        source = opened.source if isinstance(opened, StandaloneCamera) else opened
+        hints = [*remarks(source, choice.why).values(), *later_notes(source).values()]
+        if is_unverified(url, options):
+            hints.append(UNVERIFIED)
+        via = transport if kind_of(url) == "rtsp" else None
+        return _report(source, seen, meter, seen.first_s - opened_s, _Way(via, tuple(hints)))
+
+
+def _open(url: str, options: StreamConfig, clock: Clock, meter: StreamMeter) -> HttpSource:
+    if kind_of(url) != "http":
+        return ContainerSource(url, options, clock, meter)
+    ignore: Callable[[object], None] = lambda _what: None  # noqa: E731
+    return HttpOpener(options, clock, meter, ON_CPU, ignore, threading.Event(), ignore).open()
 
 
 @contextmanager
-def _hanging_up(source: ContainerSource, silence_s: float, clock: Clock) -> Iterator[threading.Event]:
-    """Within the block, let go of a camera that sends anything but video, which this thread would read for ever."""
+def _hanging_up(
+    source: HttpSource | StandaloneCamera, silence_s: float, clock: Clock
+) -> Iterator[threading.Event]:
+    """Within the block, disconnect a camera that sends no video, which FFmpeg would read forever."""
     over, silent = threading.Event(), threading.Event()
     reader = threading.get_native_id()
 
-    def look() -> None:
+    def look(source: ContainerSource) -> None:
         while not over.wait(_LOOK_S):
             if clock.monotonic() - source.heard_s > silence_s:
                 silent.set()
                 hang_up(reader)
 
-    if source.kind == "rtsp":
-        threading.Thread(target=look, name="probe-watch", daemon=True).start()
+    if isinstance(source, ContainerSource) and source.kind == "rtsp":
+        threading.Thread(target=look, args=(source,), name="probe-watch", daemon=True).start()
     try:
         yield silent
     finally:
@@ -125,49 +159,84 @@ def _hanging_up(source: ContainerSource, silence_s: float, clock: Clock) -> Iter
 
 
 class _Seen:
-    """What the decoder gave: how many frames, from when to when, and the newest of them."""
+    """The decoded frames: when they came, their time stamps, and the newest one."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.frames = 0
         self.first_s = self.last_s = 0.0
-        self._first_pts_s: float | None = None
+        self._times: deque[tuple[float, float | None]] = deque(maxlen=_MOST_TIMES)
         self.newest: Decoded | None = None
 
     def add(self, decoded: Decoded) -> None:
         self.last_s = self._clock.monotonic()
         if not self.frames:
-            self.first_s, self._first_pts_s = self.last_s, decoded.pts_s
+            self.first_s = self.last_s
         self.frames += 1
+        self._times.append((self.last_s, decoded.pts_s))
         self.newest = decoded
 
-    def fps(self) -> float:
-        span_s = self.last_s - self.first_s
-        if self._first_pts_s is not None and self.newest is not None and self.newest.pts_s is not None:
-            span_s = self.newest.pts_s - self._first_pts_s
-        return (self.frames - 1) / span_s if span_s > 0 else 0.0
+    def fps(self, *, paced: bool) -> float:
+        """Return the frame rate of the second half.
+
+        Servers begin with buffered pictures, and time stamps settle.
+
+        Args:
+            paced: whether frames come one by one, so that their arrival times show the rate.
+        """
+        times = list(self._times)
+        middle_s = (self.first_s + self.last_s) / 2
+        half = [each for each in times if each[0] >= middle_s]
+        if not paced or len(half) < _LEAST_FRAMES:
+            half = times
+        came = _rate([came_s for came_s, _ in half])
+        own = _rate([pts_s for _, pts_s in half if pts_s is not None])
+        return came if not own or (paced and abs(own - came) > _MOST_RATE_ERROR * came) else own
 
 
-def _report(source: ContainerSource, seen: _Seen, tally: _Tally, first_frame_s: float) -> ProbeReport:
+def _rate(times_s: Sequence[float]) -> float:
+    """Return the rate per second; 0 if unknown."""
+    span_s = times_s[-1] - times_s[0] if times_s else 0.0
+    return (len(times_s) - 1) / span_s if span_s > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a stream was received."""
+
+    transport: str | None
+    hints: tuple[str, ...]
+
+
+def _report(
+    source: HttpSource | RtspSource, seen: _Seen, meter: StreamMeter, first_frame_s: float, way: _Way
+) -> ProbeReport:
     newest = seen.newest
     assert newest is not None  # noqa: S101 - the caller has seen a frame
     picture, arrival, offset_s = newest.picture, newest.arrival, source.camera_offset_s
+    paced = isinstance(source, RtspSource) or source.paced
     return ProbeReport(
         codec=source.info.codec,
         width=picture.width,
         height=picture.height,
         pixel_format=picture.format.name,
         declared_fps=source.info.fps,
-        measured_fps=round(seen.fps(), 2),
+        measured_fps=round(seen.fps(paced=paced), 2),
         clock="media" if arrival is None else arrival.clock,
         clock_offset_ms=None if offset_s is None else round(offset_s * 1e3, 1),
         first_frame_s=round(first_frame_s, 3),
         frames=seen.frames,
-        packets=tally.packets,
-        undecodable=tally.undecodable,
+        packets=meter.snapshot().received,
+        undecodable=sum(meter.snapshot().dropped.values()),
+        transport=way.transport,
+        reader="ffmpeg" if isinstance(source, ContainerSource) else "framelane",
+        hints=way.hints,
     )
 
 
 def render(report: ProbeReport) -> str:
-    """The report for a person, a line a fact."""
-    return "\n".join(f"{name.replace('_', ' '):<16} {value}" for name, value in report.as_dict().items())
+    """Return the report as text: one fact per line, then the hints."""
+    facts = report.as_dict()
+    hints = facts.pop("hints")
+    lines = [f"{name.replace('_', ' '):<16} {value}" for name, value in facts.items()]
+    return "\n".join([*lines, *(f"{'hint':<16} {hint}" for hint in hints)])

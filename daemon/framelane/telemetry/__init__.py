@@ -1,1 +1,1 @@
-"""What the daemon knows of itself: counts, rates, states, health and how they are shown."""
+"""The daemon's counts, rates, states and health, and how they are shown."""

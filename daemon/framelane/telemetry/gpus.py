@@ -1,4 +1,4 @@
-"""How a GPU fares, as telemetry shows it."""
+"""Samples of GPUs."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GpuSample:
-    """One GPU at one moment; None where the driver doesn't say.
+    """One GPU at one moment; values that the driver doesn't report are None.
 
     Attributes:
-        index: as nvidia-smi counts, among those that CUDA_VISIBLE_DEVICES leaves.
-        name: as NVIDIA calls it.
+        index: nvidia-smi's number, among the GPUs that CUDA_VISIBLE_DEVICES leaves.
+        name: NVIDIA's product name.
         utilization: the share of the last second or less in which a kernel ran, 0 to 1.
-        memory_used_bytes: by all processes.
-        memory_total_bytes: all there is.
-        temperature_c: of the chip.
-        decoder_utilization: of NVDEC, 0 to 1.
-        power_w: that it draws.
-        throttle_reasons: why it is slower than it could be, such as `sw_power_cap`.
+        memory_used_bytes: memory in use by all processes.
+        memory_total_bytes: total memory.
+        temperature_c: temperature of the chip.
+        decoder_utilization: utilization of NVDEC, 0 to 1.
+        power_w: power drawn.
+        throttle_reasons: why it is slowed down, such as `sw_power_cap`.
     """
 
     index: int
@@ -40,20 +40,20 @@ class GpuWatch(Protocol):
     """Samples the GPUs in use."""
 
     def sample(self) -> Sequence[GpuSample]:
-        """One sample a GPU."""
+        """Return one sample per GPU."""
         ...
 
     def close(self) -> None:
-        """Stop."""
+        """Stop sampling."""
         ...
 
 
 class NullGpuMonitor:
-    """Where no GPU is used, or nobody can tell."""
+    """Samples nothing: no GPU is used, or NVML is missing."""
 
     def sample(self) -> Sequence[GpuSample]:
-        """None."""
+        """Return no samples."""
         return ()
 
     def close(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""

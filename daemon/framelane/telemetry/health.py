@@ -1,4 +1,4 @@
-"""Whether the process is alive and whether it is ready, each with the reasons why not."""
+"""Verdicts on liveness and readiness, with reasons."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ _NAMES_SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """A verdict: good when there is no reason against it. Reasons name streams and hold no URL."""
+    """A verdict: good if it has no reasons. Reasons name streams and hold no URL."""
 
     reasons: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
-        """Whether all is well."""
+        """Whether the verdict is good."""
         return not self.reasons
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """For how many seconds what should move has not; 0 where it moves.
+    """For how many seconds parts have made no progress; 0 if they do.
 
     Attributes:
-        waiting_s: frames have waited for inference.
-        looked_ago_s: since the reporter last looked, so the age of `waiting_s` too.
-        overdue_s: the threads of sinks, by name, have not come back from what they do.
+        waiting_s: seconds for which frames have waited without any being inferred.
+        looked_ago_s: seconds since housekeeping last ran, which is also the age of `waiting_s`.
+        overdue_s: seconds for which the threads of sinks hang, by name.
     """
 
     waiting_s: float
@@ -44,17 +44,18 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class BrokerView:
-    """The broker as readiness sees it: connected, or results wait, and with `full` the oldest go for new ones."""
+    """The broker's part in readiness: whether it is connected, and whether the backlog is full."""
 
     connected: bool
     full: bool
 
 
 class ProgressWatch:
-    """For how long frames that were due have gone in without any coming out: the sign of a wedged pipeline.
+    """Detects a wedged pipeline: frames go in, but none come out.
 
-    Feed it snapshots of the meters, every second or so. Frames over the `fps` limit are not due, failed
-    batches and frames given up at a stop count as coming out: the loop turns.
+    Pass it snapshots of the meters, about every second. Frames over the `fps` limit don't count as going in.
+    Frames of failed batches, and frames dropped at a stop, count as coming out: the pipeline still makes
+    progress.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -63,7 +64,10 @@ class ProgressWatch:
         self._waiting_since_s: float | None = None
 
     def observe(self, counts: Counts) -> float:
-        """Take the counts in; return for how many seconds frames have waited without progress."""
+        """Compare with the previous counts.
+
+        Return for how many seconds frames have waited without progress.
+        """
         before, self._streams = self._streams, {}
         due = done = 0
         for stream in counts.streams.values():
@@ -75,7 +79,8 @@ class ProgressWatch:
             self._streams[stream.born] = now
             due += now[0] - was[0]
             done += now[1] - was[1]
-        if done or before.keys() - self._streams.keys():  # what waited may have been a stream's that is gone
+        # The frames that waited may have been those of a removed stream.
+        if done or before.keys() - self._streams.keys():
             self._waiting_since_s = None
         if due > 0 and not done and self._waiting_since_s is None:
             self._waiting_since_s = self._clock.monotonic()
@@ -83,15 +88,15 @@ class ProgressWatch:
 
 
 def liveness(threads: Mapping[str, bool], progress: Progress, limit_s: float) -> Health:
-    """Alive: every one of `threads` (by name) runs, and nothing waits longer than `limit_s` for progress."""
+    """Return whether all `threads` (by name) run, and nothing hangs longer than `limit_s`."""
     reasons = [f"thread {name} is not running" for name, alive in threads.items() if not alive]
     limit = f"(limit {limit_s:.0f} s)"
     if progress.waiting_s > limit_s:
-        reasons.append(f"frames arrive, and none was inferred for {progress.waiting_s:.0f} s {limit}")
+        reasons.append(f"frames arrive, but none was inferred for {progress.waiting_s:.0f} s {limit}")
     if progress.looked_ago_s > limit_s:
-        reasons.append(f"thread reporter hangs for {progress.looked_ago_s:.0f} s {limit}")
+        reasons.append(f"thread housekeeping has hung for {progress.looked_ago_s:.0f} s {limit}")
     reasons += [
-        f"thread {name} hangs for {overdue_s:.0f} s {limit}"
+        f"thread {name} has hung for {overdue_s:.0f} s {limit}"
         for name, overdue_s in progress.overdue_s.items()
         if overdue_s > limit_s
     ]
@@ -99,31 +104,35 @@ def liveness(threads: Mapping[str, bool], progress: Progress, limit_s: float) ->
 
 
 def readiness(
-    models: Mapping[str, bool],
+    missing: Sequence[str],
     broker: BrokerView | None,
     streams: Sequence[StreamState],
     wanted: Literal["any", "all"],
 ) -> Health:
-    """Ready: models loaded, the broker reachable or messages queueable, and any or all streams live.
+    """Return whether models work, the broker or the backlog takes messages, and enough streams are live.
 
     Args:
-        models: whether each model, by name, is loaded.
-        broker: None where none is configured.
-        streams: their states; files that have ended as they should are not missed.
-        wanted: how many streams must be live.
+        missing: why models or worker processes don't work, in sentences; streams whose text says the same
+            are left out.
+        broker: None if none is configured.
+        streams: the streams' states; finished files and disabled streams need not be live.
+        wanted: whether any stream or all must be live.
     """
-    reasons = [f"model {name} is not loaded" for name, loaded in models.items() if not loaded]
+    reasons = list(missing)
+    failing = [stream for stream in streams if stream.model_failing]
+    unsaid = [stream for stream in failing if not any(reason in stream.text for reason in missing)]
+    reasons += [f"stream {stream.stream}: {stream.text}" for stream in unsaid[:_NAMES_SHOWN]]
     if broker is not None and not broker.connected and broker.full:
-        reasons.append("the broker is away, and there is no room for more results: the oldest are dropped")
+        reasons.append("the broker is away and the backlog is full: the oldest results are dropped")
     return Health((*reasons, *_missing(streams, wanted)))
 
 
 def _missing(streams: Sequence[StreamState], wanted: Literal["any", "all"]) -> list[str]:
-    expected = [stream for stream in streams if not stream.ended]
+    expected = [stream for stream in streams if not (stream.ended or stream.disabled)]
     late = [stream for stream in expected if not stream.live]
     if not late or (wanted == "any" and len(late) < len(expected)):
         return []
     reasons = [f"stream {stream.stream} is {stream.state}: {stream.reason}" for stream in late[:_NAMES_SHOWN]]
     if len(late) > _NAMES_SHOWN:
-        reasons.append(f"and {len(late) - _NAMES_SHOWN} streams more")
+        reasons.append(f"and {len(late) - _NAMES_SHOWN} more streams")
     return reasons

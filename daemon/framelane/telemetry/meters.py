@@ -1,7 +1,7 @@
-"""Counters that the hot path feeds: the one source of MQTT stats, log lines, Prometheus and the live table.
+"""Counters fed by the hot path: the one source of MQTT stats, log lines, Prometheus and the live table.
 
 Each event costs well under a microsecond: plain ints, preallocated rings, a bisect per histogram, and no
-client library. A meter never makes its caller wait for a reader: `snapshot` holds the lock only to copy.
+client library. Readers don't block callers for long: `snapshot` holds the lock only to copy.
 """
 
 from __future__ import annotations
@@ -10,32 +10,35 @@ import itertools
 import threading
 from array import array
 from bisect import bisect_left
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
+
+from framelane.core.drop_reasons import DROPS, LeftOutReason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from framelane.core.drop_reasons import DropReason
 
 LATENCY_BUCKETS_S = (0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0)
 STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 BATCH_BUCKETS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 
-DROP_REASONS = ("fps", "late", "replaced", "decode", "stopping", "failed")
-"""Why a frame was not inferred: over the `fps` limit, skipped before it was decoded to stay on time, replaced by a
-newer one while it waited, not decodable, the daemon or stream was stopping, inference of its batch failed."""
-
-LEFT_OUT_REASONS = ("empty", "rate")
-"""Why a result was not published: without objects (`publish.empty`), over `publish.max_rate`."""
-
 RING = 2048
-"""Latencies kept a stream for percentiles: 68 s at 30 frames a second. A power of two."""
+"""Latencies kept per stream for percentiles: 68 s at 30 frames per second. A power of two."""
+
+FootageFate = Literal["kept", "queue", "disk", "failed"]
+"""Kept; or lost: too many waited, it could not be written to disk, it could not be made."""
 
 _births = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
 class HistogramCounts:
-    """A histogram as it stood: `counts[i]` values lie in the bucket that ends at `bounds[i]`, or at +Inf."""
+    """A histogram's values: `counts[i]` values are in the bucket that ends at `bounds[i]`.
+
+    The last ends at +Inf.
+    """
 
     bounds: tuple[float, ...]
     counts: tuple[int, ...]
@@ -43,12 +46,12 @@ class HistogramCounts:
 
     @property
     def observations(self) -> int:
-        """How many values there were."""
+        """The number of values."""
         return sum(self.counts)
 
 
 class Histogram:
-    """Fixed buckets that count values, upper bounds included. Its owner does the locking."""
+    """Counts values in fixed buckets, upper bounds included. The owner does the locking."""
 
     __slots__ = ("_bounds", "_counts", "_total")
 
@@ -63,13 +66,13 @@ class Histogram:
         self._total += value
 
     def counts(self) -> HistogramCounts:
-        """A copy that later values don't change."""
+        """Return a copy that later values don't change."""
         return HistogramCounts(self._bounds, tuple(self._counts), self._total)
 
 
 @dataclass(frozen=True, slots=True)
 class StreamCounts:
-    """A StreamMeter as it stood: totals since the meter was made.
+    """A StreamMeter's values at one moment: totals since its creation.
 
     Attributes:
         born: differs between two meters of the same stream id, so that a difference never spans a removal.
@@ -81,12 +84,17 @@ class StreamCounts:
         fallbacks: times NVDEC refused the stream and the CPU decoded it.
         dropped: frames not inferred, by reason.
         left_out: results that `publish` leaves out, by reason.
-        clock_offset_s: by how much the camera's clock is ahead of this host's, None where it doesn't tell.
-        queued_s: sum of seconds between frame in hand and batch start, over inferred frames.
+        clock_offset_s: seconds by which the camera's clock is ahead of this host's; None if the camera
+            doesn't tell.
+        queued_s: sum of seconds between arrival and batch start, over inferred frames.
         inferred_s: sum of seconds between batch start and detections, over inferred frames.
         latency: capture to publish, in seconds.
-        queue: frame in hand to batch start, in seconds.
-        ring: the last latencies; `latencies_since` reads it.
+        queue: arrival to batch start, in seconds.
+        ring: the last latencies, read by `latencies_since`.
+        tracks: objects that are tracked now, over all models.
+        tracks_capped: objects that were not tracked because there were too many.
+        snapshots: snapshots of events, by what became of them.
+        clips: clips of events, likewise.
     """
 
     stream: str
@@ -105,9 +113,13 @@ class StreamCounts:
     latency: HistogramCounts
     queue: HistogramCounts
     ring: array[float]
+    tracks: int = 0
+    tracks_capped: int = 0
+    snapshots: Mapping[str, int] = field(default_factory=dict)
+    clips: Mapping[str, int] = field(default_factory=dict)
 
     def latencies_since(self, published_before: int) -> array[float]:
-        """Latencies in seconds of what was published after `published_before`, at most the last RING."""
+        """Return latencies, in seconds, of results after `published_before`, at most the last RING."""
         count = min(self.published - published_before, RING)
         if count <= 0:
             return array("d")
@@ -117,18 +129,18 @@ class StreamCounts:
 
 
 class StreamMeter:
-    """Counts what happens to one stream's frames.
+    """Counts one stream's frames.
 
-    `frame_received` and `frame_decoded` have one writer each at a time, the thread that reads or decodes the stream,
-    and take no lock. All else may be called from any thread at once (camera, decoder, batcher, every slot of every
-    model) and takes the meter's own lock, which is never held for more than a few additions: about 0.1 microseconds,
-    and simpler to trust than per-thread cells.
+    `frame_received` and `frame_decoded` have one writer each at a time, the thread that reads or decodes the
+    stream, and take no lock. All other methods may be called from any thread (camera, decoder, batcher, every
+    slot of every model) and take the meter's own lock, which is held for a few additions only: about 0.1
+    microseconds, and simpler to trust than per-thread cells.
     """
 
     __slots__ = (
-        "_born", "_clock_offset_s", "_decoded", "_dropped", "_fallbacks", "_inferred", "_inferred_s", "_latency",
-        "_left_out", "_lock", "_published", "_queue", "_queued_s", "_received", "_reconnects", "_ring", "_video",
-        "stream",
+        "_born", "_clips", "_clock_offset_s", "_decoded", "_dropped", "_fallbacks", "_inferred", "_inferred_s",
+        "_latency", "_left_out", "_lock", "_published", "_queue", "_queued_s", "_received", "_reconnects", "_ring",
+        "_snapshots", "_tracks", "stream",
     )  # fmt: skip
 
     def __init__(self, stream: str) -> None:
@@ -141,30 +153,34 @@ class StreamMeter:
         self._published = 0
         self._reconnects = 0
         self._fallbacks = 0
-        self._dropped = dict.fromkeys(DROP_REASONS, 0)
-        self._left_out = dict.fromkeys(LEFT_OUT_REASONS, 0)
+        self._dropped: dict[str, int] = dict.fromkeys(DROPS, 0)
+        self._left_out: dict[str, int] = dict.fromkeys(get_args(LeftOutReason), 0)
         self._clock_offset_s: float | None = None
         self._queued_s = 0.0
         self._inferred_s = 0.0
         self._latency = Histogram(LATENCY_BUCKETS_S)
         self._queue = Histogram(STAGE_BUCKETS_S)
         self._ring = array("d", bytes(8 * RING))
+        # By model: tracks now, and objects that found no room.
+        self._tracks: dict[str, tuple[int, int]] = {}
+        self._snapshots: dict[str, int] = dict.fromkeys(get_args(FootageFate), 0)
+        self._clips: dict[str, int] = dict.fromkeys(get_args(FootageFate), 0)
 
     def frame_received(self) -> None:
-        """A picture was read from the network or file. The thread that reads the stream alone."""
+        """Count a picture read from the network or file. Only for the thread that reads the stream."""
         self._received += 1
 
     def frame_decoded(self) -> None:
-        """The decoder gave a frame. The thread that decodes the stream alone."""
+        """Count a decoded frame. Only for the thread that decodes the stream."""
         self._decoded += 1
 
-    def frame_dropped(self, reason: str, count: int = 1) -> None:
-        """Frames will not be inferred, for one of DROP_REASONS."""
+    def frame_dropped(self, reason: DropReason, count: int = 1) -> None:
+        """Count frames that will not be inferred."""
         with self._lock:
-            self._dropped[reason] = self._dropped.get(reason, 0) + count
+            self._dropped[reason] += count
 
     def frame_inferred(self, queued_s: float, inferred_s: float) -> None:
-        """A model ran on a frame that had waited `queued_s`; its batch took `inferred_s` to detections."""
+        """Count an inferred frame that had waited `queued_s`; its batch took `inferred_s` to detections."""
         with self._lock:
             self._inferred += 1
             self._queued_s += queued_s
@@ -172,7 +188,10 @@ class StreamMeter:
             self._queue.observe(queued_s)
 
     def result_published(self, latency_s: float) -> None:
-        """A result went to the sinks `latency_s` after capture; 0 where a camera's clock is ahead of ours."""
+        """Count a result published `latency_s` after capture.
+
+        Negative, if the camera's clock is ahead, counts as 0.
+        """
         if latency_s < 0.0:  # noqa: PLR1730 - max() costs as much as all the rest
             latency_s = 0.0
         with self._lock:
@@ -180,22 +199,42 @@ class StreamMeter:
             self._published += 1
             self._latency.observe(latency_s)
 
-    def result_left_out(self, reason: str) -> None:
-        """A result is not published, for one of LEFT_OUT_REASONS."""
+    def result_left_out(self, reason: LeftOutReason) -> None:
+        """Count a result that is not published."""
         with self._lock:
             self._left_out[reason] += 1
 
+    def tracks_seen(self, model: str, tracks: int, capped: int) -> None:
+        """Take a model's number of tracks now, and of objects that found no room among them so far."""
+        self._tracks[model] = tracks, capped
+
+    def snapshot_made(self, fate: FootageFate) -> None:
+        """Count a snapshot by what became of it."""
+        with self._lock:
+            self._snapshots[fate] += 1
+
+    def clip_made(self, fate: FootageFate) -> None:
+        """Count a clip by what became of it."""
+        with self._lock:
+            self._clips[fate] += 1
+
     def reconnected(self) -> None:
-        """The stream is live again after it was lost. StatusBoard calls this."""
+        """Count a reconnect; called by StreamStatus."""
         with self._lock:
             self._reconnects += 1
 
     def decoder_fell_back(self) -> None:
-        """NVDEC refused the stream, and the CPU decodes it. The thread that decodes the stream alone."""
+        """Count a stream that NVDEC refused and the CPU decodes.
+
+        Only for the thread that decodes the stream.
+        """
         self._fallbacks += 1
 
-    def camera_clock_told(self, offset_s: float | None) -> None:
-        """The camera's clock is ahead of this host's by so much; None where it doesn't tell."""
+    def set_clock_offset(self, offset_s: float | None) -> None:
+        """Set the seconds by which the camera's clock is ahead of this host's.
+
+        None if the camera doesn't tell.
+        """
         self._clock_offset_s = offset_s
 
     def snapshot(self) -> StreamCounts:
@@ -218,12 +257,16 @@ class StreamMeter:
                 latency=self._latency.counts(),
                 queue=self._queue.counts(),
                 ring=self._ring[:],
+                tracks=sum(tracks for tracks, _ in self._tracks.values()),
+                tracks_capped=sum(capped for _, capped in self._tracks.values()),
+                snapshots=dict(self._snapshots),
+                clips=dict(self._clips),
             )
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCounts:
-    """A ModelMeter as it stood: batch sizes, seconds a batch by stage, and slots that run."""
+    """A ModelMeter's values at one moment: batch sizes, seconds per batch by stage, and running slots."""
 
     model: str
     batch_size: HistogramCounts
@@ -232,22 +275,22 @@ class ModelCounts:
 
     @property
     def batches(self) -> int:
-        """How many batches ran."""
+        """The number of batches."""
         return self.batch_size.observations
 
     @property
     def frames(self) -> int:
-        """How many frames were in them."""
+        """The number of frames in all batches."""
         return int(self.batch_size.total)
 
     @property
     def spent_s(self) -> float:
-        """Seconds that all stages of all batches took."""
+        """The total seconds of all stages of all batches."""
         return sum(stage.total for stage in self.stages.values())
 
 
 class ModelMeter:
-    """Counts one model's batches; any of its slots' threads may call."""
+    """Counts one model's batches; called by its slots' threads."""
 
     __slots__ = ("_batch_size", "_infer", "_lock", "_postprocess", "_preprocess", "_slots", "model")
 
@@ -261,11 +304,11 @@ class ModelMeter:
         self._slots = 0
 
     def slots_opened(self, count: int) -> None:
-        """So many slots take the model's batches from now on."""
+        """Set the number of running slots."""
         self._slots = count
 
     def batch_done(self, size: int, preprocess_s: float, infer_s: float, postprocess_s: float) -> None:
-        """A batch of `size` frames went through the model; each stage's seconds are the whole batch's."""
+        """Count a batch of `size` frames, with the seconds that each stage took for the whole batch."""
         with self._lock:
             self._batch_size.observe(size)
             self._preprocess.observe(preprocess_s)
@@ -285,22 +328,22 @@ class ModelMeter:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Every meter as it stood, by stream id and by model name, in the order of their creation."""
+    """All meters' values, by stream id and by model name, in the order of their creation."""
 
     streams: Mapping[str, StreamCounts]
     models: Mapping[str, ModelCounts]
 
 
 class CountsSource(Protocol):
-    """Whoever has all counts: the process's own Meters, or the sum over several processes."""
+    """A source of all counts: this process's Meters, or the sum over several processes."""
 
     def snapshot(self) -> Counts:
-        """All counts at one moment, nearly."""
+        """Return all counts."""
         ...
 
 
 class Meters:
-    """All meters of the process. Make them up front and hand them out: a look-up is not for the hot path."""
+    """All meters of the process. Look meters up once and keep them: lookups take a lock."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -308,22 +351,22 @@ class Meters:
         self._models: dict[str, ModelMeter] = {}
 
     def stream(self, stream: str) -> StreamMeter:
-        """The stream's meter, made at the first call."""
+        """Return the stream's meter, created on the first call."""
         with self._lock:
             return self._streams.setdefault(stream, StreamMeter(stream))
 
     def model(self, model: str) -> ModelMeter:
-        """The model's meter, made at the first call."""
+        """Return the model's meter, created on the first call."""
         with self._lock:
             return self._models.setdefault(model, ModelMeter(model))
 
     def remove_stream(self, stream: str) -> None:
-        """Forget a stream: it leaves all statistics; late calls to its meter do no harm."""
+        """Remove a stream from all statistics; late calls to its meter do no harm."""
         with self._lock:
             self._streams.pop(stream, None)
 
     def snapshot(self) -> Counts:
-        """Every meter, each at one moment."""
+        """Return all meters' values; each meter's are consistent."""
         with self._lock:
             streams, models = list(self._streams.values()), list(self._models.values())
         return Counts(

@@ -1,9 +1,9 @@
-"""The meters, states and sinks as Prometheus metrics, collected when they are asked for and not before."""
+"""Meters, states and sinks as Prometheus metrics, collected at each scrape."""
 
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import (
@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from framelane import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from prometheus_client.core import Metric
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from framelane.telemetry.gpus import GpuSample
     from framelane.telemetry.meters import Counts, CountsSource, HistogramCounts
     from framelane.telemetry.requests import RequestCounts
+    from framelane.telemetry.sink_health import SinkHealth
     from framelane.telemetry.states import StreamState
     from framelane.telemetry.stats import NodeStats
     from framelane.telemetry.status import StatusBoard
@@ -41,58 +42,16 @@ _GPU_GAUGES: tuple[tuple[str, str, Callable[[GpuSample], float | None]], ...] = 
 )
 
 
-class SpoolInfo(Protocol):
-    """What the MQTT sink's spool says of itself."""
-
-    @property
-    def disk_bytes(self) -> int:
-        """What it takes on disk."""
-        ...
-
-    @property
-    def oldest_s(self) -> float | None:
-        """Age of its oldest message in seconds, None where there is none."""
-        ...
-
-    @property
-    def trouble(self) -> str | None:
-        """Why messages are not safe, None while they are."""
-        ...
-
-
-class SinkInfo(Protocol):
-    """What the MQTT sink says of itself."""
-
-    @property
-    def mqtt_connected(self) -> bool:
-        """Whether the broker is there."""
-        ...
-
-    @property
-    def mqtt_spool_messages(self) -> int:
-        """Messages that wait for it now."""
-        ...
-
-    @property
-    def mqtt_spool_dropped(self) -> Mapping[str, int]:
-        """Messages given up since the start, by reason."""
-        ...
-
-    @property
-    def mqtt_spool(self) -> SpoolInfo | None:
-        """Its spool on disk, None where there is none."""
-        ...
-
-
 class FramelaneCollector(Collector):
-    """All `framelane_` metrics, read from their sources at each scrape: a removed stream is gone at the next.
+    """All `framelane_` metrics, read at each scrape, so removed streams disappear at the next.
 
     Args:
         meters: counts and histograms.
         board: the streams' states.
-        latest: the newest closed window, for rates (`StatsWindow.latest`).
-        models: the loaded models.
-        sink: the MQTT sink, None where none is configured.
+        latest: returns the newest closed window, for rates (`StatsWindow.latest`).
+        models: returns the loaded models.
+        sinks: returns the health of every sink.
+        node: this node's id.
     """
 
     def __init__(
@@ -101,18 +60,20 @@ class FramelaneCollector(Collector):
         board: StatusBoard,
         latest: Callable[[], NodeStats | None],
         models: Callable[[], Iterable[ModelInfo]],
-        sink: SinkInfo | None,
+        sinks: Callable[[], Sequence[SinkHealth]] = tuple,
+        node: str = "",
     ) -> None:
         self._meters = meters
         self._board = board
         self._latest = latest
         self._models = models
-        self._sink = sink
+        self._sinks = sinks
+        self._about = {"version": __version__, "node": node}
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric family."""
+        """Return every metric family."""
         counts = self._meters.snapshot()
-        yield InfoMetricFamily("framelane_build", "The running version.", {"version": __version__})
+        yield InfoMetricFamily("framelane_build", "The running version, and its node.", self._about)
         yield _engines(self._models())
         yield from _stream_counts(counts)
         yield from _stream_gauges(self._board.streams(), self._latest())
@@ -126,18 +87,21 @@ class FramelaneCollector(Collector):
             )
         if latest is not None and latest.gpus:
             yield from _gpus(latest.gpus)
-        if self._sink is not None:
-            yield from _mqtt(self._sink)
+        sinks = self._sinks()
+        yield from _sinks(sinks)
+        for sink in sinks:
+            if sink.name == "mqtt":
+                yield from _mqtt(sink)
 
 
 class RequestCollector(Collector):
-    """Requests to `/api/detect`; `counts` are read at each scrape."""
+    """Metrics of `/api/detect` requests; `counts` is called at each scrape."""
 
     def __init__(self, counts: Callable[[], RequestCounts]) -> None:
         self._counts = counts
 
     def collect(self) -> Iterator[Metric]:
-        """Both metric families."""
+        """Return both metric families."""
         counts = self._counts()
         requests = CounterMetricFamily(
             "framelane_detect_requests", "Requests to /api/detect, by status.", labels=("status",)
@@ -155,7 +119,7 @@ class RequestCollector(Collector):
 
 
 class MetricsPage:
-    """The text that a scrape gets, in the format it accepts; process metrics included."""
+    """The page of all metrics, process metrics included."""
 
     def __init__(self, *collectors: Collector) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
@@ -164,10 +128,11 @@ class MetricsPage:
         ProcessCollector(registry=self._registry)
 
     def __call__(self, accept: str) -> tuple[bytes, str]:
-        """Body and content type for an Accept header: OpenMetrics if asked for, else Prometheus text."""
+        """Return body and content type for an Accept header: OpenMetrics if accepted, else plain text."""
         try:
             return self._encoded(accept)
-        except (TypeError, ValueError):  # a version or an escaping in the header that the library trips over
+        # The library fails on some versions and escapings in the header.
+        except (TypeError, ValueError):
             return self._encoded("")
 
     def _encoded(self, accept: str) -> tuple[bytes, str]:
@@ -192,6 +157,10 @@ def _stream_counts(counts: Counts) -> Iterator[Metric]:
     left_out = _counter("results_left_out", "Results that `publish` leaves out, by reason.", "reason")
     reconnects = _counter("reconnects", "Times the stream came back after it was lost.")
     fallbacks = _counter("decoder_fallbacks", "Times NVDEC refused the stream, and the CPU decoded it.")
+    capped = _counter("tracks_capped", "Objects that were not tracked because their stream had too many.")
+    snapshots = _counter("snapshots", "Snapshots of events, by what became of them.", "fate")
+    clips = _counter("clips", "Clips of events, by what became of them.", "fate")
+    tracks = GaugeMetricFamily("framelane_tracks", "Objects that are tracked now.", labels=("stream",))
     offset = GaugeMetricFamily(
         "framelane_stream_clock_offset_seconds",
         "By how much the camera's clock is ahead of this host's.",
@@ -207,20 +176,33 @@ def _stream_counts(counts: Counts) -> Iterator[Metric]:
             left_out.add_metric((name, reason), count)
         reconnects.add_metric((name,), stream.reconnects)
         fallbacks.add_metric((name,), stream.fallbacks)
+        tracks.add_metric((name,), stream.tracks)
+        capped.add_metric((name,), stream.tracks_capped)
+        for family, fates in ((snapshots, stream.snapshots), (clips, stream.clips)):
+            for fate, count in fates.items():
+                family.add_metric((name, fate), count)
         if stream.clock_offset_s is not None:
             offset.add_metric((name,), stream.clock_offset_s)
-    return iter((received, dropped, inferred, published, left_out, reconnects, fallbacks, offset))
+    objects = (tracks, capped, snapshots, clips)
+    return iter((received, dropped, inferred, published, left_out, reconnects, fallbacks, *objects, offset))
 
 
 def _stream_gauges(states: Sequence[StreamState], latest: NodeStats | None) -> Iterator[Metric]:
     up = GaugeMetricFamily(
         "framelane_stream_up", "Whether the stream is live (1) or not (0).", labels=("stream",)
     )
+    # Only the current state, so that there is one series per stream, however many reasons it has had.
+    now = GaugeMetricFamily(
+        "framelane_stream_state",
+        "The stream's state and its reason; always 1.",
+        labels=("stream", "state", "reason"),
+    )
     decoder = GaugeMetricFamily(
         "framelane_decoder_info", "What decodes the open stream; always 1.", labels=("stream", "decoder")
     )
     for state in states:
         up.add_metric((state.stream,), float(state.live))
+        now.add_metric((state.stream, state.state, state.reason), 1)
         if state.details.decoder is not None and state.state in {"live", "stalled"}:
             decoder.add_metric((state.stream, state.details.decoder), 1)
     fps = GaugeMetricFamily(
@@ -235,7 +217,7 @@ def _stream_gauges(states: Sequence[StreamState], latest: NodeStats | None) -> I
             fps.add_metric((stream.stream, "decoded"), stream.fps_decoded)
             fps.add_metric((stream.stream, "inferred"), stream.fps_inferred)
             fps.add_metric((stream.stream, "published"), stream.fps_published)
-    return iter((up, decoder, fps))
+    return iter((up, now, decoder, fps))
 
 
 def _histograms(counts: Counts) -> Iterator[Metric]:
@@ -263,7 +245,7 @@ def _histograms(counts: Counts) -> Iterator[Metric]:
 
 
 def _gpus(samples: Sequence[GpuSample]) -> Iterator[Metric]:
-    """As they were when the last window closed; what the driver doesn't say is absent."""
+    """Return GPU metrics as of the last window's end; values that the driver doesn't report are absent."""
     for key, text, value in _GPU_GAUGES:
         family = GaugeMetricFamily(f"framelane_gpu_{key}", text, labels=("gpu", "name"))
         for sample in samples:
@@ -282,20 +264,39 @@ def _gpus(samples: Sequence[GpuSample]) -> Iterator[Metric]:
     yield throttled
 
 
-def _mqtt(sink: SinkInfo) -> Iterator[Metric]:
+def _sinks(sinks: Sequence[SinkHealth]) -> Iterator[Metric]:
+    labels = ("sink",)
+    up = GaugeMetricFamily("framelane_sink_up", "Whether messages get through (1) or not (0).", labels=labels)
+    queued = GaugeMetricFamily("framelane_sink_queued_messages", "Messages that wait.", labels=labels)
+    delivered = CounterMetricFamily(
+        "framelane_sink_delivered", "Messages acknowledged by the broker, or written.", labels=labels
+    )
+    dropped = CounterMetricFamily(
+        "framelane_sink_dropped", "Messages given up, by reason.", labels=("sink", "reason")
+    )
+    for sink in sinks:
+        up.add_metric((sink.name,), float(sink.connected))
+        queued.add_metric((sink.name,), sink.queued)
+        delivered.add_metric((sink.name,), sink.delivered)
+        for reason, count in sink.dropped_by.items():
+            dropped.add_metric((sink.name, reason), count)
+    return iter((up, queued, delivered, dropped))
+
+
+def _mqtt(sink: SinkHealth) -> Iterator[Metric]:
     yield GaugeMetricFamily(
-        "framelane_mqtt_connected", "Whether the broker is connected.", float(sink.mqtt_connected)
+        "framelane_mqtt_connected", "Whether the broker is connected.", float(sink.connected)
     )
     yield GaugeMetricFamily(
-        "framelane_mqtt_spool_messages", "Messages that wait for the broker.", sink.mqtt_spool_messages
+        "framelane_mqtt_spool_messages", "Messages that wait for the broker.", sink.queued
     )
     dropped = CounterMetricFamily(
         "framelane_mqtt_spool_dropped", "Messages given up, by reason.", labels=("reason",)
     )
-    for reason, count in sink.mqtt_spool_dropped.items():
+    for reason, count in sink.dropped_by.items():
         dropped.add_metric((reason,), count)
     yield dropped
-    spool = sink.mqtt_spool
+    spool = sink.spool
     if spool is not None:
         yield GaugeMetricFamily(
             "framelane_mqtt_spool_up",
@@ -315,6 +316,6 @@ def _counter(name: str, text: str, *more_labels: str) -> CounterMetricFamily:
 
 
 def _buckets(histogram: HistogramCounts) -> list[tuple[str, float]]:
-    """Cumulative counts by upper bound, as the exposition formats want them."""
+    """Return cumulative counts by upper bound, as the exposition formats require."""
     bounds = [*(str(bound) for bound in histogram.bounds), "+Inf"]
     return list(zip(bounds, accumulate(histogram.counts), strict=True))

@@ -1,35 +1,48 @@
-"""The statistics as log lines, one a stream and one for the node; and as a headline."""
+"""Statistics as log lines, one per stream and one for the node, and as a headline."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from framelane.telemetry.states import NodeState
     from framelane.telemetry.stats import LatencyMs, NodeStats, StreamStats
 
 log = structlog.get_logger(__name__)
 
 
+def stats_lines(wanted: Literal["stream", "node", "off"]) -> Sequence[Callable[[NodeStats], None]]:
+    """Return what logs a window: each stream and the node for `log.stats` "stream", only the node for "node"."""
+    return {"stream": [log_stats], "node": [_log_node], "off": []}[wanted]
+
+
 def log_stats(stats: NodeStats) -> None:
     """Log a window: `stream_stats` for each stream, then `node_stats`."""
     for stream in stats.streams:
         log.info("stream_stats", stream=stream.stream, **_figures(stream))
+    _log_node(stats)
+
+
+def _log_node(stats: NodeStats) -> None:
     rss_mb, cpu_cores = round(stats.rss_bytes / 1e6, 1), round(stats.cpu_cores, 2)
     log.info("node_stats", streams=len(stats.streams), **_figures(stats), rss_mb=rss_mb, cpu_cores=cpu_cores)
 
 
 def headline(node: NodeState, latest: NodeStats | None) -> str:
-    """The node in a few words: streams, the rate of the newest window, and whether the broker is missed."""
+    """Return a summary: live streams, the newest window's inference rate, and whether the broker is away."""
     rate = f", {latest.fps_inferred:.1f} FPS inferred" if latest is not None else ""
     broker = ", the broker is away" if node.reason == "broker" else ""
-    return f"{node.streams_live} of {node.streams} streams live{rate}{broker}"
+    enabled = node.streams - node.streams_disabled
+    disabled = f" ({node.streams_disabled} disabled)" if node.streams_disabled else ""
+    return f"{node.streams_live} of {enabled} streams live{disabled}{rate}{broker}"
 
 
 def _figures(stats: StreamStats | NodeStats) -> dict[str, object]:
-    """Rounded, and without the drops that did not happen, so that a line fits a screen."""
+    """Return rounded figures, without zero drops, so that a line fits a screen."""
     return {
         "fps_in": round(stats.fps_in, 1),
         "fps_decoded": round(stats.fps_decoded, 1),

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RequestCounts:
-    """A RequestMeter as it stood: requests by status, and the seconds that those with a result took."""
+    """A RequestMeter's values at one moment: requests by status, and the durations of successful ones."""
 
     statuses: Mapping[int, int]
     took: HistogramCounts
 
 
 class RequestMeter:
-    """Counts `/api/detect`; any thread may call."""
+    """Counts `/api/detect` requests; any thread may call."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -32,13 +32,13 @@ class RequestMeter:
         self._took = Histogram(LATENCY_BUCKETS_S)
 
     def request_done(self, status: int, took_s: float) -> None:
-        """A request was answered with this HTTP status, so long after it began."""
+        """Count a request answered with this HTTP status after `took_s`."""
         with self._lock:
             self._statuses[status] += 1
-            if status == 200:  # noqa: PLR2004 - what is refused is answered at once, and would hide what is slow
+            if status == 200:  # noqa: PLR2004 - refusals are answered at once and would hide slow requests
                 self._took.observe(took_s)
 
     def snapshot(self) -> RequestCounts:
-        """All counts at one moment."""
+        """Return all counts."""
         with self._lock:
             return RequestCounts(dict(self._statuses), self._took.counts())

@@ -1,30 +1,33 @@
-"""The states that consumers see, of a stream and of the node, as values."""
+"""The states of streams and node that consumers see."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-StateName = Literal["connecting", "live", "stalled", "down"]
+StateName = Literal["connecting", "live", "stalled", "down", "disabled"]
 NodeStateName = Literal["online", "degraded", "offline"]
 
-ENDED = "finished"
-"""Reason of a file that was played once to its end: down, but no fault, so it degrades nothing.
+ENDED: Literal["finished"] = "finished"
+"""Reason of a file that was played once to its end: down, but no fault, so it does not degrade the node.
 
-Not "ended", which a camera's stream may do to our regret."""
+A camera's stream that ends is a fault and has the reason "ended"."""
+
+MODEL_FAILING = "model"
+"""Reason of a live stream with a model that fails on every batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamDetails:
-    """What is known of an open stream; None where it is not known (yet).
+    """Properties of an open stream; unknown ones are None.
 
     Attributes:
         codec: FFmpeg's name, such as "h264".
-        width: in pixels.
-        height: in pixels.
-        fps: frames a second that the stream declares.
-        decoder: what decodes it: "nvdec" or "cpu".
-        clock: where capture times come from: "rtcp", "receive" or "media".
+        width: width in pixels.
+        height: height in pixels.
+        fps: frames per second that the stream declares.
+        decoder: "nvdec" or "cpu".
+        clock: source of capture times: "rtcp", "playlist", "receive" or "media".
     """
 
     codec: str | None = None
@@ -37,17 +40,17 @@ class StreamDetails:
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """A stream's state at one moment; safe to publish, for `text` is redacted.
+    """A stream's state at one moment; safe to publish, because `text` is redacted.
 
     Attributes:
         stream: the stream's id.
-        state: connecting, live, stalled or down.
+        state: connecting, live, stalled, down or disabled.
         reason: one machine word, such as "ok", "starting", "silent" or "unauthorized".
-        text: the same for a person.
-        since: Unix time at which `state` began; a new reason within a state leaves it.
+        text: the reason in words.
+        since: Unix time at which `state` began; a new reason within a state does not change it.
         reconnects: times the stream came back after it was lost.
-        last_frame_s: monotonic time of the newest frame, None before the first.
-        details: what is known of the video.
+        last_frame_s: monotonic time of the newest frame; None before the first.
+        details: properties of the video.
     """
 
     stream: str
@@ -65,8 +68,18 @@ class StreamState:
         return self.state == "live"
 
     @property
+    def model_failing(self) -> bool:
+        """Whether the stream is live, but a model of it fails on every batch."""
+        return self.live and self.reason == MODEL_FAILING
+
+    @property
+    def disabled(self) -> bool:
+        """Whether the configuration disables the stream."""
+        return self.state == "disabled"
+
+    @property
     def ended(self) -> bool:
-        """Whether the stream is through, as it should be."""
+        """Whether the stream was played to its end."""
         return self.state == "down" and self.reason == ENDED
 
 
@@ -76,11 +89,13 @@ class NodeState:
 
     Attributes:
         state: online, degraded or offline.
-        reason: one machine word: "ok", "starting", "streams", "broker", "spool" or "stopping".
-        text: the same for a person.
+        reason: one machine word: "ok", "starting", "streams", "model", "broker", "spool", "journal" or
+            "stopping".
+        text: the reason in words.
         since: Unix time at which `state` began.
         streams_live: streams that are live.
-        streams: streams in all.
+        streams: all streams.
+        streams_disabled: streams that are disabled.
     """
 
     state: NodeStateName
@@ -89,3 +104,4 @@ class NodeState:
     since: float
     streams_live: int = 0
     streams: int = 0
+    streams_disabled: int = 0

@@ -1,4 +1,4 @@
-"""Rates, drops and percentiles over a window of time: what MQTT stats, the log and the live table show."""
+"""Rates, drops and percentiles over a window of time, for MQTT stats, the log and the live table."""
 
 from __future__ import annotations
 
@@ -34,17 +34,16 @@ class StreamStats:
     Attributes:
         stream: the stream's id.
         window_s: length of the window in seconds.
-        fps_in: video packets read a second.
-        fps_decoded: frames decoded a second.
-        fps_inferred: frames inferred a second; a frame that goes to two models counts twice.
-        fps_published: results published a second.
-        dropped: frames not inferred in the window, by reason; every known reason is there.
+        fps_in: pictures received per second.
+        fps_decoded: frames decoded per second.
+        fps_inferred: frames inferred per second; a frame that goes to two models counts twice.
+        fps_published: results published per second.
+        dropped: frames not inferred in the window, by reason; contains every known reason.
         left_out: results that `publish` left out in the window, likewise.
-        latency_ms: percentiles over what was published in the window (its last 2048), None if nothing was.
-        queue_ms: mean wait of an inferred frame for its batch, None if none was inferred.
-        infer_ms: mean time from batch start to detections, None likewise.
+        latency_ms: percentiles over the window's results (the last 2048); None if there were none.
+        queue_ms: mean wait of an inferred frame for its batch; None if none was inferred.
+        infer_ms: mean time from batch start to detections; None likewise.
         reconnects: times the stream came back after it was lost, since the start.
-        video: what the stream carries, once opened.
     """
 
     stream: str
@@ -63,7 +62,7 @@ class StreamStats:
 
 @dataclass(frozen=True, slots=True)
 class ModelStats:
-    """One model over one window: batches a second, and means a batch, None if none ran."""
+    """One model over one window: batches per second, and means per batch, None if no batch ran."""
 
     model: str
     batches_per_s: float
@@ -75,7 +74,7 @@ class ModelStats:
 
 @dataclass(frozen=True, slots=True)
 class ProcessSample:
-    """What the process has used: resident bytes, and seconds of CPU (user and system) since it started."""
+    """A process's resident bytes, and its seconds of CPU (user and system) since its start."""
 
     rss_bytes: int
     cpu_s: float
@@ -83,18 +82,18 @@ class ProcessSample:
 
 @dataclass(frozen=True, slots=True)
 class NodeStats:
-    """The whole node over one window: totals over `streams`, and the process.
+    """The whole node over one window.
 
     Attributes:
         window_s: length of the window in seconds.
         streams: each stream, in the order they were added.
         models: each model.
-        fps_in: sum over streams; so are the other rates, `dropped` and `left_out`.
+        fps_in: sum over all streams, as are the other rates, `dropped` and `left_out`.
         latency_ms: percentiles over all streams' results.
         rss_bytes: resident memory of the process.
-        cpu_cores: CPU that the process used, in cores: 1.5 is one core and a half.
-        gpus: the GPUs in use as they were at the window's end; none on a CPU host.
-        load: what inference had to do, as a share of what it can: see `_load`; None before a model runs.
+        cpu_cores: CPU that the process used, in cores: 1.5 is one and a half cores.
+        gpus: the GPUs in use, at the window's end; none on a CPU host.
+        load: the demand for inference as a share of capacity, see `_load`; None before a model runs.
     """
 
     window_s: float
@@ -114,17 +113,17 @@ class NodeStats:
 
 
 def sample_process() -> ProcessSample:
-    """What this process has used so far."""
+    """Return this process's memory and CPU."""
     process = psutil.Process()
     times = process.cpu_times()
     return ProcessSample(process.memory_info().rss, times.user + times.system)
 
 
 class StatsWindow:
-    """Windows over the meters, one after another: each `close` ends one and begins the next.
+    """Consecutive windows over the meters: each `close` ends one and begins the next.
 
-    Whoever reports at a pace of its own (the log and MQTT, the live table, a benchmark) has a StatsWindow of
-    its own. GPUs are sampled when a window closes, and at no other time.
+    Each reporter with its own interval (log and MQTT, live table, benchmark) has its own StatsWindow. GPUs
+    are sampled only when a window closes.
     """
 
     def __init__(
@@ -145,11 +144,11 @@ class StatsWindow:
 
     @property
     def latest(self) -> NodeStats | None:
-        """The window closed last; None before the first."""
+        """The last closed window; None before the first."""
         return self._latest
 
     def close(self) -> NodeStats:
-        """End the window here and describe it."""
+        """End the window now and return its figures."""
         now_s, now, used = self._clock.monotonic(), self._meters.snapshot(), self._process()
         # Two closes within one tick of the clock would divide by zero.
         window_s = max(now_s - self._began_s, 1e-3)
@@ -187,7 +186,10 @@ def _node(before: Counts, now: Counts, window_s: float, used: ProcessSample, cpu
 
 
 class _Delta:
-    """What happened to one stream between two snapshots; all of it, where its meter is younger."""
+    """One stream's changes between two snapshots.
+
+    Its totals if its meter is newer than the first snapshot.
+    """
 
     def __init__(self, before: StreamCounts | None, now: StreamCounts) -> None:
         old = before if before is not None and before.born == now.born else None
@@ -241,11 +243,11 @@ def _risen(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
 
 
 def _load(before: Counts, now: Counts, window_s: float, streams: Iterable[StreamStats]) -> float | None:
-    """The share of their time for which the fullest model's slots were busy, times due over inferred frames.
+    """Return the busiest model's share of busy slot time, times due frames over inferred frames.
 
-    Busy shares end at 1; from there on frames are replaced, and the share of those says how much was missing. So 0.5
-    is half full, and 1.5 is work for one node and a half. Where batches are larger than one it reads high at small
-    loads: half-empty batches take more than half the time of full ones.
+    The busy share can't exceed 1; from there on frames are replaced, and their share tells how much capacity
+    is missing. So 0.5 is half load, and 1.5 is work for one and a half nodes. With batches larger than one it
+    reads high at small loads, because half-empty batches take more than half the time of full ones.
     """
     busy = [
         (counts.spent_s - (before.models[name].spent_s if name in before.models else 0.0))

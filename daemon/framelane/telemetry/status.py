@@ -1,8 +1,9 @@
-"""Who changes the states of streams and node, when, and how the rest of the daemon learns of it in order.
+"""The states of streams and node, and how their changes are reported in order.
 
-A stream goes `connecting` > `live` at its first frame > `stalled` when it falls silent > `live` again, or
-`down` when it is given up until the next try. The node is `online` when all is well, `degraded` when a stream
-is not live, the broker is away or the spool can't be used, `offline` when it stops.
+A stream goes from `connecting` to `live` at its first frame, to `stalled` when it falls silent, and back to
+`live`, or to `down` until the next try. A stream that is not enabled is `disabled`, which degrades nothing.
+The node is `online` when all is well, `degraded` when a stream is not live, a model fails, the broker is away
+or the spool or the journal can't be used, and `offline` when it stops.
 """
 
 from __future__ import annotations
@@ -13,33 +14,35 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from framelane.core.redact import redact
-from framelane.telemetry.states import ENDED, NodeState, StreamDetails, StreamState
-from framelane.telemetry.stream_status import NullReconnectMeter, StreamStatus
+from framelane.telemetry.meters import StreamMeter
+from framelane.telemetry.states import MODEL_FAILING, NodeState, StreamDetails, StreamState
+from framelane.telemetry.stream_status import StreamStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from framelane.core.clock import Clock
     from framelane.telemetry.states import NodeStateName, StateName
-    from framelane.telemetry.stream_status import ReconnectMeter
-
-__all__ = ["ENDED", "TICK_S", "NodeState", "StatusBoard", "StreamDetails", "StreamState", "StreamStatus"]
 
 TICK_S = 0.5
 """Seconds between two calls of `StatusBoard.tick`; a stall must show within 2 x interval + 5 s."""
 
 _NAMES_SHOWN = 5
+# Least time between two reports of a stream that stays in one state.
+_REPORT_S = 1.0
 
 
 class StatusBoard:
-    """All states of the node. Thread-safe; changes are reported in order, one at a time, outside the lock.
+    """The states of all streams and of the node. Thread-safe.
+
+    Changes are reported in order, one at a time, outside the lock.
 
     Args:
-        clock: for `since` and for silence.
-        on_change: called with each new state of a stream, on the thread that caused it or one that caused
-            another.
+        clock: the clock for `since` and for stalls.
+        on_change: called with each new state of a stream, on the thread that caused it or another change.
         on_node: called with each new state of the node, likewise.
-        on_removed: called with the id of a stream that was removed, after its last state, likewise.
+        on_removed: called with the id of a removed stream, after its last state, likewise.
+        complete: whether no streams are still to be added at the start; see `completed`.
     """
 
     def __init__(
@@ -59,28 +62,32 @@ class StatusBoard:
         self._streams: dict[str, StreamStatus] = {}
         self._broker_away: str | None = None
         self._spool_trouble: str | None = None
+        self._journal_trouble: str | None = None
         self._stopping: str | None = None
         self._complete = complete
         self._node = NodeState("degraded", "starting", "it starts", clock.wall())
         self._node_text_new = False
-        self._reports: deque[StreamState | NodeState | str] = deque()  # a text: the stream that was removed
+        # A str is the id of a removed stream.
+        self._reports: deque[StreamState | NodeState | str] = deque()
         self._reporting = threading.Lock()
 
     def stream(
-        self, stream: str, read_timeout_s: float = 5.0, meter: ReconnectMeter | None = None
+        self, stream: str, read_timeout_s: float = 5.0, meter: StreamMeter | None = None
     ) -> StreamStatus:
-        """The stream's state machine, made (and reported) at the first call."""
+        """Return the stream's state machine, created and reported on the first call."""
         with self._lock:
             status = self._streams.get(stream)
             if status is None:
-                status = self._add(StreamStatus(stream, self, read_timeout_s, meter or NullReconnectMeter()))
+                status = self._add(StreamStatus(stream, self, read_timeout_s, meter or StreamMeter(stream)))
         self._report()
         return status
 
-    def renew(self, stream: str, read_timeout_s: float, meter: ReconnectMeter) -> StreamStatus:
-        """A changed stream's new state machine, which begins anew but for its count of reconnects."""
+    def renew(
+        self, stream: str, read_timeout_s: float = 5.0, meter: StreamMeter | None = None
+    ) -> StreamStatus:
+        """Return a new state machine for a new or changed stream; only the reconnects are kept."""
         with self._lock:
-            status = StreamStatus(stream, self, read_timeout_s, meter)
+            status = StreamStatus(stream, self, read_timeout_s, meter or StreamMeter(stream))
             old = self._streams.get(stream)
             if old is not None:
                 status.current = replace(status.current, reconnects=old.current.reconnects)
@@ -88,8 +95,18 @@ class StatusBoard:
         self._report()
         return status
 
+    def disable(self, stream: str) -> None:
+        """Mark a stream as disabled; further calls to its old StreamStatus are ignored."""
+        with self._lock:
+            old = self._streams.get(stream)
+            if old is None or not old.current.disabled:
+                status = StreamStatus(stream, self, 0.0, StreamMeter(stream))
+                status.move("disabled", "disabled", "`enabled` is false")
+                self._add(status)
+        self._report()
+
     def remove(self, stream: str) -> None:
-        """Forget a stream; its StreamStatus may still be driven, and nobody hears of it."""
+        """Remove a stream; further calls to its StreamStatus are ignored."""
         with self._lock:
             if self._streams.pop(stream, None) is not None:
                 self._reports.append(stream)
@@ -97,16 +114,18 @@ class StatusBoard:
         self._report()
 
     def completed(self) -> None:
-        """All streams of the start are on the board."""
+        """Note that all streams of the start have been added."""
         with self._lock:
             self._complete = True
             self._derive_node()
         self._report()
 
     def broker_changed(self, *, connected: bool, text: str = "") -> None:
-        """The broker came or went; `text` says what is wrong, which may be something while it is connected too.
+        """Note whether the broker is connected; not called if none is configured.
 
-        Where none is configured nobody calls this.
+        Args:
+            connected: whether the broker is connected.
+            text: what is wrong, which may be set even while connected.
         """
         with self._lock:
             wrong = text or ("" if connected else "the broker does not answer")
@@ -115,27 +134,36 @@ class StatusBoard:
         self._report()
 
     def spool_changed(self, trouble: str | None) -> None:
-        """Detections that wait for the broker are not safe, and this is why, or they are (None)."""
+        """Note why waiting detections are not safe on disk; None if they are."""
         with self._lock:
             self._spool_trouble = None if trouble is None else redact(trouble)
             self._derive_node()
         self._report()
 
+    def journal_changed(self, trouble: str | None) -> None:
+        """Note why events and counters are not safe on disk; None if they are."""
+        with self._lock:
+            self._journal_trouble = None if trouble is None else redact(trouble)
+            self._derive_node()
+        self._report()
+
     def stopping(self, text: str = "the daemon stops") -> None:
-        """The node goes offline, for good."""
+        """Report the node as offline, for good."""
         with self._lock:
             self._stopping = redact(text)
             self._derive_node()
         self._report()
 
     def tick(self) -> None:
-        """Mark live streams that fell silent as stalled; call every TICK_S."""
+        """Mark silent live streams as stalled and send delayed reports; call every TICK_S."""
         now_s = self.clock.monotonic()
         with self._lock:
             for status in self._streams.values():
-                if status.current.live and status.overdue_s(now_s) > 0:
-                    status.stall()
-                    self._reports.append(status.current)
+                why = status.stalled_by(now_s) if status.current.live else None
+                if why is not None and status.move("stalled", why[0], redact(why[1])):
+                    self._post(status)
+                elif status.unreported:
+                    self._post_unless_recent(status)
             self._derive_node()
             if self._node_text_new:
                 self._post_node()
@@ -153,26 +181,33 @@ class StatusBoard:
         *,
         only_from: StateName | None = None,
     ) -> None:
-        """Move one stream to a state, where it is in `only_from` if that is given; its StreamStatus calls this."""
+        """Move a stream to a state, or do nothing if `only_from` is another state.
+
+        Called by its StreamStatus.
+        """
         with self._lock:
             if only_from is not None and status.current.state != only_from:
                 return
+            before = status.current.state
             if status.move(state, reason, redact(text)) and self._knows(status):
-                self._reports.append(status.current)
+                if state == before:
+                    self._post_unless_recent(status)
+                else:
+                    self._post(status)
                 self._derive_node()
         self._report()
 
     def describe(self, status: StreamStatus, details: StreamDetails) -> None:
-        """Take new details of one stream, and report them if it is live; its StreamStatus calls this."""
+        """Set a stream's details and report them if it is live; called by its StreamStatus."""
         with self._lock:
             if details != status.current.details:
                 status.current = replace(status.snapshot(), details=details)
                 if status.current.live and self._knows(status):
-                    self._reports.append(status.current)
+                    self._post_unless_recent(status)
         self._report()
 
     def adopt(self, state: StreamState) -> None:
-        """Take a stream's state as another process tells it; of one that is not, or no longer, here, nothing."""
+        """Set a stream's state as reported by another process. Unknown streams are ignored."""
         with self._lock:
             status = self._streams.get(state.stream)
             if status is None:
@@ -185,7 +220,7 @@ class StatusBoard:
         self._report()
 
     def frames_seen(self, at_s: Mapping[str, float]) -> None:
-        """Take the times (monotonic) of streams' newest frames, as another process tells them."""
+        """Set the monotonic times of streams' newest frames, as reported by another process."""
         with self._lock:
             for stream, last_s in at_s.items():
                 status = self._streams.get(stream)
@@ -193,28 +228,40 @@ class StatusBoard:
                     status.current = replace(status.current, last_frame_s=last_s)
 
     def streams(self) -> list[StreamState]:
-        """All streams' states, in the order they were added."""
+        """Return all streams' states, in the order they were added."""
         with self._lock:
             return [status.snapshot() for status in self._streams.values()]
 
     def node(self) -> NodeState:
-        """The node's state."""
+        """Return the node's state."""
         with self._lock:
             return self._node
 
     def _add(self, status: StreamStatus) -> StreamStatus:
         self._streams[status.current.stream] = status
-        self._reports.append(status.current)
+        self._post(status)
         self._derive_node()
         return status
+
+    def _post(self, status: StreamStatus) -> None:
+        status.unreported = False
+        self._reports.append(status.current)
+
+    def _post_unless_recent(self, status: StreamStatus) -> None:
+        """Report a change within a state, at most once per second; otherwise leave it to a later tick."""
+        now_s = self.clock.monotonic()
+        status.unreported = now_s - status.reported_s < _REPORT_S
+        if not status.unreported:
+            status.reported_s = now_s
+            self._post(status)
 
     def _knows(self, status: StreamStatus) -> bool:
         return self._streams.get(status.current.stream) is status
 
     def _derive_node(self) -> None:
-        """Work out the node's state; a new state or reason is reported at once, a new text at the next tick.
+        """Derive the node's state. A new state or reason is reported at once, a new text at the next tick.
 
-        Otherwise 500 cameras that come up within a second would each send a message about the node.
+        Otherwise 500 cameras that come up within a second would cause 500 messages about the node.
         """
         states = [status.current for status in self._streams.values()]
         state, reason, text = self._judge(states)
@@ -226,36 +273,49 @@ class StatusBoard:
             since=old.since if state == old.state else self.clock.wall(),
             streams_live=sum(stream.live for stream in states),
             streams=len(states),
+            streams_disabled=sum(stream.disabled for stream in states),
         )
         self._node_text_new |= self._node != old
         if (old.state, old.reason) != (state, reason):
             self._post_node()
 
-    def _judge(self, states: Iterable[StreamState]) -> tuple[NodeStateName, str, str]:
+    def _judge(self, states: Sequence[StreamState]) -> tuple[NodeStateName, str, str]:
+        """Return the state, the most important reason, and all faults in words."""
         if self._stopping is not None:
             return "offline", "stopping", self._stopping
+        faults = dict(self._faults(states))
+        if faults:
+            return "degraded", next(iter(faults)), "; ".join(faults.values())
+        return "online", "ok", _all_live(states)
+
+    def _faults(self, states: Sequence[StreamState]) -> Iterator[tuple[str, str]]:
+        """Yield faults as reason and text, the most important first."""
         if self._broker_away is not None:
-            more = "" if self._spool_trouble is None else f"; {self._spool_trouble}"
-            return "degraded", "broker", f"{self._broker_away}{more}"
+            yield "broker", self._broker_away
         if self._spool_trouble is not None:
-            return "degraded", "spool", self._spool_trouble
+            yield "spool", self._spool_trouble
+        if self._journal_trouble is not None:
+            yield "journal", self._journal_trouble
         if not self._complete:
-            return "degraded", "starting", "it starts"
-        late = [stream.stream for stream in states if not stream.live and not stream.ended]
+            yield "starting", "it starts"
+            return
+        late = [each.stream for each in states if not (each.live or each.ended or each.disabled)]
         if late:
             more = f" and {len(late) - _NAMES_SHOWN} more" if len(late) > _NAMES_SHOWN else ""
-            return "degraded", "streams", f"not live: {', '.join(late[:_NAMES_SHOWN])}{more}"
-        return "online", "ok", "all streams are live"
+            yield "streams", f"not live: {', '.join(late[:_NAMES_SHOWN])}{more}"
+        failing = next((stream for stream in states if stream.model_failing), None)
+        if failing is not None:
+            yield MODEL_FAILING, f"stream {failing.stream}: {failing.text}"
 
     def _post_node(self) -> None:
         self._node_text_new = False
         self._reports.append(self._node)
 
     def _report(self) -> None:
-        """Deliver what waits, in order. A thread that finds another at it leaves its reports to that one.
+        """Deliver waiting reports in order. If another thread is delivering, leave the reports to it.
 
-        The loop looks again after letting go: a report that came between the last look and the release would
-        be lost.
+        The outer loop checks again after the release: a report added between the last check and the release
+        would otherwise be lost.
         """
         while self._reports and self._reporting.acquire(blocking=False):
             try:
@@ -271,3 +331,10 @@ class StatusBoard:
             self._on_removed(report)
         else:
             self._on_node(report)
+
+
+def _all_live(states: Sequence[StreamState]) -> str:
+    disabled = sum(each.disabled for each in states)
+    if disabled == len(states):
+        return "no stream is enabled" if states else "there is no stream"
+    return f"all streams are live but {disabled} disabled" if disabled else "all streams are live"

@@ -1,5 +1,5 @@
-"""HTTP: health, metrics and status; a file a topic.
+"""HTTP: health, metrics, status, streams and detection; one file per topic.
 
-Only `app.py` of the daemon imports this, and only where `http.listen` is set: FastAPI and uvicorn cost 16 MB
-resident, the Prometheus client 4 MB more.
+It is imported only if `http.listen` is set: FastAPI and uvicorn cost 16 MB resident, the Prometheus client 4
+MB more.
 """

@@ -1,4 +1,4 @@
-"""Reads the body of a request: no more of it, and for no longer, than its route takes."""
+"""Reads the body of a request within a size and a time limit."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 async def read_body(
     request: Request, most_bytes: int, timeout_s: float, too_large: ProblemError, too_slow: ProblemError
 ) -> bytes:
-    """The body, refused as soon as it is seen to be too large or too slow.
+    """Return the body, or refuse it as soon as it proves too large or too slow.
 
     Raises:
         ProblemError: `too_large` or `too_slow`.
     """
-    told = request.headers.get("content-length", "")
-    if told.isascii() and told.isdigit() and int(told) > most_bytes:
+    length = request.headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and int(length) > most_bytes:
         raise too_large
     try:
         body = await asyncio.wait_for(_first(request, most_bytes), timeout_s)
@@ -34,7 +34,7 @@ async def read_body(
 
 
 async def _first(request: Request, most_bytes: int) -> bytes:
-    """The body, or the first of it where it is larger than allowed."""
+    """Return the body; if it is larger than `most_bytes`, only a first part that exceeds them."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

@@ -1,4 +1,4 @@
-"""`POST /api/detect`: a picture in, the objects in it out, by way of the same batcher as the streams."""
+"""`POST /api/detect`: detects objects in an uploaded image, through the same batchers as the streams."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
-from fastapi import APIRouter, Query, Request
+import orjson
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
 from framelane.core.errors import RequestError
+from framelane.messages.detections import objects_of
+from framelane.web.admission import Admission
 from framelane.web.body import read_body
-from framelane.web.gate import Gate
-from framelane.web.picture import DECODERS, check_media_type, decode_picture
+from framelane.web.image import DECODERS, check_media_type, decode_picture
 from framelane.web.problem import ProblemError, documented, invalid, problem_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from av import VideoFrame
-    from starlette.responses import Response
 
-    from framelane.config.detect import DetectConfig
+    from framelane.config.sections.detect import DetectConfig
     from framelane.core.clock import Clock
     from framelane.core.frames import Result
 
-# By RequestError's reason; 503 for all others, which are reasons why not now.
+# By RequestError's reason; all others are temporary and get 503.
 _STATUSES = {
     "unknown": HTTPStatus.UNPROCESSABLE_ENTITY,
-    "elsewhere": HTTPStatus.NOT_IMPLEMENTED,
     "late": HTTPStatus.GATEWAY_TIMEOUT,
 }
-REFUSALS = (408, 413, 415, 422, 429, 501, 503, 504)
-"""What else than 200 a request may get; 401 comes from the guard."""
+REFUSALS = (408, 413, 415, 422, 429, 503, 504)
+"""Statuses other than 200 of this route; 401 comes from the middleware."""
 _Name = Annotated[
     str | None, Query(min_length=1, max_length=64, description="Name of the model; the first one by default.")
 ]
@@ -46,18 +46,14 @@ _Unit = Annotated[
 
 
 class Detector(Protocol):
-    """Who finds objects in pictures."""
+    """Detects objects in images."""
 
     def check(self) -> None:
-        """Raise RequestError where no picture can be looked at, whatever it is."""
+        """Raise RequestError if no image can be processed now."""
         ...
 
-    def detect(self, picture: VideoFrame, model: str | None, confidence: float | None) -> Result:
-        """Find them; takes its time, and raises RequestError where it can't."""
-        ...
-
-    def objects(self, result: Result) -> list[dict[str, Any]]:
-        """What was found, as `detections` of MQTT's messages."""
+    def detect(self, image: VideoFrame, model: str | None, confidence: float | None) -> Result:
+        """Return what a model finds in an image; blocks. Raises RequestError if it can't."""
         ...
 
 
@@ -65,7 +61,7 @@ class RequestMeter(Protocol):
     """Counts requests."""
 
     def request_done(self, status: int, took_s: float) -> None:
-        """A request was answered with this status, so long after it began."""
+        """Count a request answered with this status after `took_s`."""
         ...
 
 
@@ -78,26 +74,43 @@ class ModelReply(BaseModel):
 
 
 class ObjectReply(BaseModel):
-    """An object in the picture."""
+    """An object in the image."""
 
     label: str
     class_id: int
     confidence: float
-    box: list[float] = Field(description="[x1, y1, x2, y2] in pixels of the picture.")
-    box_norm: list[float] = Field(description="The same over width and height, 0 to 1.")
+    box: list[float] = Field(description="[x1, y1, x2, y2] in pixels of the image.")
+    box_norm: list[float] = Field(description="The box divided by width and height, 0 to 1.")
+    mask: list[list[int]] | None = Field(
+        default=None,
+        description="Outlines, each [x1, y1, x2, y2, ...] in pixels; only from a segmentation model.",
+    )
+    keypoints: list[list[float]] | None = Field(
+        default=None, description="Points [x, y, confidence] in pixels; only from a pose model."
+    )
+    angle: float | None = Field(
+        default=None,
+        description="How far the box is turned clockwise, in radians; only from a model of oriented boxes.",
+    )
+    corners: list[list[float]] | None = Field(
+        default=None, description="Corners [x, y] of the turned box in pixels; only with `angle`."
+    )
+
+
+_OBJECT = frozenset(ObjectReply.model_fields)
 
 
 class LatencyReply(BaseModel):
-    """Milliseconds that it took."""
+    """Durations in milliseconds."""
 
-    decode: float = Field(description="To decode the picture.")
-    queue: float = Field(description="From then to the start of its batch.")
-    infer: float = Field(description="From then to its detections.")
-    total: float = Field(description="From the whole upload in hand to the answer.")
+    decode: float = Field(description="Decoding the image.")
+    queue: float = Field(description="Waiting for the start of its batch.")
+    infer: float = Field(description="From the start of its batch to its detections.")
+    total: float = Field(description="From the complete upload to the reply.")
 
 
 class DetectReply(BaseModel):
-    """What was found in a picture; objects come best first."""
+    """What was found in an image; detections are sorted by confidence, highest first."""
 
     model: ModelReply
     width: int
@@ -107,24 +120,24 @@ class DetectReply(BaseModel):
 
 
 def router(detector: Detector, config: DetectConfig, meter: RequestMeter, clock: Clock) -> APIRouter:
-    """The route.
+    """Return the route.
 
     Args:
-        detector: called on threads of its own, at most `in_flight` at once.
-        config: its limits.
+        detector: detects objects; called on a thread pool, at most `in_flight` calls at once.
+        config: the route's limits.
         meter: counts requests.
-        clock: for the rate.
+        clock: the clock of the rate limit.
     """
     routes = APIRouter(prefix="/api", tags=["detect"], route_class=_metered(meter))
-    gate = Gate(config.in_flight, config.rate, clock)
+    gate = Admission(config.in_flight, config.rate, clock)
     content = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in DECODERS}
     body = {"requestBody": {"required": True, "content": content}}
 
-    @routes.post("/detect", responses=documented(REFUSALS), openapi_extra=body)
-    async def detect(request: Request, model: _Name = None, confidence: _Unit = None) -> DetectReply:
-        """Find objects in the picture that is the body: JPEG, PNG or WebP, its `Content-Type` saying which.
+    @routes.post("/detect", response_model=DetectReply, responses=documented(REFUSALS), openapi_extra=body)
+    async def detect(request: Request, model: _Name = None, confidence: _Unit = None) -> Response:
+        """Detect objects in the image that is the body: JPEG, PNG or WebP, as `Content-Type` says.
 
-        It takes its turn among the frames of the streams. Nothing of it is kept or published.
+        The image takes its turn among the frames of the streams. It is neither stored nor published.
         """
         detector.check()
         with gate.enter():
@@ -133,22 +146,21 @@ def router(detector: Detector, config: DetectConfig, meter: RequestMeter, clock:
             data = await _upload(request, config)
             most_pixels = int(config.max_megapixels * 1e6)
 
-            def work() -> DetectReply:
+            def work() -> bytes:
                 began_s = time.perf_counter()
-                picture = decode_picture(data, media_type, most_pixels)
+                image = decode_picture(data, media_type, most_pixels)
                 decoded_s = time.perf_counter()
-                result = detector.detect(picture, model, confidence)
-                return _reply(
-                    result, detector.objects(result), decoded_s - began_s, time.perf_counter() - began_s
-                )
+                result = detector.detect(image, model, confidence)
+                return _reply(result, decoded_s - began_s, time.perf_counter() - began_s)
 
-            return await run_in_threadpool(work)
+            # The reply is encoded on the pool too. The response model need not validate our own data.
+            return Response(await run_in_threadpool(work), media_type="application/json")
 
     return routes
 
 
 def _metered(meter: RequestMeter) -> type[APIRoute]:
-    """Routes that count what they answer, and answer what is refused as a problem."""
+    """Return a route class that counts replies and turns refusals into problem replies."""
 
     class MeteredRoute(APIRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -159,7 +171,8 @@ def _metered(meter: RequestMeter) -> type[APIRoute]:
                 status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
                 try:
                     response = await _answer(handle, request)
-                    status = int(response.status_code)  # an HTTPStatus, which Python 3.10 writes by its name
+                    # It may be an HTTPStatus, which Python 3.10 formats by name.
+                    status = int(response.status_code)
                 finally:
                     meter.request_done(status, time.perf_counter() - began_s)
                 return response
@@ -195,17 +208,25 @@ async def _upload(request: Request, config: DetectConfig) -> bytes:
     )
 
 
-def _reply(result: Result, objects: list[dict[str, Any]], decode_s: float, total_s: float) -> DetectReply:
+def _reply(result: Result, decode_s: float, total_s: float) -> bytes:
+    """Return an encoded DetectReply."""
     model, frame = result.model, result.frame
-    latency_ms = LatencyReply(
-        decode=_ms(decode_s), queue=_ms(result.queued_s), infer=_ms(result.inferred_s), total=_ms(total_s)
-    )
-    return DetectReply(
-        model=ModelReply(name=model.name, hash=model.hash, backend=model.backend),
-        width=frame.width,
-        height=frame.height,
-        detections=[ObjectReply(**each) for each in objects],
-        latency_ms=latency_ms,
+    objects = objects_of(result.detections, model.labels, frame.width, frame.height)
+    return orjson.dumps(
+        {
+            "model": {"name": model.name, "hash": model.hash, "backend": model.backend},
+            "width": frame.width,
+            "height": frame.height,
+            "detections": [
+                {name: value for name, value in each.items() if name in _OBJECT} for each in objects
+            ],
+            "latency_ms": {
+                "decode": _ms(decode_s),
+                "queue": _ms(result.queued_s),
+                "infer": _ms(result.inferred_s),
+                "total": _ms(total_s),
+            },
+        }
     )
 
 

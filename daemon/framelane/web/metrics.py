@@ -1,4 +1,4 @@
-"""`/metrics`, for Prometheus."""
+"""The `/metrics` route, for Prometheus."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ if TYPE_CHECKING:
 
 
 def router(metrics: Callable[[str], tuple[bytes, str]]) -> APIRouter:
-    """The route; `metrics` gives body and content type for an Accept header, as a MetricsPage does."""
+    """Return the route; `metrics` is a MetricsPage: it returns body and content type for an Accept header."""
     routes = APIRouter(tags=["metrics"])
 
-    @routes.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-    async def page(request: Request) -> Response:
-        """All metrics, as OpenMetrics if the Accept header asks for it, else as Prometheus text."""
+    text = {"schema": {"type": "string"}}
+    content = {"text/plain": text, "application/openmetrics-text": text}
+
+    @routes.get("/metrics", response_class=Response, responses={200: {"content": content}})
+    async def get_metrics(request: Request) -> Response:
+        """Return all metrics: OpenMetrics if the Accept header asks for it, else Prometheus text."""
         body, content_type = metrics(request.headers.get("accept", ""))
         return Response(body, media_type=content_type)
 

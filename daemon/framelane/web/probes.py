@@ -1,4 +1,4 @@
-"""`/healthz` and `/readyz`, for systemd, Docker, Kubernetes and load balancers."""
+"""The `/healthz` and `/readyz` routes, for systemd, Docker, Kubernetes and load balancers."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ if TYPE_CHECKING:
 
 
 class HealthSource(Protocol):
-    """Who knows how the daemon is; called on the HTTP thread, so it must be quick and thread-safe."""
+    """The daemon's health; called on the HTTP thread, so it must be quick and thread-safe."""
 
     def liveness(self) -> Health:
-        """Whether the process should go on, or be restarted."""
+        """Return whether the process makes progress; if not, it must be restarted."""
         ...
 
     def readiness(self) -> Health:
-        """Whether it does its work now."""
+        """Return whether the daemon does its work now."""
         ...
 
 
 class HealthReply(BaseModel):
-    """A verdict and all that speaks against a good one."""
+    """A verdict, and the reasons for a bad one."""
 
-    ok: bool = Field(description="Whether all is well; the status code says the same, as 200 or 503.")
-    reasons: list[str] = Field(description="Why not, one sentence each.")
+    ok: bool = Field(description="The verdict; the status code is 200 if true, else 503.")
+    reasons: list[str] = Field(description="What is wrong, one sentence each.")
 
 
 def router(health: HealthSource) -> APIRouter:
-    """The routes."""
+    """Return the routes."""
     routes = APIRouter(tags=["health"])
     replies: dict[int | str, dict[str, object]] = {503: {"model": HealthReply}}
 
     @routes.get("/healthz", response_model=HealthReply, responses=replies)
-    async def healthz() -> JSONResponse:
-        """Whether the process is alive: its threads run, and frames that arrive are inferred."""
+    async def get_health() -> JSONResponse:
+        """Return whether the process is alive: its threads run, and frames that arrive are inferred."""
         return _reply(health.liveness())
 
     @routes.get("/readyz", response_model=HealthReply, responses=replies)
-    async def readyz() -> JSONResponse:
-        """Whether it works: models loaded, the broker reachable or queued for, streams live."""
+    async def get_readiness() -> JSONResponse:
+        """Return whether it works: models loaded, broker reachable or messages queued, streams live."""
         return _reply(health.readiness())
 
     return routes

@@ -1,4 +1,4 @@
-"""Refusals as HTTP tells them: RFC 9457's `application/problem+json`."""
+"""HTTP error responses as `application/problem+json` (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class ProblemReply(BaseModel):
 
     title: str = Field(description="The status in words.")
     status: int
-    detail: str = Field(description="What is wrong with this very request, and what to do.")
+    detail: str = Field(description="What is wrong with this request, and what to do.")
 
 
 class ProblemError(Exception):
-    """A request is refused with this status."""
+    """The request is refused with this status."""
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
         self.status = status
@@ -35,21 +35,20 @@ class ProblemError(Exception):
 
 
 def problem_response(problem: ProblemError) -> JSONResponse:
-    """The answer."""
+    """Return the response for a refusal."""
     body = ProblemReply(title=HTTPStatus(problem.status).phrase, status=problem.status, detail=problem.detail)
     return JSONResponse(body.model_dump(), problem.status, problem.headers, MEDIA_TYPE)
 
 
 def invalid(error: RequestValidationError) -> ProblemError:
-    """A parameter is not what it must be."""
+    """Return the refusal for an invalid parameter."""
     detail = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
     return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
 
 
-def documented(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
-    """These refusals for a route's OpenAPI description."""
-    schema = ProblemReply.model_json_schema()
-    return {
-        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
-        for status in statuses
-    }
+def documented(
+    statuses: Iterable[int], reply: type[ProblemReply] = ProblemReply
+) -> dict[int | str, dict[str, Any]]:
+    """Return refusals for a route's OpenAPI description; `web/openapi.py` adds the schemas."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{reply.__name__}"}}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}

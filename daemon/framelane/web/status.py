@@ -1,4 +1,4 @@
-"""`/api/status`: the node and its streams, with their figures of the last window."""
+"""The `/api/status` route: the node and its streams, with statistics of the last window."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class LatencyReply(BaseModel):
-    """Percentiles of capture to publish, in milliseconds."""
+    """Percentiles of the latency from capture to publish, in milliseconds."""
 
     p50: float
     p95: float
@@ -26,7 +26,7 @@ class LatencyReply(BaseModel):
 
 
 class FiguresReply(BaseModel):
-    """Rates (a second) and drops over the last window."""
+    """Rates (per second) and drops over the last window."""
 
     window_s: float
     fps_in: float
@@ -38,7 +38,7 @@ class FiguresReply(BaseModel):
 
 
 class NodeReply(BaseModel):
-    """The node."""
+    """State and statistics of the node."""
 
     id: str
     version: str
@@ -48,13 +48,14 @@ class NodeReply(BaseModel):
     since: datetime
     streams_live: int
     streams: int
+    streams_disabled: int
     figures: FiguresReply | None = Field(description="Totals over the streams; null before the first window.")
     rss_bytes: int | None
     cpu_cores: float | None
 
 
 class StreamReply(BaseModel):
-    """A stream."""
+    """State and statistics of one stream."""
 
     id: str
     state: str
@@ -68,7 +69,7 @@ class StreamReply(BaseModel):
     codec: str | None
     width: int | None
     height: int | None
-    fps: float | None = Field(description="Frames a second that the stream declares.")
+    fps: float | None = Field(description="Frames per second that the stream declares.")
     decoder: str | None
     clock: str | None
     figures: FiguresReply | None
@@ -88,7 +89,7 @@ def describe(
     latest: NodeStats | None,
     now_s: float,
 ) -> StatusReply:
-    """The reply, from the states, the newest window and the monotonic time."""
+    """Return the reply for the states, the newest statistics and the monotonic time."""
     figures = {stats.stream: _figures(stats) for stats in latest.streams} if latest else {}
     return StatusReply(
         node=NodeReply(
@@ -100,6 +101,7 @@ def describe(
             since=_moment(node.since),
             streams_live=node.streams_live,
             streams=node.streams,
+            streams_disabled=node.streams_disabled,
             figures=_figures(latest) if latest else None,
             rss_bytes=latest.rss_bytes if latest else None,
             cpu_cores=latest.cpu_cores if latest else None,
@@ -109,12 +111,12 @@ def describe(
 
 
 def router(status: Callable[[], StatusReply]) -> APIRouter:
-    """The route; `status` is called on the HTTP thread for each request."""
+    """Return the route; `status` is called on the HTTP thread for each request."""
     routes = APIRouter(prefix="/api", tags=["status"])
 
     @routes.get("/status")
     async def get_status() -> StatusReply:
-        """The node and its streams."""
+        """Return the node and its streams."""
         return status()
 
     return routes

@@ -1,15 +1,13 @@
-"""`/api/streams` and `/api/reload`: what the daemon watches, and changes of it while it runs."""
+"""The `/api/streams` and `/api/reload` routes: list and change streams while the daemon runs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
-from urllib.parse import urlsplit
 
 import orjson
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
 
 from framelane.config.address import is_loopback
 from framelane.core.errors import (
@@ -22,7 +20,9 @@ from framelane.core.errors import (
 )
 from framelane.core.redact import redact
 from framelane.web.body import read_body
-from framelane.web.problem import MEDIA_TYPE, ProblemError, ProblemReply, problem_response
+from framelane.web.hosts import host_of
+from framelane.web.problem import MEDIA_TYPE, ProblemError, documented, problem_response
+from framelane.web.stream_replies import FindingReply, OutcomeReply, RefusalReply, StreamReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,51 +31,56 @@ if TYPE_CHECKING:
 
 Options: TypeAlias = dict[str, Any]
 
-MOST_BYTES = 65_536
+MOST_BYTES = 262_144
 BODY_S = 10.0
-# Most special first; what an error is not here is our own fault, or a model's.
+# Most specific first; any other FramelaneError is our fault, or a model's.
 _ANSWERS: tuple[tuple[type[FramelaneError], int, str], ...] = (
     (UnknownStreamError, 404, "there is no such stream"),
-    (ConflictError, 409, "that can't be done as things stand"),
+    (ConflictError, 409, "the change conflicts with the current state"),
     (RestartNeededError, 409, "a restart is needed; nothing was changed"),
-    (ConfigError, 422, "the configuration has faults; nothing was changed"),
+    (ConfigError, 422, "the configuration has findings; nothing was changed"),
     (FramelaneError, 500, "the change failed; nothing was changed"),
 )
 
 
 class Outcome(Protocol):
-    """What a change came to."""
+    """The outcome of a change."""
 
     @property
     def added(self) -> Sequence[str]:
-        """Streams that came."""
+        """Ids of added streams."""
         ...
 
     @property
     def changed(self) -> Sequence[str]:
-        """Streams that were opened anew."""
+        """Ids of changed streams."""
+        ...
+
+    @property
+    def reopened(self) -> Sequence[str]:
+        """Ids of changed streams whose cameras are opened again."""
         ...
 
     @property
     def removed(self) -> Sequence[str]:
-        """Streams that went."""
+        """Ids of removed streams."""
         ...
 
     @property
     def took_s(self) -> float:
-        """Seconds that it took."""
+        """Seconds from request to effect."""
         ...
 
 
 class StreamEditor(Protocol):
-    """Who lists and changes streams; every call may take a while, and raises FramelaneError where it can't be done."""
+    """Lists and changes streams; every call may take a while, and raises FramelaneError if it fails."""
 
     def listed(self) -> list[Options]:
-        """All streams."""
+        """Return all streams."""
         ...
 
     def shown(self, stream: str) -> Options:
-        """One stream: options as they are in effect, URL without credentials, `source` and `persisted`."""
+        """Return one stream: effective options, URL without credentials, `source` and `persisted`."""
         ...
 
     def add(self, options: Options, *, persist: bool | None) -> Outcome:
@@ -83,7 +88,7 @@ class StreamEditor(Protocol):
         ...
 
     def change(self, stream: str, options: Options, *, persist: bool | None) -> Outcome:
-        """Give options of a stream new values."""
+        """Change options of a stream."""
         ...
 
     def remove(self, stream: str, *, persist: bool | None) -> Outcome:
@@ -95,124 +100,121 @@ class StreamEditor(Protocol):
         ...
 
 
-class OutcomeReply(BaseModel):
-    """What a change came to."""
-
-    added: list[str] = Field(description="Ids of streams that came.")
-    changed: list[str] = Field(description="Ids of streams that were opened anew.")
-    removed: list[str] = Field(description="Ids of streams that went.")
-    took_ms: float = Field(description="Milliseconds from request to effect; cameras connect after that.")
-    stream: dict[str, Any] | None = Field(description="The stream, after POST and PATCH.")
-
-
-class FindingReply(BaseModel):
-    """One thing wrong."""
-
-    path: str = Field(description="Key path within the request, or within `file`.")
-    message: str
-    file: str = Field(description="The file it stands in; empty for the request and the main file.")
-    line: int = Field(description="The line in that file; 0 where there is none.")
+# Refusals of each route; 401, 421 and 503 come from SecurityMiddleware.
+_READS = documented((500,), RefusalReply)
+_READS_ONE = documented((404, 422, 500), RefusalReply)
+_RELOADS = documented((403,)) | documented((409, 422, 500), RefusalReply)
+_REMOVES = documented((403,)) | documented((404, 409, 422, 500), RefusalReply)
+_ADDS = documented((400, 403, 408, 413, 415)) | documented((409, 422, 500), RefusalReply)
+_CHANGES = _ADDS | documented((404,), RefusalReply)
 
 
-class RefusalReply(ProblemReply):
-    """Why a change was not made."""
-
-    findings: list[FindingReply] = Field(description="Everything wrong with a configuration, at once.")
-
-
-_REPLIES: dict[int | str, dict[str, Any]] = {
-    status: {"model": RefusalReply, "content": {MEDIA_TYPE: {}}} for status in (404, 409, 422, 500)
-}
-_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
+def _body(schema: str) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
-def only_from_here(request: Request) -> None:
-    """Lets a change without a token through only if it was made on this host, by no other site's page.
+def require_local(request: Request) -> None:
+    """Allow a change without a token only from this host, and not from another site's page.
 
-    A browser sends along which page asks, and its Host is the name in the page's URL, which DNS may point at us.
+    A browser sends the page's site as Origin, and the host name of the URL, which DNS may point at us, as
+    Host.
 
     Raises:
-        HTTPException: 403.
+        HTTPException: 403; the client, the Host header or the Origin header is not local.
     """
     client = request.client.host if request.client is not None else ""
     origin = request.headers.get("origin")
     hosts = [
         client,
-        _host(f"//{request.headers.get('host', '')}"),
-        *([] if origin is None else [_host(origin)]),
+        host_of(f"//{request.headers.get('host', '')}"),
+        *([] if origin is None else [host_of(origin)]),
     ]
     if not all(is_loopback(host) for host in hosts):
-        raise HTTPException(
-            403, "changes need a token unless they are made on this host; set http.token_file"
-        )
+        raise HTTPException(403, "changes from other hosts or pages need a token; set http.token_file")
 
 
 def router(editor: StreamEditor, writers: Sequence[Depends]) -> APIRouter:
-    """The routes; `writers` guard those that change something."""
-    routes = APIRouter(prefix="/api", tags=["streams"], responses=_REPLIES)
+    """Return the routes; `writers` are the dependencies of those that change something."""
+    routes = APIRouter(prefix="/api", tags=["streams"])
     writes = APIRouter(dependencies=writers)
 
-    @routes.get("/streams", response_model=list[dict[str, Any]])
+    @routes.get("/streams", response_model=list[StreamReply], responses=_READS)
     async def list_streams() -> JSONResponse:
-        """All streams with their options as they are in effect; URLs are shown without credentials."""
-        return await _answered(lambda: JSONResponse(editor.listed()))
+        """Return all streams with their effective options; URLs have no credentials."""
+        return await _run(lambda: JSONResponse(editor.listed()))
 
-    @routes.get("/streams/{stream}", response_model=dict[str, Any])
+    @routes.get("/streams/{stream}", response_model=StreamReply, responses=_READS_ONE)
     async def get_stream(stream: str) -> JSONResponse:
-        """One stream."""
-        return await _answered(lambda: JSONResponse(editor.shown(stream)))
+        """Return one stream."""
+        return await _run(lambda: JSONResponse(editor.shown(stream)))
 
-    @writes.post("/streams", status_code=201, openapi_extra=_BODY, response_model=OutcomeReply)
+    @writes.post(
+        "/streams",
+        status_code=201,
+        openapi_extra=_body("NewStream"),
+        response_model=OutcomeReply,
+        responses=_ADDS,
+    )
     async def add_stream(request: Request, *, persist: bool | None = None) -> JSONResponse:
-        """Add a stream: `id`, `url` and any option of the YAML's `streams`."""
+        """Add a stream: `id`, `url` and any option of `streams` in the YAML file."""
 
         def add(options: Options) -> JSONResponse:
-            return _done(editor.add(options, persist=persist), 201, editor.shown(str(options["id"])))
+            return _reply(editor.add(options, persist=persist), 201, editor.shown(str(options["id"])))
 
-        return await _changed(request, add)
+        return await _run_change(request, add)
 
-    @writes.patch("/streams/{stream}", openapi_extra=_BODY, response_model=OutcomeReply)
+    @writes.patch(
+        "/streams/{stream}",
+        openapi_extra=_body("StreamChange"),
+        response_model=OutcomeReply,
+        responses=_CHANGES,
+    )
     async def change_stream(stream: str, request: Request, *, persist: bool | None = None) -> JSONResponse:
-        """Give options new values, null included; those that are not named stay."""
+        """Change options of a stream; null is a value, and options that are not named stay."""
 
         def change(options: Options) -> JSONResponse:
-            return _done(editor.change(stream, options, persist=persist), 200, editor.shown(stream))
+            return _reply(editor.change(stream, options, persist=persist), 200, editor.shown(stream))
 
-        return await _changed(request, change)
+        return await _run_change(request, change)
 
-    @writes.delete("/streams/{stream}", response_model=OutcomeReply)
+    @writes.delete("/streams/{stream}", response_model=OutcomeReply, responses=_REMOVES)
     async def remove_stream(stream: str, *, persist: bool | None = None) -> JSONResponse:
         """Remove a stream."""
-        return await _answered(lambda: _done(editor.remove(stream, persist=persist)))
+        return await _run(lambda: _reply(editor.remove(stream, persist=persist)))
 
-    @writes.post("/reload", response_model=OutcomeReply)
+    @writes.post("/reload", response_model=OutcomeReply, responses=_RELOADS)
     async def reload() -> JSONResponse:
-        """Read the configuration's files again and go over to what they say."""
-        return await _answered(lambda: _done(editor.reload()))
+        """Read the configuration's files again and apply them."""
+        return await _run(lambda: _reply(editor.reload()))
 
     routes.include_router(writes)
     return routes
 
 
-async def _answered(work: Callable[[], JSONResponse]) -> JSONResponse:
-    """The work's answer, or why it can't be done; on another thread, for it may take a while."""
+async def _run(work: Callable[[], JSONResponse]) -> JSONResponse:
+    """Run the work on another thread, since it may take a while; return its answer or the refusal."""
     try:
         return await run_in_threadpool(work)
     except FramelaneError as error:
         return _problem(error)
 
 
-async def _changed(request: Request, change: Callable[[Options], JSONResponse]) -> JSONResponse:
-    """The answer to a change with options in its body."""
+async def _run_change(request: Request, change: Callable[[Options], JSONResponse]) -> JSONResponse:
+    """Answer a change that has options in its body."""
     try:
         options = await _options(request)
     except ProblemError as error:
         return problem_response(error)
-    return await _answered(lambda: change(options))
+    return await _run(lambda: change(options))
 
 
 async def _options(request: Request) -> Options:
-    """The body, a JSON object. Its type must be said: a page of another site can't say it without being asked."""
+    """Return the body, a JSON object.
+
+    The content type is required, because browsers send it from another site's page only after a CORS
+    preflight.
+    """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise ProblemError(415, "the content type must be application/json")
@@ -232,15 +234,16 @@ async def _options(request: Request) -> Options:
     return options
 
 
-def _done(outcome: Outcome, status: int = 200, stream: Options | None = None) -> JSONResponse:
-    reply = OutcomeReply(
-        added=list(outcome.added),
-        changed=list(outcome.changed),
-        removed=list(outcome.removed),
-        took_ms=round(outcome.took_s * 1e3, 1),
-        stream=stream,
-    )
-    return JSONResponse(reply.model_dump(), status)
+def _reply(outcome: Outcome, status: int = 200, stream: Options | None = None) -> JSONResponse:
+    reply = {
+        "added": list(outcome.added),
+        "changed": list(outcome.changed),
+        "reopened": list(outcome.reopened),
+        "removed": list(outcome.removed),
+        "took_ms": round(outcome.took_s * 1e3, 1),
+        "stream": stream,
+    }
+    return JSONResponse(reply, status)
 
 
 def _problem(error: FramelaneError) -> JSONResponse:
@@ -254,10 +257,3 @@ def _finding(finding: Finding) -> FindingReply:
     return FindingReply(
         path=finding.path, message=redact(finding.message), file=finding.file, line=finding.line
     )
-
-
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from framelane.config.schema import EngineConfig, ModelConfig
+from framelane.config.sections.engine import EngineConfig
+from framelane.config.sections.model import ModelConfig
 from framelane.demo.clips import Encoding, load_truth, write_clip
 from framelane.demo.scene import Scene
 from framelane.gpu.device import Device

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from framelane.gpu.present import why_absent, why_no_nvdec
+from framelane.gpu.availability import why_absent, why_no_nvdec
 
 needs_gpu = pytest.mark.skipif(why_absent() is not None, reason=why_absent() or "")
 needs_nvdec = pytest.mark.skipif(why_no_nvdec() is not None, reason=why_no_nvdec() or "")

@@ -13,16 +13,16 @@ from tests.e2e.contract import Score, unix_s
 from tests.e2e.daemon import Daemon, free_port
 from tests.gpu.device.here import needs_gpu, needs_nvdec
 
-from framelane.bench.neighbours import Site
 from framelane.demo.rtsp import CameraSpec, RtspServer
 from framelane.demo.scene import CLASS_NAMES
+from lab.neighbors import Site
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from framelane.bench.ledger import Received
-    from framelane.config.schema import ModelConfig
+    from framelane.config.sections.model import ModelConfig
     from framelane.demo.clips import ClipTruth
+    from lab.delivery_record import Received
 
 pytestmark = [pytest.mark.gpu, pytest.mark.e2e, needs_gpu, needs_nvdec, pytest.mark.timeout(580)]
 

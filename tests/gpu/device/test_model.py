@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from framelane.config.schema import ModelConfig
+    from framelane.config.sections.model import ModelConfig
     from framelane.core.frames import Detections
+    from framelane.inference.backends.runner import Runner
     from framelane.inference.model import Model
-    from framelane.inference.runner import Runner
 
     Array = NDArray[np.float32]
 

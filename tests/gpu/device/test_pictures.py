@@ -11,17 +11,18 @@ import numpy as np
 import pytest
 from av.codec.hwaccel import HWAccel
 from tests.gpu.device.here import needs_gpu, needs_nvdec
-from tests.gpu.test_preprocess import FORMATS, ROUNDING, picture
+from tests.inference.backends.cuda.test_preprocess import FORMATS, ROUNDING, picture
 
 from framelane.gpu.memory import DeviceBuffer, PinnedBuffer
 from framelane.gpu.module import Kernels
-from framelane.gpu.preprocess import OutputSpec, launch_preprocess
 from framelane.gpu.stream import Event, Stream
-from framelane.gpu.surface import surface_format
-from framelane.inference.cuda.pictures import PictureTable
-from framelane.inference.inputs import InputSpec
-from framelane.inference.letterbox import Crop
-from framelane.inference.preprocess import Preprocessor
+from framelane.inference.backends.cuda.image_table import ImageTable
+from framelane.inference.backends.cuda.kernels import ptx
+from framelane.inference.backends.cuda.preprocess import launch_preprocess
+from framelane.inference.backends.cuda.surface import surface_format
+from framelane.models.input.letterbox import Crop
+from framelane.models.input.preprocess import Preprocessor
+from framelane.models.input.spec import InputSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,15 +75,14 @@ def brought_down(frame: av.VideoFrame, plane: int, row_bytes: int, rows: int) ->
 def through_kernel(
     device: Device, stream: Stream, spec: InputSpec, pictures: Sequence[Any], crops: Sequence[Crop | None]
 ) -> Array:
-    out = OutputSpec(spec.width, spec.height, spec.dtype, spec.scale, spec.pad)
-    size, kernels = out.size(len(pictures)), Kernels.load(device)
-    table, output, host = PictureTable(spec, len(pictures)), DeviceBuffer(size), PinnedBuffer(size)
+    size, kernels = spec.batch_bytes(len(pictures)), Kernels.load(device, ptx())
+    table, output, host = ImageTable(spec, len(pictures)), DeviceBuffer(size), PinnedBuffer(size)
     decoder_is_done = Event()
     decoder_is_done.record(None)
     stream.wait_for(decoder_is_done)
     table.fill(pictures, crops)
     table.upload(stream)
-    launch_preprocess(kernels, stream, table.address, len(pictures), output.address, out)
+    launch_preprocess(kernels, stream, table.address, len(pictures), output.address, spec)
     stream.copy_out(host.address, output.address, size)
     stream.synchronize()
     tensor: Array = host.array.view(spec.dtype).reshape(spec.shape(len(pictures))).copy()

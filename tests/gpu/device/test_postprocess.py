@@ -9,9 +9,9 @@ import pytest
 from tests.gpu.device.here import needs_gpu
 from tests.gpu.machines import GpuMachine
 
-from framelane.gpu.postprocess import HeadSpec, Postprocess, PostprocessAddresses
-from framelane.gpu.table import PICTURE
-from framelane.inference.cuda.results import detections
+from framelane.inference.backends.cuda.plane_table import PICTURE
+from framelane.inference.backends.cuda.postprocess import HeadSpec, Postprocess, PostprocessAddresses
+from framelane.inference.backends.cuda.results import detections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ def machine() -> Iterator[GpuMachine]:
 
 
 def output_with(strong: int, seed: int = 0) -> NDArray[np.float16]:
-    """Pictures with so many strong anchors each, 20 objects at most."""
+    """Pictures with that many strong anchors each, 20 objects at most."""
     rng = np.random.default_rng(seed)
     output = np.full((BATCH, 4 + CLASSES, ANCHORS), 0.01, np.float16)
     objects = rng.uniform([50, 50, 30, 30], [590, 590, 200, 200], (20, 4))

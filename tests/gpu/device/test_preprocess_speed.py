@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.gpu.device.here import needs_gpu
-from tests.gpu.test_preprocess import picture
+from tests.inference.backends.cuda.test_preprocess import picture
 
 from framelane.gpu.memory import DeviceBuffer
 from framelane.gpu.module import Kernels
-from framelane.gpu.preprocess import OutputSpec, launch_preprocess
 from framelane.gpu.stream import Event
-from framelane.inference.cuda.pictures import PictureTable
-from framelane.inference.inputs import InputSpec
+from framelane.inference.backends.cuda.image_table import ImageTable
+from framelane.inference.backends.cuda.kernels import ptx
+from framelane.inference.backends.cuda.preprocess import launch_preprocess
+from framelane.models.input.spec import InputSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,15 +40,18 @@ def test_a_batch_of_1080p_takes_a_fraction_of_a_millisecond(
     record_property: Callable[[str, object], None],
 ) -> None:
     spec = InputSpec(640, 640, "rgb", 1 / 255, "center", dtype=dtype)  # type: ignore[arg-type]
-    out = OutputSpec(spec.width, spec.height, spec.dtype, spec.scale, spec.pad)
-    kernels, table, output = Kernels.load(device), PictureTable(spec, BATCH), DeviceBuffer(out.size(BATCH))
+    kernels, table, output = (
+        Kernels.load(device, ptx()),
+        ImageTable(spec, BATCH),
+        DeviceBuffer(spec.batch_bytes(BATCH)),
+    )
     table.fill([picture(pixel_format, (1920, 1080), seed) for seed in range(BATCH)])
     table.upload(stream)
     begin, end = Event(timing=True), Event(timing=True)
     took_ms = []
     for _ in range(RUNS):
         begin.record(stream)
-        launch_preprocess(kernels, stream, table.address, BATCH, output.address, out)
+        launch_preprocess(kernels, stream, table.address, BATCH, output.address, spec)
         end.record(stream)
         end.wait()
         took_ms.append(end.ms_since(begin))

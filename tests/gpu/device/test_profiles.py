@@ -13,13 +13,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tests.gpu.device.here import needs_gpu
 
-from framelane.config.schema import EngineConfig, ModelConfig
-from framelane.inference.artifact import Artifact
-from framelane.inference.cuda.site import CudaSite
-from framelane.inference.engines.cache import BuildOptions, DeviceFacts, ensure_engine
-from framelane.inference.engines.profiles import Profile
-from framelane.inference.engines.verify import verify
+from framelane.config.sections.engine import EngineConfig
+from framelane.config.sections.model import ModelConfig
+from framelane.inference.backends.cuda.shared_gpu import SharedGpu
 from framelane.inference.model import load_model
+from framelane.measure.verify import verify
+from framelane.models.artifact import Artifact
+from framelane.models.engines.cache import BuildOptions, DeviceFacts, ensure_engine
+from framelane.models.engines.profiles import Profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,8 +76,8 @@ def pictures(footage: Path) -> list[av.VideoFrame]:
 
 
 @pytest.fixture
-def site() -> Iterator[CudaSite]:
-    with closing(CudaSite()) as site:
+def site() -> Iterator[SharedGpu]:
+    with closing(SharedGpu()) as site:
         yield site
 
 
@@ -87,14 +88,14 @@ def section(path: Path, batch: int, size_wh: tuple[int, int]) -> ModelConfig:
     return ModelConfig.model_validate({"path": str(path), "backend": "tensorrt", **more})
 
 
-def build(config: ModelConfig, site: CudaSite, profile: Profile) -> None:
+def build(config: ModelConfig, site: SharedGpu, profile: Profile) -> None:
     allowed = config.model_copy(update={"engine": config.engine.model_copy(update={"build": "auto"})})
     facts = DeviceFacts(site.device.name, site.device.capability)
     with site.device.current():
         ensure_engine("tiny", allowed, Artifact.open(config.path), facts, BuildOptions(profile, TACTICS))
 
 
-def check(config: ModelConfig, site: CudaSite, pictures: list[av.VideoFrame]) -> None:
+def check(config: ModelConfig, site: SharedGpu, pictures: list[av.VideoFrame]) -> None:
     """The engine's raw output and detections are ONNX Runtime's, as far as halves go."""
     with (
         closing(load_model("cpu", config.model_copy(update={"backend": "onnxruntime"}))) as reference,
@@ -109,7 +110,7 @@ def check(config: ModelConfig, site: CudaSite, pictures: list[av.VideoFrame]) ->
 
 @pytest.mark.parametrize("batch", [1, 3])
 def test_engine_of_a_file_that_fixes_its_batch(
-    tmp_path: Path, site: CudaSite, pictures: list[av.VideoFrame], batch: int
+    tmp_path: Path, site: SharedGpu, pictures: list[av.VideoFrame], batch: int
 ) -> None:
     size_wh = (320, 256)
     config = section(write_tiny_model(tmp_path / "tiny.onnx", batch, size_wh), batch, size_wh)
@@ -118,7 +119,7 @@ def test_engine_of_a_file_that_fixes_its_batch(
 
 
 def test_engine_of_a_file_that_leaves_its_size_open_serves_each_size_of_its_profile(
-    tmp_path: Path, site: CudaSite, pictures: list[av.VideoFrame]
+    tmp_path: Path, site: SharedGpu, pictures: list[av.VideoFrame]
 ) -> None:
     path = write_tiny_model(tmp_path / "tiny.onnx", "N", None)
     build(section(path, 2, (320, 256)), site, Profile((1, 2, 4), ((160, 160), (320, 256), (640, 480))))

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from tests.gpu.device.here import needs_gpu
 
-from framelane.inference.cuda.site import CudaSite
+from framelane.inference.backends.cuda.shared_gpu import SharedGpu
 from framelane.inference.model import load_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from framelane.config.schema import ModelConfig
-    from framelane.inference.cuda.runner import CudaRunner
-    from framelane.inference.cuda.tensorrt_model import TensorRtBackend
+    from framelane.config.sections.model import ModelConfig
+    from framelane.inference.backends.cuda.backend import TensorRtBackend
+    from framelane.inference.backends.cuda.runner import CudaRunner
     from framelane.inference.model import Model
 
 # Building the engine is part of the first test.
@@ -29,14 +29,14 @@ ROUNDS = 50
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[CudaSite]:
-    site = CudaSite()
+def site() -> Iterator[SharedGpu]:
+    site = SharedGpu()
     yield site
     site.close()
 
 
 @pytest.fixture(scope="module")
-def model(demo_model: ModelConfig, site: CudaSite) -> Iterator[Model]:
+def model(demo_model: ModelConfig, site: SharedGpu) -> Iterator[Model]:
     model = load_model("demo", demo_model, site)
     yield model
     model.close()
@@ -94,7 +94,7 @@ def test_slots_on_threads_of_their_own_agree(model: Model) -> None:
         assert [len(each) for each in counts] == [1 + (round_ + number) % 4 for round_ in range(ROUNDS)]
 
 
-def test_a_closed_slot_leaves_no_memory(model: Model, site: CudaSite) -> None:
+def test_a_closed_slot_leaves_no_memory(model: Model, site: SharedGpu) -> None:
     def once() -> int:
         runner = model.runner(4)
         runner.open()

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-import framelane.gpu.kernels
+import framelane.inference.backends.cuda.kernels
 
 SHIM = Path(__file__).with_name("cuda_shim.h")
-KERNELS = Path(framelane.gpu.kernels.__file__).parent
+KERNELS = Path(framelane.inference.backends.cuda.kernels.__file__).parent
 _KERNEL = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(")
 _BARRIER = re.compile(r"__sync|_sync\(")
 # No fused multiply-add, as in the PTX.

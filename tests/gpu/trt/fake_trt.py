@@ -134,6 +134,10 @@ class Network:
     def get_layer(self, index: int) -> Layer:
         return self.layers[index]
 
+    @property
+    def num_inputs(self) -> int:
+        return len(self.inputs)
+
     def get_input(self, index: int) -> Tensor:
         return self.inputs[index]
 

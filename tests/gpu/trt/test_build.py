@@ -63,6 +63,21 @@ def test_a_strongly_typed_network_takes_no_flags() -> None:
     assert trt.config.flags == set()
 
 
+def test_the_images_sizes_have_the_profile_of_the_images() -> None:
+    trt = fake_trt("10.6.0")
+    sizes = helper.make_tensor_value_info("sizes", TensorProto.INT64, ["n", 2])
+    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, 32, 32])
+    out = helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", 3, 32, 32])
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["images"], ["out"], "act")], "g", [sizes, images], [out]
+    )
+    build(trt, request(model=helper.make_model(graph).SerializeToString(), sizes="sizes"))
+    assert trt.config.profiles[0].shapes == {
+        "images": ((1, 3, 32, 32), (8, 3, 32, 32), (16, 3, 32, 32)),
+        "sizes": ((1, 2), (8, 2), (16, 2)),
+    }
+
+
 def test_fixed_shapes_need_no_profile() -> None:
     trt = fake_trt("8.6.1")
     build(trt, request(dim=16))

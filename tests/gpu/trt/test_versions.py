@@ -181,7 +181,7 @@ def test_scratch_is_measured_and_given() -> None:
 
 def test_a_refused_profile_is_an_error() -> None:
     versions.select_profile(SimpleNamespace(set_optimization_profile_async=lambda index, stream: True), 0, 0)
-    with pytest.raises(GpuError, match="refuses optimisation profile 3"):
+    with pytest.raises(GpuError, match="refuses optimization profile 3"):
         versions.select_profile(
             SimpleNamespace(set_optimization_profile_async=lambda index, stream: False), 3, 0
         )

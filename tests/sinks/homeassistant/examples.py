@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from framelane.config.homeassistant import HomeAssistantConfig
-from framelane.config.schema import MqttConfig, StreamConfig
-from framelane.sinks.homeassistant.devices import Site
+from framelane.config.sections.homeassistant import HomeAssistantConfig
+from framelane.config.sections.mqtt import MqttConfig
+from framelane.config.sections.stream import StreamConfig
+from framelane.sinks.homeassistant.site import Site
 from framelane.telemetry.gpus import GpuSample
 
 LABELS = {"yolox": ("person", "bicycle", "car"), "plates": ("plate", "car")}

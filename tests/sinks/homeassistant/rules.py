@@ -7,6 +7,7 @@ Facts from its documentation (https://www.home-assistant.io/integrations/mqtt/, 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,8 +27,22 @@ _COMMON = {
 ENTITY_KEYS = {
     "binary_sensor": _COMMON | {"off_dly", "pl_on", "pl_off"},
     "sensor": _COMMON | {"stat_cla", "unit_of_meas", "sug_dsp_prc", "ops", "lrst_val_tpl"},
+    "image": {
+        "p",
+        "name",
+        "img_t",
+        "cont_type",
+        "uniq_id",
+        "avty",
+        "avty_mode",
+        "ent_cat",
+        "en",
+        "ic",
+        "img_e",
+    },
 }
 NEEDED = {"p", "name", "stat_t", "val_tpl", "uniq_id"}
+NEEDED_OF_IMAGE = {"p", "name", "img_t", "uniq_id"}
 BINARY_CLASSES = {"connectivity", "occupancy", "motion", "presence", "problem", "running"}
 # By device class of sensors: the units, and the state classes; of those that we use.
 UNITS: dict[str, set[str | None]] = {
@@ -65,7 +80,8 @@ def faults(device: dict[str, Any]) -> list[str]:
 
 def _of_entity(key: str, entity: dict[str, Any]) -> list[str]:
     found = [] if ENTITY_KEY.fullmatch(key) else ["the key has letters that topics of entities may not have"]
-    found += [f"lacks {name}" for name in NEEDED - entity.keys()]
+    needed = NEEDED_OF_IMAGE if entity["p"] == "image" else NEEDED
+    found += [f"lacks {name}" for name in needed - entity.keys()]
     found += [f"unknown {name}" for name in entity.keys() - ENTITY_KEYS[entity["p"]]]
     found += (
         [] if entity.get("ent_cat") in (None, "diagnostic") else ["category"]
@@ -90,8 +106,11 @@ def _of_availability(where: str, holder: dict[str, Any]) -> list[str]:
 
 
 def rendered(template: str, payload: bytes, state: str = "unknown") -> str:
-    """What a value template gives for a message, where the entity is in this state."""
-    made = _JINJA.from_string(template)
-    return made.render(
-        value=payload.decode(), value_json=orjson.loads(payload), this=SimpleNamespace(state=state)
-    ).strip()
+    """What a value template gives for a message, where the entity is in this state.
+
+    `value_json` is missing if the message is not JSON.
+    """
+    values: dict[str, Any] = {"value": payload.decode(), "this": SimpleNamespace(state=state)}
+    with suppress(orjson.JSONDecodeError):
+        values["value_json"] = orjson.loads(payload)
+    return _JINJA.from_string(template).render(values).strip()

@@ -10,7 +10,7 @@ from tests.sinks.homeassistant.rules import faults
 from framelane.sinks.homeassistant.announcer import Announcer
 
 if TYPE_CHECKING:
-    from framelane.sinks.message import Message
+    from framelane.messages.detections import Message
 
 NAMES = site().names
 

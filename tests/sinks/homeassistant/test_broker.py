@@ -9,16 +9,16 @@ from structlog.testing import capture_logs
 from tests.neighbours.mosquitto import Mosquitto
 from tests.neighbours.subscriber import Subscriber
 from tests.sinks.examples import FAREWELL, Watch
-from tests.sinks.fake_broker import FakeBroker, Manner
 from tests.sinks.homeassistant.examples import LABELS, stream
+from tests.sinks.mqtt.fake_broker import FakeBroker, Manner
 from tests.waiting import wait_until
 
-from framelane.config.homeassistant import HomeAssistantConfig
-from framelane.config.schema import MqttConfig
+from framelane.config.sections.homeassistant import HomeAssistantConfig
+from framelane.config.sections.mqtt import MqttConfig
 from framelane.core.backoff import Backoff
 from framelane.core.clock import SystemClock
 from framelane.sinks.homeassistant.announcer import announce_through
-from framelane.sinks.mqtt import MqttSink
+from framelane.sinks.mqtt.sink import MqttSink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

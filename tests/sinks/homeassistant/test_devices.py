@@ -9,7 +9,8 @@ from tests.sinks.homeassistant.examples import GPU, LABELS, mqtt, site, stream
 from tests.sinks.homeassistant.rules import TOPIC, faults
 
 from framelane import __version__
-from framelane.sinks.homeassistant.devices import Site, classes_of, node_device, stream_device
+from framelane.sinks.homeassistant.devices import node_device, stream_device
+from framelane.sinks.homeassistant.site import Site
 
 GOLDEN = Path(__file__).parent
 STATE, STATUS = "framelane/gate-01/streams/lobby/state", "framelane/gate-01/status"
@@ -64,24 +65,6 @@ def test_what_is_seen_needs_the_stream_and_the_rest_needs_the_node() -> None:
     assert needs["connectivity"] == needs["fps_in"] == needs["latency_p95"] == [STATUS]
 
 
-@pytest.mark.parametrize(
-    ("chosen", "own", "models", "expected"),
-    [
-        (None, None, "yolox", None),
-        (None, ["car", "person"], "yolox", ["car", "person"]),
-        (["person", "car"], None, "yolox", ["person", "car"]),
-        (["person", "car"], ["car"], "yolox", ["car"]),
-        (["plate", "person"], None, "yolox", ["person"]),
-        (["plate", "person", "plate"], None, ["yolox", "plates"], ["plate", "person"]),
-        ([], ["person"], "yolox", []),
-    ],
-)
-def test_classes_are_the_chosen_ones_that_the_stream_can_report(
-    chosen: Any, own: Any, models: Any, expected: Any
-) -> None:
-    assert classes_of(stream(classes=own, model=models), chosen, LABELS) == expected
-
-
 def keys(device: dict[str, Any]) -> set[str]:
     return {key for key in device["cmps"] if key.startswith(("occupancy", "count"))}
 
@@ -92,6 +75,24 @@ def test_classes_get_an_occupancy_sensor_and_a_count() -> None:
     assert keys(stream_device(site(classes=[]), stream(), LABELS)) == set()
     both = stream(model=["yolox", "plates"])
     assert keys(stream_device(site(), both, LABELS)) == {"occupancy", "count_yolox", "count_plates"}
+
+
+SNAPSHOTS: dict[str, Any] = {"classes": ["car", "person"], "track": True, "events": {}}
+
+
+def test_each_class_has_an_image_if_snapshots_are_published() -> None:
+    device = stream_device(site(), stream(**SNAPSHOTS, snapshots={"publish": "crop"}), LABELS)
+    assert faults(device) == []
+    assert device["cmps"]["snapshot_car"] == {
+        "p": "image",
+        "name": "Car snapshot",
+        "img_t": "framelane/gate-01/streams/lobby/snapshots/car",
+        "cont_type": "image/jpeg",
+        "uniq_id": f"{device['dev']['ids'][0]}_snapshot_car",
+    }
+    assert "snapshot_person" in device["cmps"]
+    silent = stream_device(site(), stream(**SNAPSHOTS, snapshots={}), LABELS)
+    assert "snapshot_car" not in silent["cmps"]
 
 
 def test_counts_are_left_out_when_empty_results_are_never_published() -> None:

@@ -9,11 +9,11 @@ from tests.sinks.homeassistant.examples import GPU, LABELS, site, stream
 from tests.sinks.homeassistant.rules import rendered
 
 from framelane.core.frames import ModelInfo, Result
+from framelane.messages.detections import detections_message
+from framelane.messages.reports import node_stats_message, stats_message
 from framelane.sinks.homeassistant.devices import node_device, stream_device
 from framelane.sinks.homeassistant.names import escaped
-from framelane.sinks.message import detections_message
-from framelane.sinks.reports import node_stats_message, stats_message
-from framelane.sinks.sink import SinkHealth
+from framelane.telemetry.sink_health import SinkHealth
 from framelane.telemetry.states import NodeStateName
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from framelane.core.clock import SystemClock
-from framelane.sources.rtsp.client import Session, open_session
+from framelane.sources.rtsp.client import Approach, Session, open_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def opens() -> Iterator[Open]:
-    """`opens(url, open_timeout_s=..., read_timeout_s=..., stopping=...)`."""
+    """`opens(url, open_timeout_s=..., read_timeout_s=..., stopping=..., approach=...)`."""
     with ExitStack() as stack:
 
         def start(
@@ -27,9 +27,15 @@ def opens() -> Iterator[Open]:
             open_timeout_s: float = 10.0,
             read_timeout_s: float = 10.0,
             stopping: threading.Event | None = None,
+            approach: Approach | None = None,
         ) -> Session:
             session = open_session(
-                url, open_timeout_s, read_timeout_s, stopping or threading.Event(), SystemClock()
+                url,
+                open_timeout_s,
+                read_timeout_s,
+                stopping or threading.Event(),
+                SystemClock(),
+                approach or Approach(),
             )
             stack.callback(session.close)
             return session

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from framelane.sources.nal_units import START_CODE
-from framelane.sources.rtsp.units import RtpUnit, RtpUnits
+from framelane.sources.codecs.nal_units import START_CODE
+from framelane.sources.rtsp.units import RtpUnits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from framelane.sources.rtsp.rtp_unit import RtpUnit
 
 Codec = Literal["h264", "hevc"]
 # Headers of NAL units by name (H.264 table 7-1, H.265 table 7-1).

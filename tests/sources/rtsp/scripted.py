@@ -8,10 +8,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping
 
     Reply = Callable[["Request"], bytes | None]
 
+_LOOK_S = 0.05
+CLOSE = b"(and the connection is closed)"
+"""At the end of a reply."""
 SPROP = "Z0LAHtkDxWhAAAADAEAAAAwDxYuS,aMuMsg=="
 SDP = (
     "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=scripted\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\na=control:*\r\n"
@@ -58,12 +62,20 @@ PROPER: dict[str, Reply] = {
 class ScriptedServer:
     """Listens on loopback: `with ScriptedServer(DESCRIBE=...) as server: server.url()`.
 
-    A reply of None closes the connection, an empty one is silence.
+    A reply of None closes the connection, so does CLOSE at its end; an empty one is silence.
+    With `tls` it speaks RTSPS.
     """
 
     def __init__(
-        self, host: str = "127.0.0.1", *, replies: Mapping[str, Reply] | None = None, **more: Reply
+        self,
+        host: str = "127.0.0.1",
+        *,
+        replies: Mapping[str, Reply] | None = None,
+        tls: ssl.SSLContext | None = None,
+        **more: Reply,
     ) -> None:
+        self._tls = tls
+        self._over = threading.Event()
         self._replies: Mapping[str, Reply] = {**PROPER, **(replies or {}), **more}
         self._host = host
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -78,12 +90,18 @@ class ScriptedServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._over.set()
         for sock in (self._listener, *self._connections):
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
         self._listener.close()
+
+    @property
+    def connections(self) -> int:
+        """How many have been made."""
+        return len(self._connections)
 
     @property
     def place(self) -> str:
@@ -93,7 +111,8 @@ class ScriptedServer:
 
     def url(self, path: str = "cam", login: str = "") -> str:
         """Where the stream is."""
-        return f"rtsp://{login}{self.place}/{path}"
+        scheme = "rtsp" if self._tls is None else "rtsps"
+        return f"{scheme}://{login}{self.place}/{path}"
 
     def asked(self, method: str) -> list[Request]:
         """The requests of a method so far."""
@@ -115,11 +134,30 @@ class ScriptedServer:
                 self._connections.append(connection)
                 self._start(self._serve, connection)
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        if self._tls is None:
+            return connection
+        secured = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        try:
+            secured.settimeout(5.0)
+            secured.do_handshake()
+            secured.settimeout(_LOOK_S)
+        except OSError:
+            secured.close()
+            raise
+        return secured
+
+    def _receive(self, connection: socket.socket) -> bytes:
+        while not self._over.is_set():
+            with suppress(TimeoutError):  # which only TLS has
+                return connection.recv(1 << 16)
+        return b""
+
+    def _serve(self, accepted: socket.socket) -> None:
         received = b""
-        with connection, suppress(OSError):
-            while data := connection.recv(1 << 16):
-                received += data
+        with suppress(OSError), self._secured(accepted) as connection:
+            while data := self._receive(connection):
+                received = _behind_reports(received + data)
                 while b"\r\n\r\n" in received:
                     head, _, received = received.partition(b"\r\n\r\n")
                     request = _parse(head)
@@ -129,7 +167,16 @@ class ScriptedServer:
                     reply = self._replies[request.method](request)
                     if reply is None:
                         return
-                    connection.sendall(reply)
+                    connection.sendall(reply.removesuffix(CLOSE))
+                    if reply.endswith(CLOSE):
+                        return
+
+
+def _behind_reports(data: bytes) -> bytes:
+    """What comes behind interleaved reports, of which the client sends some."""
+    while data.startswith(b"$") and len(data) >= 4 + int.from_bytes(data[2:4], "big"):
+        data = data[4 + int.from_bytes(data[2:4], "big") :]
+    return data
 
 
 def _parse(head: bytes) -> Request:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from framelane.core.errors import SourceError
 from framelane.sources.rtsp.address import parse_address, without_login
 from framelane.sources.rtsp.auth import Credentials, Login, parse_challenges
 from framelane.sources.rtsp.errors import MalformedError, UnsupportedError
@@ -38,6 +39,10 @@ SDP_PARTS = st.sampled_from(
         "a=control:",
         "rtsp://",
         "a=framerate:",
+        "a=x-dimensions:",
+        "a=framesize:96 ",
+        "m=video 0 RTP/AVP 26",
+        "a=sendonly",
         "\r\n",
         "\n",
         ";",
@@ -66,10 +71,12 @@ def test_reader_raises_malformed_alone(pieces: list[bytes]) -> None:
 
 
 @QUICK
-@given(st.lists(SDP_PARTS | st.text(max_size=10), max_size=40))
-def test_description_raises_unsupported_alone(pieces: list[str]) -> None:
-    with suppress(UnsupportedError):
-        found = find_video("".join(pieces).encode("utf-8", "replace"))
+@given(st.lists(SDP_PARTS | st.text(max_size=10), max_size=40), st.none() | st.integers(0, 3))
+def test_description_raises_source_and_unsupported_errors_alone(
+    pieces: list[str], number: int | None
+) -> None:
+    with suppress(UnsupportedError, SourceError):
+        found = find_video("".join(pieces).encode("utf-8", "replace"), number)
         if found is not None:
             assert all(url.isascii() and " " not in url for url in control_urls(found, "rtsp://h/p"))
 

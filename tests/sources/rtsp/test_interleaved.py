@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -14,12 +14,14 @@ from tests.sources.rtsp.scripted import frame
 from framelane.core.errors import SourceError
 from framelane.sources.rtsp.interleaved import Interleaved
 from framelane.sources.rtsp.rtcp import Reports
+from framelane.sources.rtsp.rtp import RtpReceiver
 from framelane.sources.rtsp.sdp import VideoMedia
+from framelane.sources.rtsp.units import RtpUnits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from framelane.sources.rtsp.units import RtpUnit
+    from framelane.sources.rtsp.rtp_unit import RtpUnit
 
 MEDIA = VideoMedia("h264", 96, 90_000, b"", None)
 ANSWER = b"RTSP/1.0 200 OK\r\nCSeq: 7\r\n\r\n"
@@ -31,26 +33,38 @@ SENDER_REPORT = b"\x80\xc8\x00\x06" + bytes(4) + (2**63 + 2**32).to_bytes(8, "bi
 SLICE = nal("h264", "slice")
 
 
-class Numbers(NamedTuple):
-    """Channels that differ from the usual ones."""
-
-    channel: int = 2
-    rtcp_channel: int = 3
-
-
 class Rig:
     """Reads a connection and keeps what comes of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: tuple[int, int] | None = (2, 3)) -> None:
         self.units: list[RtpUnit] = []
         self.answers: list[bytes] = []
-        self.reports = Reports(90_000, 1)
-        take, answered = self.units.append, self.answers.append
-        self.wire = Interleaved(MEDIA, Numbers(), self.reports, take, answered, early=True)
+        self.requests: list[bytes] = []
+        self.assembler = RtpUnits("h264", self.units.append, early=True)
+        self.receiver = RtpReceiver(MEDIA, self.assembler)
+        self.reports = Reports(self.receiver, 90_000, 1)
+        self.wire = Interleaved(channels, self.receiver, self.reports, self)
+
+    def take_answer(self, message: bytes) -> None:
+        self.answers.append(message)
+
+    def take_request(self, message: bytes) -> None:
+        self.requests.append(message)
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Received, highest, expected."""
+        found = self.receiver.reception
+        return (0, 0, 0) if found is None else (found.received, found.highest, found.expected)
 
     def feed(self, *chunks: bytes) -> Rig:
         for number, chunk in enumerate(chunks):
             self.wire.feed(chunk, float(number))
+        return self
+
+    def end(self) -> Rig:
+        """A picture of one packet ends with the next one, or with the connection."""
+        self.assembler.flush()
         return self
 
     @property
@@ -93,11 +107,11 @@ PLAYED = b"".join(
 @settings(max_examples=300)
 @given(st.lists(st.integers(0, len(PLAYED)), max_size=30))
 def test_the_same_comes_of_a_connection_however_it_is_split(cuts: list[int]) -> None:
-    whole, rig = Rig().feed(PLAYED), Rig().feed(*split(PLAYED, cuts))
+    whole, rig = Rig().feed(PLAYED).end(), Rig().feed(*split(PLAYED, cuts)).end()
     assert rig.pictures == whole.pictures
-    assert [unit.whole for unit in rig.units] == [True] * 4 + [False, True]
-    assert rig.answers == [ANSWER, LONG_ANSWER]
-    assert (rig.wire.received, rig.wire.highest, rig.wire.expected) == (6, 7, 7)
+    assert [unit.whole for unit in rig.units] == [True] * 3 + [False, False, True]
+    assert (rig.answers, rig.requests) == ([ANSWER, LONG_ANSWER], [REQUEST])
+    assert rig.counts == (6, 7, 7)
     assert rig.reports.captured_at(0) is not None
 
 
@@ -108,7 +122,7 @@ def test_the_same_comes_of_a_connection_byte_by_byte() -> None:
 
 def test_units_have_the_time_at_which_their_packet_was_whole() -> None:
     packet = rtp(1)
-    rig = Rig().feed(packet[:10], packet[10:-1], packet[-1:], rtp(2))
+    rig = Rig().feed(packet[:10], packet[10:-1], packet[-1:], rtp(2)).end()
     assert [unit.read_s for unit in rig.units] == [2.0, 3.0]
 
 
@@ -128,7 +142,7 @@ EXTENSION = b"\xbe\xde\x00\x02" + bytes(8)
 )
 def test_payloads_lie_between_sources_extension_and_padding(flags: int, more: bytes, padding: bytes) -> None:
     rig = Rig().feed(rtp(1, SLICE + padding, flags=flags, more=more))
-    rig.wire.end()
+    rig.assembler.flush()
     assert rig.pictures == [(b"\x00\x00\x00\x01" + SLICE, 0, True)]
 
 
@@ -147,7 +161,7 @@ def test_payloads_lie_between_sources_extension_and_padding(flags: int, more: by
 )
 def test_packets_that_lie_of_their_length_do_no_harm(packet: bytes) -> None:
     rig = Rig().feed(rtp(1), frame(2, packet), rtp(3), rtp(4))
-    rig.wire.end()
+    rig.assembler.flush()
     assert [unit.data for unit in rig.units] == [b"\x00\x00\x00\x01" + SLICE] * 3
 
 
@@ -157,7 +171,7 @@ def test_packets_that_lie_of_their_length_do_no_harm(packet: bytes) -> None:
 def test_packets_of_others_count_for_nothing(foreign: bytes) -> None:
     rig = Rig().feed(rtp(1), foreign, rtp(2), foreign, rtp(3))
     assert rig.pictures == Rig().feed(rtp(1), rtp(2), rtp(3)).pictures
-    assert (rig.wire.received, rig.wire.expected) == (3, 3)
+    assert rig.counts == (3, 3, 3)
 
 
 @pytest.mark.parametrize(
@@ -178,31 +192,31 @@ def test_sequence_numbers_are_counted_beyond_their_wrap(
     sequences: list[int], highest: int, expected: int
 ) -> None:
     rig = Rig().feed(*map(rtp, sequences))
-    assert (rig.wire.received, rig.wire.highest, rig.wire.expected) == (len(sequences), highest, expected)
+    assert rig.counts == (len(sequences), highest, expected)
 
 
 def test_a_wrap_is_no_loss() -> None:
-    rig = Rig().feed(*(rtp(number) for number in range(65_530, 65_542)))
+    rig = Rig().feed(*(rtp(number) for number in range(65_530, 65_542))).end()
     assert [unit.whole for unit in rig.units] == [True] * 12
 
 
 @pytest.mark.parametrize("sequences", [(1, 3), (65_535, 1), (1, 2, 2), (5, 1)])
 def test_any_other_step_is_a_loss(sequences: tuple[int, ...]) -> None:
     rig = Rig().feed(*map(rtp, sequences))
-    rig.wire.end()
+    rig.assembler.flush()
     assert not rig.units[-1].whole
 
 
 def test_what_was_begun_is_handed_on_at_the_end() -> None:
     rig = Rig().feed(rtp(1))
     assert rig.units == []
-    rig.wire.end()
+    rig.assembler.flush()
     assert len(rig.units) == 1
 
 
 def test_rubbish_is_no_stream() -> None:
     rig = Rig()
-    with pytest.raises(SourceError, match="not RTSP") as caught:
+    with pytest.raises(SourceError, match="no longer sends RTSP") as caught:
         rig.feed(*[b"\xff" * 65_536] * 17)
     assert caught.value.reason == "lost"
 
@@ -212,13 +226,14 @@ def test_rubbish_between_packets_is_put_up_with_for_ever(rubbish: bytes) -> None
     rig = Rig()
     for number in range(40):
         rig.feed(rubbish, rtp(number))
+    rig.end()
     assert [unit.whole for unit in rig.units] == [True] * 40
 
 
 @pytest.mark.parametrize("begin", [b"RTSP/1.0 200 OK\r\n", b"OPTIONS * RTSP/1.0\r\n", b"RTSP/"])
 def test_an_answer_without_end_is_bounded(begin: bytes) -> None:
     rig = Rig().feed(begin)
-    with pytest.raises(SourceError, match="not RTSP"):
+    with pytest.raises(SourceError, match="no longer sends RTSP"):
         rig.feed(*[b"X-More: of it\r\n" * 50] * 2000)
 
 

@@ -13,7 +13,6 @@ from tests.sources.conftest import PASSWORD
 from tests.sources.rtsp.scripted import PROPER, ScriptedServer, answer
 
 from framelane.core.errors import SourceError
-from framelane.sources.rtsp.auth import Credentials, Login, parse_challenges
 from framelane.sources.rtsp.client import Session, UnsupportedError
 
 if TYPE_CHECKING:
@@ -175,40 +174,6 @@ def test_session_tries_a_password_once_when_it_is_wrong(opens: Open, method: str
         assert sum("authorization" in one.headers for one in server.requests) == 1
 
 
-def test_login_sends_basic_when_nothing_stronger_is_asked() -> None:
-    login = Login(Credentials("us\udcffer", "a:b"))
-    assert login.header("OPTIONS", "rtsp://h/") == ""
-    assert login.challenge(['Basic realm="x"'])
-    assert login.header("OPTIONS", "rtsp://h/") == "Basic dXP/ZXI6YTpi"
-    assert not login.challenge(['Basic realm="x"'])
-
-
-def test_login_gives_up_when_it_has_none_or_knows_no_scheme() -> None:
-    assert not Login(None).challenge(['Basic realm="x"'])
-    login = Login(Credentials("u", "p"))
-    assert not login.challenge(["Negotiate abc==", 'Digest nonce="x", algorithm=MD2', 'Digest realm="x"'])
-    assert not login.challenge(['Digest realm="x", nonce="y", qop="auth-int"'])
-    assert login.header("OPTIONS", "rtsp://h/") == ""
-
-
-def test_credentials_show_nothing_when_they_are_printed() -> None:
-    assert repr(Credentials("user", "mellon")) == "Credentials()"
-
-
-def test_challenges_are_found_in_time_when_the_header_is_hostile() -> None:
-    began_s = time.monotonic()
-    for hostile in (
-        "," * 30_000,
-        'a="' * 10_000,
-        "a" * 30_000,
-        "a " * 15_000,
-        "x" + " " * 30_000 + "y",
-        '"' * 30_000,
-    ):
-        parse_challenges([f"Digest {hostile}"])
-    assert time.monotonic() - began_s < 2.0
-
-
 @pytest.mark.parametrize("name", ["basic", "digest"])
 def test_session_plays_our_camera_when_the_password_is_right(
     server: RtspServer, opens: Open, name: str
@@ -227,7 +192,9 @@ def test_session_is_unauthorized_when_our_camera_gets_a_wrong_password(
 ) -> None:
     with pytest.raises(SourceError) as caught:
         opens(server.url(name, credentials=False).replace("rtsp://", f"rtsp://{user}"))
-    assert (caught.value.reason, str(caught.value)) == ("unauthorized", UNAUTHORIZED)
+    no_login = "the camera asks for a user name and password, and the URL has none"
+    expected = ("unauthorized", UNAUTHORIZED if user else no_login)
+    assert (caught.value.reason, str(caught.value)) == expected
     assert caught.value.__cause__ is None
     assert PASSWORD not in repr(caught.value)
 
@@ -238,12 +205,11 @@ def test_session_says_so_when_our_server_has_no_such_camera(server: RtspServer, 
     assert caught.value.reason == "not-found"
 
 
-@pytest.mark.parametrize("name", ["exotic", "mjpeg"])
 def test_session_leaves_our_camera_to_ffmpeg_when_its_codec_is_another(
-    server: RtspServer, opens: Open, name: str
+    server: RtspServer, opens: Open
 ) -> None:
     with pytest.raises(UnsupportedError):
-        opens(server.url(name))
+        opens(server.url("exotic"))
 
 
 def test_session_has_the_parameter_sets_that_our_cameras_describe(server: RtspServer, opens: Open) -> None:

@@ -23,10 +23,12 @@ from tests.sources.rtsp.payloads import (
     slices,
 )
 
-from framelane.sources.rtsp.units import RtpUnit, RtpUnits
+from framelane.sources.rtsp.units import RtpUnits
 
 if TYPE_CHECKING:
     from typing import Literal
+
+    from framelane.sources.rtsp.rtp_unit import RtpUnit
 
 both = pytest.mark.parametrize("codec", CODECS)
 
@@ -99,29 +101,117 @@ def test_units_end_where_the_next_begins_when_marks_tell_nothing(
 
 @both
 def test_a_mark_that_turns_out_wrong_is_never_trusted_again(codec: Codec) -> None:
-    """Pictures of one slice have taught that marks are right; then each of three slices has one."""
-    small = [picture(TICKS * n, nal(codec, "slice" if n else "key")) for n in range(2)]
-    large = [picture(TICKS * n, *slices(codec, "slice", 3), marks="all") for n in range(2, 6)]
-    reader = Reader(codec).feed(*small, *large)
-    # Nobody can tell of the first slice of the third picture that it isn't all; the rest of it is flagged.
-    assert reader.came_with == [1, 1, 2, 5, 8, 11]
-    assert reader.whole == [True, True, True, False, True, True]
-    later = Reader(codec)
-    later.rtp = reader.rtp
-    later.rtp._emit = later._take
-    later.feed(*(picture(TICKS * n, nal(codec, "slice")) for n in range(6, 10)))
-    assert later.came_with == [0, 1, 2, 3]
+    """Pictures of three slices have taught that marks are right; then each slice has one."""
+    large = [picture(TICKS * n, *slices(codec, "slice", 3), marks="all") for n in range(3, 7)]
+    reader = proven(codec).feed(*large)
+    # Nobody can tell of the first slice of picture 3 that it isn't all; the rest of it is flagged.
+    assert reader.came_with == [3, 5, 8, 9, 12, 15, 18]
+    assert reader.whole == [True, True, True, True, False, True, True]
+    assert reader.rtp.refuted
+    reader.feed(*(picture(TICKS * n, *slices(codec, "slice", 2)) for n in range(7, 10)))
+    assert reader.came_with[7:] == [21, 23, 25]
 
 
 @both
 def test_a_mark_in_the_middle_of_a_nal_unit_is_never_trusted_again(codec: Codec) -> None:
-    small = [picture(TICKS * n, nal(codec, "slice" if n else "key")) for n in range(2)]
     pieces = fragments(codec, nal(codec, "slice", 300), 100)
-    large = [picture(TICKS * n, *pieces, marks="all") for n in range(2, 6)]
+    reader = proven(codec).feed(*(picture(TICKS * n, *pieces, marks="all") for n in range(3, 7)))
+    # Of picture 3 a piece went out as if it were all; the flag for its rest is the fourth's.
+    assert reader.whole == [True, True, True, True, False, True]
+    assert reader.came_with == [3, 5, 8, 9, 15, 18]
+
+
+@both
+@pytest.mark.parametrize("together", [True, False])
+def test_a_first_picture_of_one_packet_teaches_nothing_of_marks(codec: Codec, together: bool) -> None:  # noqa: FBT001
+    """A camera that marks every packet, and whose first picture has but one, would be believed."""
+    nals = [nal(codec, "sets"), nal(codec, "key")] if together else [nal(codec, "key")]
+    first = picture(0, aggregate(codec, nals) if together else nals[0])
+    small = [picture(TICKS * n, nal(codec, "slice")) for n in range(1, 5)]
+    large = [picture(TICKS * n, *slices(codec, "slice", 3), marks="all") for n in range(5, 9)]
+    reader = Reader(codec).feed(first, *small, *large)
+    assert reader.whole == [True] * 8
+    assert reader.came_with == [1, 2, 3, 4, 5, 8, 11, 14]
+    assert not reader.rtp.proven
+
+
+@both
+def test_parameter_sets_of_another_time_stamp_teach_nothing_of_marks(codec: Codec) -> None:
+    sets = picture(0, nal(codec, "sets"), nal(codec, "sets"), marks="all")
+    large = [picture(TICKS * n, *slices(codec, "slice", 3), marks="all") for n in range(2, 5)]
+    reader = Reader(codec).feed(sets, picture(TICKS, nal(codec, "key")), *large)
+    assert reader.whole == [True] * 3
+    assert not reader.rtp.proven
+
+
+@both
+def test_marks_are_believed_when_key_frames_of_one_packet_have_them(codec: Codec) -> None:
+    """No other picture is as large as a key frame, so that none has more packets."""
+    film = [picture(TICKS * n, nal(codec, "slice" if n % 3 else "key")) for n in range(6)]
+    reader = Reader(codec).feed(*film)
+    # The second key frame, picture 3, is known to be right with the packet behind it.
+    assert reader.came_with == [1, 2, 3, 4, 4, 5]
+    assert reader.rtp.proven
+
+
+@both
+def test_marks_are_believed_as_soon_as_a_picture_of_many_packets_has_one_at_its_end(codec: Codec) -> None:
+    small = [picture(TICKS * n, nal(codec, "slice" if n else "key")) for n in range(2)]
+    large = [picture(TICKS * n, *slices(codec, "slice", 3)) for n in range(2, 4)]
     reader = Reader(codec).feed(*small, *large)
-    # Of the third picture a piece went out as if it were all; the flag for its rest is the fourth's.
-    assert reader.whole == [True, True, True, False, True]
-    assert reader.came_with == [1, 1, 2, 8, 11]
+    assert reader.came_with == [1, 2, 5, 7]
+
+
+@both
+@pytest.mark.parametrize("marks", ["last", "all", "none"])
+@pytest.mark.parametrize("leaders", [["sets"], ["sets", "sets"], ["aud", "sets", "sei"]])
+def test_parameter_sets_between_the_slices_of_a_picture_do_not_end_it(
+    codec: Codec, marks: Literal["last", "all", "none"], leaders: list[str]
+) -> None:
+    """GStreamer sends them before each slice of a key frame, all with one time stamp."""
+    sets = [nal(codec, kind) for kind in leaders]
+    key = [part for one in slices(codec, "key", 3) for part in (*sets, one)]
+    reader = Reader(codec)
+    for number in range(3):
+        reader.feed(picture(TICKS * number, *key, marks=marks))
+    reader.rtp.flush()
+    assert [unit.data for unit in reader.units] == [annex_b(*sets, *slices(codec, "key", 3))] * 3
+    assert [(unit.key, unit.whole) for unit in reader.units] == [(True, True)] * 3
+    last = [len(key) * number - 1 for number in range(1, 4)]
+    assert reader.came_with == (
+        [last[0] + 1, *last[1:]] if marks == "last" else [last[0] + 1, last[1] + 1, last[2]]
+    )
+
+
+@both
+def test_a_slice_that_is_lost_between_parameter_sets_flags_the_picture(codec: Codec) -> None:
+    sets = nal(codec, "sets")
+    key = [part for one in slices(codec, "key", 3) for part in (sets, one)]
+    reader = Reader(codec).feed(lose(picture(0, *key), 3), *film(codec, 3)[1:])
+    assert reader.whole == [False, True, True]
+
+
+@both
+def test_parameter_sets_behind_the_last_slice_go_with_the_next_picture(codec: Codec) -> None:
+    """Even if they have the time stamp of the picture before."""
+    sets, key = nal(codec, "sets"), nal(codec, "key")
+    reader = Reader(codec).feed(
+        picture(0, *slices(codec, "key", 2)), Packet(sets, 0), picture(TICKS, key), picture(2 * TICKS, key)
+    )
+    assert [unit.data for unit in reader.units] == [
+        annex_b(*slices(codec, "key", 2)),
+        annex_b(sets, key),
+        annex_b(key),
+    ]
+    assert reader.came_with == [3, 3, 4]
+
+
+def test_a_recovery_point_behind_the_last_slice_is_of_the_next_picture() -> None:
+    recovery = Packet(b"\x06\x06\x01\xc4\x80", 0)
+    pictures = [picture(0, nal("h264", "slice"), marks="none") for _ in range(2)]
+    reader = Reader("h264").feed(pictures[0], recovery, pictures[1])
+    reader.rtp.flush()
+    assert [unit.key for unit in reader.units] == [False, True]
 
 
 @both
@@ -149,7 +239,9 @@ def test_pictures_with_one_time_stamp_end_where_the_next_begins(codec: Codec, le
     assert [unit.data for unit in reader.units] == [annex_b(*each) for each in pictures]
     assert [unit.pts for unit in reader.units] == [0, 0, 0]
     count = len(pictures[0])
-    assert reader.came_with == [count, 2 * count, 3 * count - 1]
+    # What leads to a picture may also stand between two slices of one: the slice behind it tells.
+    lead = len(head)
+    assert reader.came_with == [count + lead, 2 * count + lead, 3 * count - 1]
     # A camera's clock that stands still must not make its pictures look old.
     assert [unit.read_s for unit in reader.units] == [0, count, 2 * count]
 
@@ -251,7 +343,7 @@ def test_a_recovery_point_is_forgotten_when_its_picture_is_lost() -> None:
 def test_time_stamps_wrap_and_step_back() -> None:
     top = (1 << 32) - TICKS
     stamps = [top, top + 3 * TICKS, top + TICKS, top + 2 * TICKS, top + 4 * TICKS]
-    reader = Reader("h264").feed(*(picture(s & 0xFFFFFFFF, nal("h264", "slice")) for s in stamps))
+    reader = Reader("h264").feed(*(picture(s & 0xFFFFFFFF, nal("h264", "key")) for s in stamps))
     assert [unit.pts for unit in reader.units] == [0, 3 * TICKS, TICKS, 2 * TICKS, 4 * TICKS]
     assert [unit.stamp for unit in reader.units] == [s & 0xFFFFFFFF for s in stamps]
 
@@ -341,3 +433,67 @@ def test_a_picture_of_a_lower_layer_is_needed_when_there_are_higher_ones() -> No
         rtp.feed(bytes((kind, layer + 1, 0x80, 0x00)), number * 3000, 0.0, marked=True)
     rtp.flush()
     assert [unit.disposable for unit in units] == [False, True, False, True]
+
+
+def key_frames(codec: Codec, *heads: list[bytes]) -> list[list[Packet]]:
+    """A key frame behind each of these, each in a packet of its own; packets are numbered one after another."""
+    return [picture(TICKS * n, *head, *slices(codec, "key", 2)) for n, head in enumerate(heads)]
+
+
+SETS: dict[Codec, list[bytes]] = {
+    "h264": [b"\x67\x42\xc0\x1e\xd9", b"\x68\xce\x3c\x80"],
+    "hevc": [b"\x40\x01\x0c\x01", b"\x42\x01\x01\x01", b"\x44\x01\xc0\xf7"],
+}
+
+
+@both
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_key_frame_that_lacks_its_parameter_sets_alone_is_not_whole(codec: Codec, number: int) -> None:
+    """The decoder would take those of before, which may be of another size."""
+    sets = SETS[codec]
+    *before, damaged, after = key_frames(codec, sets, sets, sets, sets)
+    reader = Reader(codec).feed(*before, lose(damaged, number), after)
+    assert reader.whole == [True, True, False, True]
+
+
+@both
+@pytest.mark.parametrize(
+    ("heads", "lost"),
+    [
+        ("..", 0),  # the end of the picture before, where no key frame has ever had any
+        ("s.", 0),  # not all key frames have them
+        ("ss", 0),  # something else is missing, and they are all there
+    ],
+)
+def test_a_key_frame_is_whole_when_its_parameter_sets_are_not_what_is_missing(
+    codec: Codec, heads: str, lost: int
+) -> None:
+    sets = {"s": SETS[codec], ".": []}
+    before = key_frames(codec, *(sets[each] for each in heads))
+    last = picture(9 * TICKS, nal(codec, "sei"), *sets[heads[-1]], *slices(codec, "key", 2))
+    reader = Reader(codec).feed(*before, lose(last, lost))
+    reader.rtp.flush()
+    assert reader.whole == [True] * (len(heads) + 1)
+
+
+@both
+def test_units_share_the_parameter_sets_in_force_until_one_changes(codec: Codec) -> None:
+    sets = SETS[codec]
+    other = [*sets[:-1], sets[-1] + b"\x80"]
+    declared = annex_b(*sets)
+    units: list[RtpUnit] = []
+    rtp = RtpUnits(codec, units.append, extradata=declared)
+    heads = [sets, [], sets, other, []]
+    for packet in [packet for each in key_frames(codec, *heads) for packet in each]:
+        rtp.feed(bytes(bytearray(packet.payload)), packet.stamp, 0.0, marked=packet.marked)
+    rtp.flush()
+    assert [unit.extradata for unit in units] == [declared] * 3 + [annex_b(*other)] * 2
+    assert units[0].extradata is units[2].extradata is declared
+    assert units[3].extradata is units[4].extradata
+
+
+@both
+def test_parameter_sets_that_come_in_band_alone_are_in_force_from_their_own_picture_on(codec: Codec) -> None:
+    reader = Reader(codec).feed(*key_frames(codec, [], SETS[codec], []))
+    reader.rtp.flush()
+    assert [unit.extradata for unit in reader.units] == [b"", *[annex_b(*SETS[codec])] * 2]

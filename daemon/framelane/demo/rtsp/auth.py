@@ -1,4 +1,4 @@
-"""Basic and Digest authentication of RTSP requests (RFC 2617; FFmpeg 8.1 knows no SHA-256)."""
+"""Basic and Digest authentication of RTSP requests (RFC 2617). FFmpeg 8.1 does not support SHA-256."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ _PARAMETER = re.compile(r'([\w-]+)=(?:"([^"]*)"|([^\s,]+))')
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a client must present; the password never shows in a repr."""
+    """The login that a client must present; the password never shows in a repr."""
 
     username: str
     password: str = field(repr=False)
     scheme: AuthScheme = "digest"
 
     def challenge(self, nonce: str) -> str:
-        """The WWW-Authenticate value that asks for these credentials."""
+        """Return the WWW-Authenticate value that asks for this login."""
         if self.scheme == "basic":
             return f'Basic realm="{REALM}"'
-        return f'Digest realm="{REALM}", nonce="{nonce}"'  # without qop, as most cameras do
+        # Without qop, like most cameras.
+        return f'Digest realm="{REALM}", nonce="{nonce}"'
 
     def accepts(self, authorization: str, method: str, uri: str, nonce: str) -> bool:
-        """Whether an Authorization value answers the challenge made with `nonce`."""
+        """Return whether an Authorization value answers the challenge made with `nonce`."""
         scheme, _, value = authorization.partition(" ")
         if self.scheme == "basic":
             return scheme.lower() == "basic" and self._accepts_basic(value.strip())

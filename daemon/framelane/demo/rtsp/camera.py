@@ -1,4 +1,4 @@
-"""One live camera: a clip looping on its own timeline, sent to whoever plays it."""
+"""One live camera: a clip looping on its own timeline, sent to all its clients."""
 
 from __future__ import annotations
 
@@ -21,19 +21,24 @@ if TYPE_CHECKING:
 
     from framelane.demo.rtsp.subscriber import Subscriber
 
-REPORT_EVERY_S = 5.0  # RFC 3550 6.2: the minimum interval
-MAX_LATE_S = 1.0  # a host that slept does not send the frames it missed
-HISTORY_FRAMES = 3000  # two minutes at 25 frames/s
+# The minimum interval of RFC 3550 6.2.
+REPORT_EVERY_S = 5.0
+# After a pause of the host, the missed frames are not sent.
+MAX_LATE_S = 1.0
+# Pictures that come out of order are stamped with the nominal time, so a delay of the host would last for ever.
+MOST_BEHIND_S = 0.05
+# Two minutes at 25 frames/s.
+HISTORY_FRAMES = 3000
 HISTORY_PLAYS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class CameraSpec:
-    """What a camera shows, and who may see it.
+    """What a camera shows, and to whom.
 
-    `phase_s` is where in the clip the camera stands when the server starts. `start_at_keyframe` makes a
-    new client wait for a key frame. `sprop` and `in_band` say whether parameter sets are in the SDP and
-    before each key frame. `sdp` replaces the description (for codecs no client knows).
+    `phase_s` is where in the clip the camera is when the server starts. `start_at_keyframe` makes a new
+    client wait for a key frame. `sprop` and `in_band` say whether parameter sets are in the SDP and before
+    each key frame. `sdp` replaces the description (for codecs that no client supports).
     """
 
     path: str
@@ -49,7 +54,7 @@ class CameraSpec:
 
     @property
     def credentials(self) -> Credentials | None:
-        """What a client must present, or None."""
+        """The login that a client must present, or None."""
         if self.username is None:
             return None
         return Credentials(self.username, self.password or "", self.auth)
@@ -57,10 +62,10 @@ class CameraSpec:
 
 @dataclass(frozen=True, slots=True)
 class CameraStats:
-    """Counters since start; a frame counts once a client. Lateness is of the sending, in milliseconds.
+    """Counters since start; a frame counts once per client. Lateness is that of sending, in milliseconds.
 
-    `plays_s` are the monotonic times that RTP-Info gave the last clients as their start. FFmpeg counts from there:
-    a picture of pts p was captured at that time plus p.
+    `plays_s` are the monotonic start times that RTP-Info gave the last clients. FFmpeg counts from there: a
+    frame with pts p was captured at that time plus p.
     """
 
     path: str
@@ -73,7 +78,7 @@ class CameraStats:
 
 
 class LiveCamera:
-    """Lives on the server's loop thread; every method is called there."""
+    """Runs on the server's loop thread, where all methods are called."""
 
     def __init__(self, spec: CameraSpec, random: Random) -> None:
         self.spec = spec
@@ -82,7 +87,8 @@ class LiveCamera:
         self._ssrc = random.getrandbits(32)
         self._sequence = random.getrandbits(16)
         self._clock = CameraClock(time.monotonic(), random.getrandbits(32))
-        self._subscribers: dict[Subscriber, bool] = {}  # value: still waits for a key frame
+        # The value says whether the client still waits for a key frame.
+        self._subscribers: dict[Subscriber, bool] = {}
         self._frame_timer: asyncio.TimerHandle | None = None
         self._report_timer: asyncio.TimerHandle | None = None
         self._sent_at: deque[tuple[float, int]] = deque(maxlen=HISTORY_FRAMES)
@@ -93,10 +99,11 @@ class LiveCamera:
         self.load(spec.clip, phase_s=spec.phase_s)
 
     def load(self, clip: Path, *, phase_s: float = 0.0) -> None:
-        """Show `clip` from `phase_s` on. Raises `ClipError`."""
+        """Show `clip` from `phase_s` on. Raise `ClipError`."""
         self._clip = load_clip(clip, in_band=self.spec.in_band)
         self._index = 0
-        self._epoch_s = time.monotonic() - phase_s  # when the current loop of the clip began
+        # When the current loop of the clip began.
+        self._epoch_s = time.monotonic() - phase_s
         self._reschedule()
 
     @property
@@ -106,7 +113,7 @@ class LiveCamera:
 
     @property
     def stats(self) -> CameraStats:
-        """The counters now."""
+        """The current counters."""
         mean_s = self._late_sum_s / max(1, self._ticks)
         return CameraStats(
             path=self.spec.path,
@@ -119,13 +126,13 @@ class LiveCamera:
         )
 
     def start_position(self) -> tuple[int, int]:
-        """The next packet's sequence number and the RTP time of a client that starts now (RFC 2326 12.33)."""
+        """Return the next sequence number and the RTP time for a client that starts now (RFC 2326 12.33)."""
         now_s = time.monotonic()
         self._plays_s.append(now_s)
         return self._sequence, self._clock.rtp(now_s)
 
     def frame_at(self, captured_s: float, tolerance_s: float) -> int | None:
-        """Which frame of the clip (in presentation order) was captured at this wall time, if one was."""
+        """Return the clip's frame (in presentation order) that was captured at this wall time, if any."""
         nearest = min(self._sent_at, key=lambda sent: abs(sent[0] - captured_s), default=None)
         if nearest is None or abs(nearest[0] - captured_s) > tolerance_s:
             return None
@@ -156,7 +163,7 @@ class LiveCamera:
         self._frame_timer = self._report_timer = None
 
     def misbehave(self, faults: Faults) -> None:
-        """Put these faults in force. A camera that was paused goes on with the frame it stopped before."""
+        """Apply these faults. A paused camera continues with the frame before which it stopped."""
         was_paused, self.faults = self.faults.paused, faults
         self._clock = replace(self._clock, offset_s=faults.clock_offset_s, drift_ppm=faults.clock_drift_ppm)
         if was_paused and not faults.paused:
@@ -164,7 +171,7 @@ class LiveCamera:
         self._reschedule()
 
     def _seek_now(self) -> None:
-        """Jump over what nobody watched."""
+        """Skip the time without clients."""
         elapsed_s = time.monotonic() - self._epoch_s
         loops, position_s = divmod(elapsed_s, self._clip.duration_s)
         self._epoch_s += loops * self._clip.duration_s
@@ -188,10 +195,13 @@ class LiveCamera:
         now_s = time.monotonic()
         unit = self._clip.units[self._index]
         late_s = now_s - due_s
-        if late_s > MAX_LATE_S:
+        most_s = MOST_BEHIND_S if self._clip.reorders and unit.key else MAX_LATE_S
+        if late_s > most_s:
             self._epoch_s += late_s
+            due_s = now_s
         self._note_lateness(late_s)
-        # Without B-frames the sending is the capture, to the tick; with them the nominal timeline counts.
+        # Without B-frames, a frame is sent exactly when it is captured; with them, the nominal timeline
+        # counts.
         captured_s = (due_s + unit.lead_s) if self._clip.reorders else now_s
         self._send_unit(unit, captured_s)
         self._index += 1

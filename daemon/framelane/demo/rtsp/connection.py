@@ -24,7 +24,7 @@ PUBLIC = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PA
 
 @dataclass(slots=True)
 class ServerState:
-    """What the connections of one server share."""
+    """State shared by the connections of one server."""
 
     cameras: dict[str, LiveCamera]
     transports: tuple[TransportKind, ...]
@@ -34,7 +34,7 @@ class ServerState:
 
 
 class RtspConnection(asyncio.Protocol):
-    """One client. A connection has one session at most, which ends with it."""
+    """One client. A connection has at most one session, which ends with it."""
 
     def __init__(self, state: ServerState) -> None:
         self._state = state
@@ -55,7 +55,7 @@ class RtspConnection(asyncio.Protocol):
         }
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Join the server's connections, or hang up when there are too many."""
+        """Join the server's connections, or disconnect if there are too many."""
         if not isinstance(transport, asyncio.Transport):
             raise TypeError("an RTSP connection needs a stream transport")
         self._transport = transport
@@ -73,7 +73,7 @@ class RtspConnection(asyncio.Protocol):
         self._end_session()
 
     def data_received(self, data: bytes) -> None:
-        """Answer every request that is complete."""
+        """Answer every complete request."""
         if self._session is not None:
             self._session.touch()
         try:
@@ -84,7 +84,7 @@ class RtspConnection(asyncio.Protocol):
             self._hang_up()
 
     def drop(self, camera: LiveCamera | None = None) -> None:
-        """Cut the connection; with `camera`, only where it is the one this connection asked for."""
+        """Close the connection; with `camera`, only if this connection requested it."""
         if self._transport is not None and (camera is None or camera is self._camera):
             self._transport.abort()
 
@@ -150,7 +150,7 @@ class RtspConnection(asyncio.Protocol):
             return _no_session(request)
         sequence, rtptime = camera.start_position()
         url = f"{request.uri.rstrip('/')}/{CONTROL}"
-        # The answer has to leave before the first packet: deliver from the next turn of the loop on.
+        # The answer must go out before the first packet, so deliver from the next turn of the loop on.
         asyncio.get_running_loop().call_soon(self._start_playing, session)
         info = f"url={url};seq={sequence};rtptime={rtptime}"
         return Response(200, {"Session": session.session_id, "Range": "npt=now-", "RTP-Info": info})
@@ -185,7 +185,7 @@ class RtspConnection(asyncio.Protocol):
             session.close()
 
     def _watch(self) -> None:
-        """Cut a session whose client has said nothing for the session timeout."""
+        """Close a session whose client was silent for the session timeout."""
         session = self._session
         if session is not None and time.monotonic() - session.seen_s > self._state.session_timeout_s:
             self.drop()
@@ -208,7 +208,7 @@ class RtspConnection(asyncio.Protocol):
 
 
 def _refusal(request: Request) -> Response | None:
-    """What is wrong with a request before its camera matters."""
+    """Return an error that does not depend on the camera, if there is one."""
     if request.version != VERSION:
         return Response(505, {})
     if "cseq" not in request.headers:
@@ -219,12 +219,12 @@ def _refusal(request: Request) -> Response | None:
 
 
 def _names(request: Request, session: Session) -> bool:
-    """Whether the request's Session header is this session's."""
+    """Return whether the request's Session header is this session's."""
     return request.headers.get("session", "").partition(";")[0] == session.session_id
 
 
 def _no_session(request: Request) -> Response:
-    """PLAY or PAUSE out of place: 454 for an unknown session, 455 before SETUP."""
+    """Return the error for an unexpected PLAY or PAUSE: 454 for an unknown session, 455 before SETUP."""
     if "session" in request.headers:
         return Response(454, {})
     return Response(455, {"Allow": "OPTIONS, DESCRIBE, SETUP"})

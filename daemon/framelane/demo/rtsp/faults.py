@@ -1,4 +1,4 @@
-"""What a camera can do wrong on command, and the spoiling of its packets."""
+"""Faults of a camera on command, and the damage to its packets."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ if TYPE_CHECKING:
 
 GarbageKind = Literal["payload", "stream"]
 _NOISE_BYTES = 1200
-_KEPT_PAYLOAD_BYTES = 2  # the NAL or FU header stays, so that the decoder gets to see the damage
+# The NAL or FU header stays, so that the decoder sees the damage.
+_KEPT_PAYLOAD_BYTES = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """The misbehaviour in force; probabilities are 0 to 1.
+    """The active faults; probabilities are 0 to 1.
 
-    `corrupt` spoils the payload of a frame's packets, `noise` sends random bytes in a frame's place
-    (unframed on TCP, as datagrams on UDP), `loss` loses single packets.
+    `corrupt` damages the payload of a frame's packets. `noise` sends random bytes instead of a frame
+    (unframed on TCP, as datagrams on UDP). `loss` drops single packets.
     """
 
     paused: bool = False

@@ -1,4 +1,4 @@
-"""RTSP requests and responses as text, cut from a connection's bytes (RFC 2326 4, 6, 7, 10.12)."""
+"""RTSP requests and responses as text, split from a connection's bytes (RFC 2326 4, 6, 7, 10.12)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REASONS = {
 
 
 class MalformedError(ValueError):
-    """Bytes that are no RTSP message."""
+    """Bytes that are not an RTSP message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One answer; `headers` come after CSeq in the order given."""
+    """One answer; `headers` follow CSeq in the given order."""
 
     status: int
     headers: Mapping[str, str]
     body: str = ""
 
     def encode(self, cseq: str) -> bytes:
-        """The bytes on the wire."""
+        """Return the bytes for the wire."""
         lines = [f"{VERSION} {self.status} {REASONS[self.status]}", f"CSeq: {cseq}", "Server: framelane-demo"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         body = self.body.encode()
@@ -74,7 +74,7 @@ class MessageReader:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Request]:
-        """Yield the requests that `data` completes. Raises `MalformedError`."""
+        """Yield the requests that `data` completes. Raise `MalformedError`."""
         self._buffer += data
         while self._buffer:
             if self._buffer[0] == ord("$"):
@@ -103,7 +103,7 @@ class MessageReader:
 
 
 def parse_request(head: bytes) -> Request:
-    """Parse a request's start line and headers. Raises `MalformedError`."""
+    """Parse a request's start line and headers. Raise `MalformedError`."""
     try:
         first, *rest = head.decode("utf-8").strip().split("\r\n")
         method, uri, version = first.split(" ")

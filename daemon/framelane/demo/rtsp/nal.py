@@ -1,4 +1,4 @@
-"""Finds the parameter sets of an H.264 or H.265 clip and tells which access units already carry them."""
+"""Finds the parameter sets of an H.264 or H.265 clip, and which access units already hold them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-H264_PARAMETER_SETS = (7, 8)  # SPS, PPS: ITU-T H.264 table 7-1
-HEVC_PARAMETER_SETS = (32, 33, 34)  # VPS, SPS, PPS: ITU-T H.265 table 7-1
+# SPS, PPS: ITU-T H.264 table 7-1.
+H264_PARAMETER_SETS = (7, 8)
+# VPS, SPS, PPS: ITU-T H.265 table 7-1.
+HEVC_PARAMETER_SETS = (32, 33, 34)
 PARAMETER_SET_TYPES = {"h264": H264_PARAMETER_SETS, "hevc": HEVC_PARAMETER_SETS}
 
 
@@ -22,20 +24,20 @@ class NalFormat:
     parameter_sets: tuple[bytes, ...]
 
     def type_of(self, nal: bytes) -> int:
-        """The nal_unit_type of a NAL unit (header of one byte in H.264, two in H.265)."""
+        """Return the nal_unit_type of a NAL unit (header of one byte in H.264, two in H.265)."""
         return (nal[0] & 0x1F) if self.codec == "h264" else (nal[0] >> 1) & 0x3F
 
     def split(self, data: bytes) -> Iterator[bytes]:
-        """The NAL units of one access unit, without prefixes."""
+        """Return the NAL units of one access unit, without prefixes."""
         return split_annex_b(data) if self.length_bytes == 0 else split_prefixed(data, self.length_bytes)
 
     def carries_parameter_sets(self, data: bytes) -> bool:
-        """Whether an access unit has a parameter set of its own."""
+        """Return whether an access unit has its own parameter sets."""
         wanted = PARAMETER_SET_TYPES[self.codec]
         return any(self.type_of(nal) in wanted for nal in self.split(data))
 
     def of_type(self, nal_type: int) -> list[bytes]:
-        """The parameter sets of one nal_unit_type."""
+        """Return the parameter sets of one nal_unit_type."""
         return [nal for nal in self.parameter_sets if self.type_of(nal) == nal_type]
 
 
@@ -50,7 +52,7 @@ def read_format(codec: str, extradata: bytes) -> NalFormat:
 
 
 def split_annex_b(data: bytes) -> Iterator[bytes]:
-    """NAL units between start codes 00 00 01 (trailing zero bytes belong to none)."""
+    """Yield NAL units between start codes 00 00 01 (trailing zero bytes belong to none)."""
     for piece in data.split(b"\x00\x00\x01")[1:]:
         nal = piece.rstrip(b"\x00")
         if nal:
@@ -58,7 +60,7 @@ def split_annex_b(data: bytes) -> Iterator[bytes]:
 
 
 def split_prefixed(data: bytes, length_bytes: int) -> Iterator[bytes]:
-    """NAL units that each follow a big-endian length."""
+    """Yield NAL units that each follow a big-endian length."""
     at = 0
     while at + length_bytes <= len(data):
         size = int.from_bytes(data[at : at + length_bytes], "big")
@@ -71,7 +73,8 @@ def split_prefixed(data: bytes, length_bytes: int) -> Iterator[bytes]:
 def _read_avcc(extradata: bytes) -> NalFormat:
     found: list[bytes] = []
     at, count = 6, extradata[5] & 0x1F
-    for _ in range(2):  # SPS, then PPS
+    # SPS, then PPS.
+    for _ in range(2):
         for _ in range(count):
             at = _take(extradata, at, found)
         count, at = (extradata[at], at + 1) if at < len(extradata) else (0, at)

@@ -1,6 +1,6 @@
 """Turns a clip into RTP packets once, so that playing it only rewrites headers.
 
-FFmpeg's RTP muxer does the packetising (one write is one packet); nothing is re-encoded.
+FFmpeg's RTP muxer makes the packets (one write is one packet); nothing is re-encoded.
 """
 
 from __future__ import annotations
@@ -23,27 +23,33 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-PACKET_BYTES = 1400  # below the 1500-byte MTU with IP, UDP and tunnel headers
+# Below the 1500-byte MTU with IP, UDP and tunnel headers.
+PACKET_BYTES = 1400
 DYNAMIC_PAYLOAD = 96
-PAYLOAD_TYPES = {"h264": DYNAMIC_PAYLOAD, "hevc": DYNAMIC_PAYLOAD, "mjpeg": 26}  # RFC 3551 table 5
+# RFC 3551 table 5.
+PAYLOAD_TYPES = {"h264": DYNAMIC_PAYLOAD, "hevc": DYNAMIC_PAYLOAD, "mjpeg": 26}
 CLOCK_HZ = 90_000
-FRAMING_BYTES = 4  # "$", channel, 16-bit length: RFC 2326 10.12
-HEADER_BYTES = 12  # RTP header without CSRC: RFC 3550 5.1
-_MUTABLE = struct.Struct(">HII")  # sequence, timestamp, SSRC: bytes 2 to 12 of an RTP header
+# "$", channel, 16-bit length: RFC 2326 10.12.
+FRAMING_BYTES = 4
+# RTP header without CSRC: RFC 3550 5.1.
+HEADER_BYTES = 12
+# Sequence, timestamp, SSRC: bytes 2 to 12 of an RTP header.
+_MUTABLE = struct.Struct(">HII")
 
 
 @dataclass(frozen=True, slots=True)
 class FrameBlock:
     """The packets of one frame, each after its "$" framing; `offsets` are where the RTP headers start.
 
-    With no offsets `data` is noise, not packets. Clients share it: nobody changes it once it is sent.
+    Without offsets, `data` is noise rather than packets. Clients share it, so it must not change once it is
+    sent.
     """
 
     data: bytearray
     offsets: tuple[int, ...]
 
     def packets(self) -> list[memoryview]:
-        """The packets without framing; noise counts as one."""
+        """Return the packets without framing; noise counts as one."""
         view = memoryview(self.data)
         if not self.offsets:
             return [view] if self.data else []
@@ -51,7 +57,7 @@ class FrameBlock:
         return [view[start:end] for start, end in zip(self.offsets, ends, strict=True)]
 
     def on_channel(self, channel: int) -> bytearray:
-        """The framed packets for interleaved delivery on `channel`."""
+        """Return the framed packets for interleaved delivery on `channel`."""
         if channel == 0 or not self.offsets:
             return self.data
         data = bytearray(self.data)
@@ -72,10 +78,10 @@ def frame_packets(packets: Sequence[bytes | bytearray | memoryview]) -> FrameBlo
 
 @dataclass(frozen=True, slots=True)
 class AccessUnit:
-    """One frame: when it leaves, which frame it is, and its RTP packets with "$" framing on channel 0.
+    """One frame: when it is sent, its number, and its RTP packets with "$" framing on channel 0.
 
-    `send_s` is seconds from the clip's start; `lead_s` is capture time minus `send_s` (0, or negative
-    where B-frames wait for the frames they refer to); `frame` counts in presentation order.
+    `send_s` is seconds from the clip's start. `lead_s` is capture time minus `send_s` (0, or negative if
+    B-frames wait for their reference frames). `frame` counts in presentation order.
     """
 
     send_s: float
@@ -86,7 +92,7 @@ class AccessUnit:
     offsets: tuple[int, ...]
 
     def stamped(self, sequence: int, timestamp_90k: int, ssrc: int) -> FrameBlock:
-        """A fresh copy of the framed packets whose headers carry these values."""
+        """Return a copy of the framed packets whose headers have these values."""
         data = bytearray(self.framed)
         for number, offset in enumerate(self.offsets, sequence):
             _MUTABLE.pack_into(data, offset + 2, number & 0xFFFF, timestamp_90k, ssrc)
@@ -97,7 +103,7 @@ class AccessUnit:
 class Clip:
     """A clip as access units in sending order; `duration_s` is one loop.
 
-    `reorders` says that frames leave in another order than they were captured (B-frames).
+    `reorders` says that frames are sent in another order than captured (B-frames).
     """
 
     codec: str
@@ -114,13 +120,13 @@ class Clip:
 
 
 class ClipError(ValueError):
-    """A file that cannot be served as a camera."""
+    """A file that can't be served as a camera."""
 
 
 def load_clip(path: Path, *, in_band: bool = True) -> Clip:
-    """Packetise the first video stream of `path`; `in_band` puts parameter sets before each key frame.
+    """Packetize the first video stream of `path`; `in_band` puts parameter sets before each key frame.
 
-    The result is shared between calls while the file is unchanged. Raises `ClipError`.
+    The result is shared between calls while the file is unchanged. Raise `ClipError`.
     """
     resolved = path.resolve()
     try:
@@ -147,7 +153,7 @@ def _load(path: Path, _changed_ns: int, in_band: bool) -> Clip:  # noqa: FBT001 
         nal_format = None
         if codec in PARAMETER_SET_TYPES:
             nal_format = read_format(codec, bytes(stream.codec_context.extradata or b""))
-        raw = _packetise(source, stream, nal_format if in_band else None)
+        raw = _packetize(source, stream, nal_format if in_band else None)
         if not raw:
             raise ClipError(f"the clip {path} has no frames; give another file")
         size_wh = (stream.codec_context.width, stream.codec_context.height)
@@ -165,7 +171,7 @@ class _RawUnit:
 
 
 class _PacketWriter:
-    """The file object FFmpeg writes to; keeps RTP, drops RTCP."""
+    """The file object that FFmpeg writes to; keeps RTP, drops RTCP."""
 
     def __init__(self) -> None:
         self._packets: list[bytes] = []
@@ -177,12 +183,12 @@ class _PacketWriter:
         return len(data)
 
     def take(self) -> list[bytes]:
-        """The packets written since the last call."""
+        """Return the packets written since the last call."""
         taken, self._packets = self._packets, []
         return taken
 
 
-def _packetise(source: InputContainer, stream: VideoStream, nal_format: NalFormat | None) -> list[_RawUnit]:
+def _packetize(source: InputContainer, stream: VideoStream, nal_format: NalFormat | None) -> list[_RawUnit]:
     writer = _PacketWriter()
     options = {"packetsize": str(PACKET_BYTES), "payload_type": str(PAYLOAD_TYPES[stream.codec_context.name])}
     units: list[_RawUnit] = []
@@ -207,25 +213,25 @@ def _packetise(source: InputContainer, stream: VideoStream, nal_format: NalForma
 
 
 def _check_jpeg(data: bytes) -> None:
-    """Refuse what RTP cannot say (restart intervals) or FFmpeg not read back (RFC 2435 3.1)."""
+    """Refuse what RTP can't express (restart intervals) or FFmpeg can't read back (RFC 2435 3.1)."""
     head = data[: data.find(b"\xff\xda")]
     one_table = b"\xff\xdb\x00\x43" in head and head.count(b"\xff\xdb") == 1
     if b"\xff\xdd" in head or one_table:
         raise ClipError(
-            "an MJPEG clip needs two quantisation tables and no restart intervals;"
+            "an MJPEG clip needs two quantization tables and no restart intervals;"
             " encode it with threads=1, force_duplicated_matrix=1, huffman=default"
         )
 
 
 def _with_parameter_sets(packets: list[bytes], nal_format: NalFormat) -> list[bytes]:
-    """Put each parameter set before a key frame in a packet of its own (RFC 6184 5.6, RFC 7798 4.4.1)."""
+    """Put each parameter set into its own packet before a key frame (RFC 6184 5.6, RFC 7798 4.4.1)."""
     first = packets[0]
     header = bytes((first[0], first[1] & 0x7F)) + first[2:HEADER_BYTES]
     return [header + nal for nal in nal_format.parameter_sets] + packets
 
 
 def _timed(raw: list[_RawUnit]) -> tuple[AccessUnit, ...]:
-    """Place the units on one timeline where nothing is sent before it was captured."""
+    """Place the units on one timeline, so that nothing is sent before it was captured."""
     start_s = raw[0].dts_s
     reorder_s = max(unit.pts_s - unit.dts_s for unit in raw)
     display = {id(unit): n for n, unit in enumerate(sorted(raw, key=lambda unit: unit.pts_s))}

@@ -16,7 +16,7 @@ _HEVC_SPROPS = {"sprop-vps": 32, "sprop-sps": 33, "sprop-pps": 34}
 
 
 def describe(clip: Clip, *, sprop: bool = True) -> str:
-    """The SDP of a camera that plays `clip`; without `sprop` the parameter sets come in band only."""
+    """Return the SDP of a camera that plays `clip`; without `sprop`, parameter sets come in band only."""
     payload = clip.payload_type
     lines = [
         "v=0",

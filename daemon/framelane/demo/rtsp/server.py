@@ -1,4 +1,4 @@
-"""Runs the RTSP cameras on a thread of their own, and lets any other thread steer them."""
+"""Runs the RTSP cameras on their own thread, and lets other threads control them."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _Result = TypeVar("_Result")
 class RtspServer:
     """A server of looping cameras: `with RtspServer([CameraSpec(...)]) as server: server.url("cam1")`.
 
-    `port` 0 takes a free one. With `tls` it speaks RTSPS, over TCP only. `transports` may leave out "udp"
-    or "tcp", which is then answered 461.
+    `port` 0 selects a free one. With `tls`, it speaks RTSPS, over TCP only. `transports` may leave out "udp"
+    or "tcp", which is then answered with 461.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class RtspServer:
 
     @property
     def port(self) -> int:
-        """The port it listens on (0 before the first start); a restart takes the same."""
+        """The port it listens on (0 before the first start); a restart uses the same."""
         return self._port
 
     @property
@@ -77,7 +77,7 @@ class RtspServer:
         return self.call(lambda: [camera.stats for camera in state.cameras.values()])
 
     def url(self, path: str, *, credentials: bool = True) -> str:
-        """The URL of a camera, with its user and password unless `credentials` is off."""
+        """Return the URL of a camera, with its user and password unless `credentials` is off."""
         scheme = "rtsp" if self._tls is None else "rtsps"
         spec = self._specs.get(path)
         user = ""
@@ -86,11 +86,11 @@ class RtspServer:
         return f"{scheme}://{user}{self._host}:{self._port}/{quote(path)}"
 
     def camera(self, path: str) -> Camera:
-        """The handle by which to steer a camera. Raises `KeyError`."""
+        """Return the handle that controls a camera. Raise `KeyError`."""
         return Camera(self, self._running_state().cameras[path])
 
     def start(self) -> None:
-        """Listen; does nothing while running. Raises `OSError` (port taken) and `ClipError`."""
+        """Listen; do nothing while running. Raise `OSError` (port taken) and `ClipError`."""
         if self._thread is not None:
             return
         started: Future[None] = Future()
@@ -104,7 +104,7 @@ class RtspServer:
             raise
 
     def stop(self) -> None:
-        """Cut every client and free the port; does nothing when stopped."""
+        """Disconnect every client and free the port; do nothing when stopped."""
         thread, loop, stopping = self._thread, self._loop, self._stopping
         if thread is None or loop is None or stopping is None:
             return
@@ -113,7 +113,7 @@ class RtspServer:
         self._thread = self._loop = self._state = self._stopping = None
 
     def call(self, action: Callable[[], _Result]) -> _Result:
-        """Run `action` on the server's thread and return its result. Raises `RuntimeError` when stopped."""
+        """Run `action` on the server's thread and return its result. Raise `RuntimeError` when stopped."""
         if self._loop is None:
             raise RuntimeError("the RTSP server is not running; call start() first")
 
@@ -123,7 +123,7 @@ class RtspServer:
         return asyncio.run_coroutine_threadsafe(act(), self._loop).result(CALL_TIMEOUT_S)
 
     def drop_connections(self, camera: LiveCamera) -> None:
-        """Cut the clients of one camera; called on the server's thread."""
+        """Disconnect the clients of one camera; called on the server's thread."""
         for connection in tuple(self._running_state().connections):
             connection.drop(camera)
 
@@ -166,7 +166,7 @@ class RtspServer:
 
     @staticmethod
     def _discard_udp(state: ServerState) -> None:
-        """Read and forget what UDP clients send (hole punching, receiver reports)."""
+        """Read and discard what UDP clients send (hole punching, receiver reports)."""
         if state.udp is None:
             return
         loop = asyncio.get_running_loop()
@@ -179,7 +179,8 @@ async def _close(state: ServerState) -> None:
         connection.drop()
     for camera in state.cameras.values():
         camera.close()
-    await asyncio.sleep(0)  # lets the cut transports close their sockets
+    # Let the closed transports close their sockets.
+    await asyncio.sleep(0)
     if state.udp is not None:
         loop = asyncio.get_running_loop()
         loop.remove_reader(state.udp.rtp)
@@ -188,7 +189,7 @@ async def _close(state: ServerState) -> None:
 
 
 class Camera:
-    """Steers one camera of a running server from any thread; each call is in force when it returns."""
+    """Controls one camera of a running server from any thread; each call has taken effect when it returns."""
 
     def __init__(self, server: RtspServer, live: LiveCamera) -> None:
         self._server = server
@@ -196,13 +197,13 @@ class Camera:
 
     @property
     def stats(self) -> CameraStats:
-        """The counters now."""
+        """The current counters."""
         return self._server.call(lambda: self._live.stats)
 
     def frame_at(self, captured_s: float, tolerance_s: float = 0.002) -> int | None:
-        """Which frame of the clip was captured at this wall time (seconds since 1970), if one was.
+        """Return the frame of the clip that was captured at this wall time (seconds since 1970), if any.
 
-        Looks back about two minutes. Frames count from 0 in presentation order; a camera clock set off by
+        Looks back about two minutes. Frames count from 0 in presentation order. A camera clock changed by
         `set_clock` is not taken into account.
         """
         return self._server.call(lambda: self._live.frame_at(captured_s, tolerance_s))
@@ -212,29 +213,29 @@ class Camera:
         self._change(paused=True)
 
     def resume(self) -> None:
-        """Go on with the frame before which it stalled."""
+        """Continue with the frame before which it stalled."""
         self._change(paused=False)
 
     def kill(self) -> None:
-        """Cut its clients, and every connection that asks for it."""
+        """Disconnect its clients, and every connection that requests it."""
         self._change(dead=True)
         self._server.call(lambda: self._server.drop_connections(self._live))
 
     def revive(self, clip: Path | None = None) -> None:
-        """Be there again, with no fault; with `clip`, show that one instead."""
+        """Return without faults; with `clip`, show that one instead."""
         if clip is not None:
             self._server.call(lambda: self._live.load(clip))
         self.heal()
 
     def garbage(self, probability: float, kind: GarbageKind = "payload") -> None:
-        """Spoil this share of frames: "payload" damages NAL units, "stream" sends random bytes instead."""
+        """Damage this share of frames: "payload" damages NAL units, "stream" sends random bytes instead."""
         if kind == "payload":
             self._change(corrupt=probability)
         else:
             self._change(noise=probability)
 
     def drop(self, probability: float) -> None:
-        """Lose this share of packets."""
+        """Drop this share of packets."""
         self._change(loss=probability)
 
     def silence(self) -> None:
@@ -246,7 +247,7 @@ class Camera:
         self._change(no_rtcp=True)
 
     def set_clock(self, offset_s: float = 0.0, drift_ppm: float = 0.0) -> None:
-        """Set the camera's wall clock off, and let it run fast by `drift_ppm`."""
+        """Offset the camera's wall clock, and let it run fast by `drift_ppm`."""
         self._change(clock_offset_s=offset_s, clock_drift_ppm=drift_ppm)
 
     def heal(self) -> None:

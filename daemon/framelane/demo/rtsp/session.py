@@ -1,4 +1,4 @@
-"""One RTSP session: a client's transport on one camera, from SETUP to TEARDOWN (RFC 2326 A)."""
+"""One RTSP session: a client's transport for one camera, from SETUP to TEARDOWN (RFC 2326 A)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?$")
 
 @dataclass(frozen=True, slots=True)
 class TransportOffer:
-    """An alternative of a Transport header that can be served; `pair` is channels or client ports."""
+    """A supported alternative in a Transport header; `pair` is channels or client ports."""
 
     kind: TransportKind
     pair: tuple[int, int]
 
 
 def parse_transport(header: str, allowed: tuple[TransportKind, ...]) -> TransportOffer | None:
-    """The first alternative of a Transport header (RFC 2326 12.39) that can be served, or None."""
+    """Return the first supported alternative of a Transport header (RFC 2326 12.39), or None."""
     for alternative in header.split(","):
         protocol, *rest = [part.strip() for part in alternative.split(";")]
         parameters = dict(part.partition("=")[::2] for part in rest)
@@ -67,11 +67,11 @@ class Session:
     seen_s: float = field(default_factory=time.monotonic)
 
     def touch(self) -> None:
-        """Note that the client lives."""
+        """Note that the client is alive."""
         self.seen_s = time.monotonic()
 
     def play(self) -> None:
-        """Deliver frames; playing twice changes nothing."""
+        """Deliver frames; a repeated PLAY changes nothing."""
         if not self.playing:
             self.playing = True
             self.camera.subscribe(self.subscriber)
@@ -82,6 +82,6 @@ class Session:
         self.camera.unsubscribe(self.subscriber)
 
     def close(self) -> None:
-        """Release the subscriber; may be called twice."""
+        """Release the subscriber. A repeated call does nothing."""
         self.pause()
         self.subscriber.close()

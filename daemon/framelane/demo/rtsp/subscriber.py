@@ -1,4 +1,4 @@
-"""The ways a frame reaches one client: interleaved in its TCP connection, or as paced UDP datagrams."""
+"""Delivers frames to one client: interleaved in its TCP connection, or as paced UDP datagrams."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Protocol
 
 from framelane.demo.rtsp.packets import FrameBlock, frame_packets
 
-TCP_BUFFER_BYTES = 512 * 1024  # what may wait for a slow client beyond the kernel's own buffer
-UDP_BURST_PACKETS = 24  # 24 x 1400 bytes fit the smallest default receive buffer
+# What may wait for a slow client, beyond the kernel's own buffer.
+TCP_BUFFER_BYTES = 512 * 1024
+# 24 x 1400 bytes fit the smallest default receive buffer.
+UDP_BURST_PACKETS = 24
 UDP_BURST_EVERY_S = 0.001
 UDP_QUEUE_PACKETS = 2048
 _MIN_UDP_PORT, _MAX_UDP_PORT = 20_000, 60_000
@@ -21,13 +23,13 @@ class Subscriber(Protocol):
     """One playing client of a camera."""
 
     def send_frame(self, block: FrameBlock) -> bool:
-        """Deliver a frame; False where it was dropped because the client is slow."""
+        """Deliver a frame; return False if it was dropped because the client is slow."""
 
     def send_rtcp(self, packet: bytes) -> None:
         """Deliver an RTCP packet."""
 
     def close(self) -> None:
-        """Stop delivering; may be called twice."""
+        """Stop delivering. A repeated call does nothing."""
 
 
 class TcpSubscriber:
@@ -38,18 +40,18 @@ class TcpSubscriber:
         self._rtp_channel, self._rtcp_channel = channels
 
     def send_frame(self, block: FrameBlock) -> bool:
-        """One write a frame."""
+        """Send a frame in one write."""
         if self._transport.get_write_buffer_size() > TCP_BUFFER_BYTES:
             return False
         self._transport.write(block.on_channel(self._rtp_channel))
         return True
 
     def send_rtcp(self, packet: bytes) -> None:
-        """Interleaved on the second channel."""
+        """Send an RTCP packet, interleaved on the second channel."""
         self._transport.write(frame_packets([packet]).on_channel(self._rtcp_channel))
 
     def close(self) -> None:
-        """The connection belongs to the session: nothing to release."""
+        """Do nothing: the connection belongs to the session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class UdpPair:
 
 
 def open_udp_pair(host: str) -> UdpPair:
-    """Bind two neighbouring free ports on `host`. Raises `OSError` when there are none."""
+    """Bind two neighboring free ports on `host`. Raise `OSError` if there are none."""
     for port in range(_MIN_UDP_PORT, _MAX_UDP_PORT, 2):
         rtp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         rtcp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -85,11 +87,11 @@ def open_udp_pair(host: str) -> UdpPair:
         rtp.setblocking(False)  # noqa: FBT003 the socket module's own signature
         rtcp.setblocking(False)  # noqa: FBT003
         return UdpPair(rtp, rtcp)
-    raise OSError(f"no two neighbouring UDP ports are free on {host}")
+    raise OSError(f"no two neighboring UDP ports are free on {host}")
 
 
 class UdpSubscriber:
-    """Sends datagrams in bursts that a default receive buffer takes; the queue is bounded (newest lost)."""
+    """Sends datagrams in bursts that fit a default receive buffer; the queue is bounded (newest lost)."""
 
     def __init__(self, pair: UdpPair, host: str, ports: tuple[int, int]) -> None:
         self._pair = pair
@@ -108,11 +110,11 @@ class UdpSubscriber:
         return True
 
     def send_rtcp(self, packet: bytes) -> None:
-        """One datagram to the client's RTCP port."""
+        """Send one datagram to the client's RTCP port."""
         self._send(self._pair.rtcp, packet, self._rtcp_address)
 
     def close(self) -> None:
-        """Forget what is still queued."""
+        """Discard what is still queued."""
         self._queue.clear()
         if self._timer is not None:
             self._timer.cancel()
@@ -130,4 +132,5 @@ class UdpSubscriber:
         try:
             sock.sendto(packet, address)
         except (BlockingIOError, ConnectionError):
-            return  # UDP promises nothing: the datagram is lost, as on a real network
+            # UDP promises nothing: the datagram is lost, as on a real network.
+            return

@@ -1,1 +1,1 @@
-"""TensorRT: what differs between its versions, building, running and describing engines."""
+"""TensorRT: the differences between its versions; building, running and describing engines."""

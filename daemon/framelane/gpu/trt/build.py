@@ -1,4 +1,4 @@
-"""From an ONNX model to a TensorRT engine, on the GPU that is current."""
+"""Builds a TensorRT engine from an ONNX model, on the current GPU."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import structlog
 
 from framelane.core.errors import ModelError
 from framelane.gpu.trt import versions
-from framelane.gpu.trt.load import speaks_of_full_memory
+from framelane.gpu.trt.load import says_memory_full
 from framelane.gpu.trt.log import ERRORS, journal, logger
 from framelane.gpu.trt.progress import watch
 
@@ -37,18 +37,19 @@ class BuildRequest:
     """What to build.
 
     Attributes:
-        name: what messages call the model: its file.
-        model: the ONNX model, serialised, its weights included.
+        name: the model's name in messages: its file.
+        model: the ONNX model, serialized, with its weights.
         nodes: name and operator of each of its nodes, in the file's order.
-        image: name of its one input.
-        shapes: least, best and largest shape of the input.
+        image: name of its input for images.
+        shapes: least, best and largest shape of that input.
         precision: fp32, fp16 or int8.
         halves: whether the model itself holds float16.
-        exact: names of nodes that stay in float32 whatever the precision.
-        workspace: most bytes of scratch a kernel may use.
-        level: the builder's optimisation level; its own for None.
-        tactic_sources: where kernels may come from, by TensorRT's names; its default for none.
+        exact: names of nodes that stay in float32 at any precision.
+        workspace: most bytes of scratch memory for a kernel.
+        level: the builder's optimization level; None for its default.
+        tactic_sources: where kernels may come from, by TensorRT's names; empty for its default.
         timing: a timing cache; may be empty.
+        sizes: name of its input for the images' sizes [n, 2]; None if there is none.
     """
 
     name: str
@@ -63,16 +64,17 @@ class BuildRequest:
     level: int | None = None
     tactic_sources: tuple[str, ...] = ()
     timing: bytes = b""
+    sizes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """An engine fresh from the builder.
+    """A newly built engine.
 
     Attributes:
-        plan: the serialised engine.
-        timing: the timing cache, with what this build has learnt.
-        seconds: how long it took.
+        plan: the serialized engine.
+        timing: the timing cache, with the timings of this build.
+        seconds: how long the build took.
     """
 
     plan: bytes
@@ -81,8 +83,8 @@ class Built:
 
 
 @dataclass
-class _Ears:
-    """What the builder said of a build that may fail."""
+class _BuildMessages:
+    """Collects the builder's messages, to explain a failed build."""
 
     errors: deque[str] = field(default_factory=lambda: deque(maxlen=32))
     cache_refused: bool = False
@@ -100,18 +102,19 @@ def build(trt: Any, request: BuildRequest, tell: Tell = lambda _what, _done, _al
     Args:
         trt: the tensorrt module.
         request: what to build.
-        tell: told of the progress, on TensorRT's threads.
+        tell: takes the progress, on TensorRT's threads.
 
     Raises:
-        ModelError: the model can't be parsed or built; the message says which node, or which limit to change.
+        ModelError: the model can't be parsed or built; the message names the node, or the limit to change.
     """
     began_s = time.monotonic()
-    ears = _Ears()
+    messages = _BuildMessages()
     typed = versions.strongly_typed(trt, request.precision)
-    with journal.listening(ears):
+    with journal.listening(messages):
         builder = _made(trt, lambda: trt.Builder(logger(trt)))
         network = builder.create_network(versions.network_flags(trt, typed=typed))
-        parser = trt.OnnxParser(network, logger(trt))  # must outlive the build: it owns the weights
+        # It must outlive the build, because it owns the weights.
+        parser = trt.OnnxParser(network, logger(trt))
         if not parser.parse(request.model):
             raise ModelError(_parse_message(trt, parser, request))
         config = _config(trt, builder, network, request, typed=typed)
@@ -119,16 +122,17 @@ def build(trt: Any, request: BuildRequest, tell: Tell = lambda _what, _done, _al
         with journal.listening(watch(trt, config, tell)):
             plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise ModelError(_failure(ears.errors, request))
-    if ears.cache_refused:
-        log.warning("engine_timing_cache_refused", model=request.name, effect="kernels were timed anew")
+        raise ModelError(_failure(messages.errors, request))
+    if messages.cache_refused:
+        log.warning("engine_timing_cache_refused", model=request.name, effect="kernels were timed again")
     return Built(bytes(plan), bytes(cache.serialize()), time.monotonic() - began_s)
 
 
 def _made(trt: Any, make: Any) -> Any:  # noqa: ANN401
     try:
         return make()
-    except TypeError as error:  # how the binding says that the C++ side gave nothing
+    except TypeError as error:
+        # The Python binding raises this if the C++ side returned nothing.
         raise ModelError(f"TensorRT {trt.__version__} can't use this GPU; its log says why") from error
 
 
@@ -142,9 +146,14 @@ def _config(trt: Any, builder: Any, network: Any, request: BuildRequest, *, type
         versions.keep_float(trt, config, network, request.exact)
     versions.share_profiles(trt, config)
     versions.describe_layers(trt, config)
-    if -1 in tuple(network.get_input(0).shape):
+    inputs = [network.get_input(index) for index in range(network.num_inputs)]
+    open_ = {each.name for each in inputs if -1 in tuple(each.shape)}
+    if open_:
         profile = builder.create_optimization_profile()
-        profile.set_shape(request.image, *request.shapes)
+        if request.image in open_:
+            profile.set_shape(request.image, *request.shapes)
+        if request.sizes in open_:
+            profile.set_shape(request.sizes, *((shape[0], 2) for shape in request.shapes))
         if config.add_optimization_profile(profile) < 0:
             listed = ", ".join("x".join(str(dim) for dim in shape) for shape in request.shapes)
             raise ModelError(
@@ -154,7 +163,7 @@ def _config(trt: Any, builder: Any, network: Any, request: BuildRequest, *, type
 
 
 def _take_timing(config: Any, request: BuildRequest) -> Any:  # noqa: ANN401
-    """Attach a timing cache: the given one, whoever made it, or an empty one."""
+    """Attach the given timing cache, from any source, or an empty one."""
     cache = config.create_timing_cache(request.timing)
     if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
         return cache
@@ -165,7 +174,7 @@ def _take_timing(config: Any, request: BuildRequest) -> Any:  # noqa: ANN401
             effect="made on another GPU or with another TensorRT",
         )
         return cache
-    log.warning("engine_timing_cache_unreadable", model=request.name, effect="kernels are timed anew")
+    log.warning("engine_timing_cache_unreadable", model=request.name, effect="kernels are timed again")
     cache = config.create_timing_cache(b"")
     config.set_timing_cache(cache, ignore_mismatch=False)
     return cache
@@ -185,9 +194,9 @@ def _parse_message(trt: Any, parser: Any, request: BuildRequest) -> str:  # noqa
 
 
 def _failure(errors: Sequence[str], request: BuildRequest) -> str:
-    """Why the builder gave nothing, and what to change."""
+    """Return why the build failed, and what to change."""
     workspace = f"{request.workspace / _GIB:.3g} GiB"
-    # Last things first: on the way the builder passes over many kernels that don't fit.
+    # The last messages matter most: on its way, the builder skips many kernels that don't fit.
     for text in reversed(errors):
         missing = _NO_KERNEL.search(text)
         if missing and "workspace" in (missing[2] or ""):
@@ -200,7 +209,7 @@ def _failure(errors: Sequence[str], request: BuildRequest) -> str:
                 f"; only {', '.join(request.tactic_sources)} were allowed" if request.tactic_sources else ""
             )
             return f"{request.name}: TensorRT has no kernel for {missing[1]} on this GPU{only}"
-        if speaks_of_full_memory([text]):
+        if says_memory_full([text]):
             return (
                 f"{request.name}: the GPU's memory ran out while the engine was built; lower `engine.workspace` "
                 f"(--workspace, now {workspace}) or `batch` (--batch, now {request.shapes[2][0]}), or free memory on it"

@@ -1,4 +1,4 @@
-"""What an engine says of itself: bindings, and layers as TensorRT fused them."""
+"""Describes an engine: its bindings, and its layers as TensorRT fused them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PRECISIONS = (("Int8", "int8"), ("FP16", "fp16"), ("Half", "fp16"), ("FP32", "f
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """An input or output of an engine; open dimensions are -1."""
+    """An input or output of an engine; dynamic dimensions are -1."""
 
     name: str
     dtype: str
@@ -39,8 +39,8 @@ class Layer:
     Attributes:
         name: names of the nodes it came from.
         kind: TensorRT's own word.
-        precision: int8, fp16 or fp32, or two where its results have another than what it reads (`int8 -> fp32` is a
-            convolution in INT8 whose sums stay float32); empty where TensorRT doesn't say.
+        precision: int8, fp16 or fp32, or two if its output differs from its input (`int8 -> fp32` is an INT8
+            convolution whose sums stay float32); empty if TensorRT does not report it.
     """
 
     name: str
@@ -50,14 +50,14 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """An engine, described."""
+    """The bindings and layers of an engine."""
 
     bindings: tuple[Binding, ...]
     layers: tuple[Layer, ...]
 
 
 def describe(trt: Any, plan: bytes, name: str) -> Description:  # noqa: ANN401
-    """Describe a serialised engine; a device must be current.
+    """Describe a serialized engine; a device must be current.
 
     Raises:
         ModelError: this TensorRT or GPU can't load it.
@@ -73,7 +73,10 @@ def describe(trt: Any, plan: bytes, name: str) -> Description:  # noqa: ANN401
 
 
 def layers_of(text: str) -> tuple[Layer, ...]:
-    """Layers from the inspector's JSON, whose shape no version promises: what can't be read is left out."""
+    """Parse layers from the inspector's JSON.
+
+    No version guarantees its format, so unreadable parts are ignored.
+    """
     try:
         listed = json.loads(text).get("Layers", [])
     except (ValueError, AttributeError):
@@ -90,7 +93,7 @@ def _layer(listed: Any) -> Layer:  # noqa: ANN401 - JSON
 
 
 def _precision(tensors: Any) -> str:  # noqa: ANN401 - JSON
-    """Of a layer's first input or output."""
+    """Return the precision of a layer's first input or output."""
     first = tensors[0] if isinstance(tensors, list) and tensors else None
     described = str(first.get("Format/Datatype", "")) if isinstance(first, dict) else ""
     return next((ours for theirs, ours in _PRECISIONS if re.search(theirs, described, re.IGNORECASE)), "")

@@ -1,4 +1,4 @@
-"""A serialised engine brought into the GPU's memory, or why that can't be."""
+"""Loads a serialized engine into the GPU's memory, or explains why that fails."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _FULL = re.compile(
 )
 
 
-def speaks_of_full_memory(said: Iterable[str]) -> bool:
-    """Whether TensorRT's messages say that the GPU's memory ran out."""
+def says_memory_full(said: Iterable[str]) -> bool:
+    """Return whether TensorRT's messages say that the GPU's memory ran out."""
     return any(_FULL.search(text) for text in said)
 
 
 def load_engine(trt: Any, runtime: Any, plan: bytes, name: str, remedy: str) -> Any:  # noqa: ANN401 - TensorRT's own
-    """TensorRT's engine of a plan; a device must be current, and the runtime must outlive the engine.
+    """Load TensorRT's engine from a plan; a device must be current, and the runtime must outlive the engine.
 
     Raises:
-        OutOfMemoryError: the GPU is full, which may pass; the engine is as good as ever.
+        OutOfMemoryError: the GPU is full, which may pass; the engine itself is fine.
         ModelError: this TensorRT or GPU can't run it; the message ends with `remedy`.
     """
     said: list[str] = []
@@ -41,7 +41,7 @@ def load_engine(trt: Any, runtime: Any, plan: bytes, name: str, remedy: str) -> 
     if engine is not None:
         return engine
     why = f" ({' '.join(said[-1].split())})" if said else ""
-    if speaks_of_full_memory(said):
+    if says_memory_full(said):
         raise OutOfMemoryError(
             f"{name}: the GPU's memory ran out while the engine was loaded{why}; "
             "free memory on it, or lower `slots` or `batch`"

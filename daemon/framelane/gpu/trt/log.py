@@ -1,4 +1,4 @@
-"""TensorRT's log in ours: its chatter at debug, a warning once; and who wants to listen while an engine is built."""
+"""Forwards TensorRT's log to ours: verbose messages at debug level, each warning once. Builds can listen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import structlog
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    Listener = Callable[[str, str], None]  # severity, text
+    # Severity and text.
+    Listener = Callable[[str, str], None]
 
 log = structlog.get_logger(__name__)
 
@@ -21,10 +22,10 @@ _MOST_REMEMBERED = 256
 
 
 class Journal:
-    """Where TensorRT's messages go.
+    """Routes TensorRT's messages.
 
-    While somebody listens, errors are theirs to report: a kernel that doesn't fit in memory is an error to TensorRT
-    and nothing to us.
+    While a function listens, it decides about errors: a kernel that does not fit in memory is an error to
+    TensorRT, but not to us.
     """
 
     def __init__(self) -> None:
@@ -45,7 +46,7 @@ class Journal:
 
     @contextmanager
     def listening(self, listener: Listener) -> Iterator[None]:
-        """A block in which a function gets every message; it is called on TensorRT's threads."""
+        """Pass every message to a function within the block; it is called on TensorRT's threads."""
         self._listeners.append(listener)
         try:
             yield
@@ -62,12 +63,12 @@ class Journal:
 
 
 journal = Journal()
-"""The process's only one: TensorRT takes one logger a process."""
+"""The single instance: TensorRT accepts one logger per process."""
 
 
 @cache
 def logger(trt: Any) -> Any:  # noqa: ANN401 - TensorRT has no types
-    """The process's logger, to be given to Builder, Runtime and OnnxParser."""
+    """Return the process's logger, for Builder, Runtime and OnnxParser."""
 
     class Logger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:

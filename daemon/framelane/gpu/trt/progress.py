@@ -1,4 +1,4 @@
-"""How far a build is: from TensorRT's own monitor, or counted from its log where it has none."""
+"""Reports a build's progress, from TensorRT's own monitor or counted from its log."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Tell = Callable[[str, int, int], None]
-    """Told what the builder does, and how many steps are done of how many; 0 of 0 where nobody knows."""
+    """Takes what the builder does, the finished steps and their total; 0 of 0 if unknown."""
 
 _FUSED = re.compile(r"^After .*: (\d+) layers")
 _TIMED = re.compile(r"Timing Runner: (.+) \(")
 
 
 def monitor(trt: Any, tell: Tell) -> Any:  # noqa: ANN401 - TensorRT has no types
-    """TensorRT's monitor of a build, for `config.progress_monitor`.
+    """Return TensorRT's monitor of a build, for `config.progress_monitor`.
 
-    It tells of the outermost phase, and of where that is once more at each step within: one of them may take most of
-    the build.
+    It reports the outermost phase, and repeats its progress at each inner step, because one outer step may
+    take most of the build.
     """
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
@@ -55,7 +55,7 @@ def monitor(trt: Any, tell: Tell) -> Any:  # noqa: ANN401 - TensorRT has no type
 
 
 class LayerCount:
-    """A listener to the log of TensorRT 8: how many of the fused network's layers have been timed."""
+    """Counts, from the log of TensorRT 8, how many of the fused network's layers have been timed."""
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
@@ -63,7 +63,7 @@ class LayerCount:
         self._timed: set[str] = set()
 
     def __call__(self, _severity: str, text: str) -> None:
-        """Hear a message."""
+        """Take a message."""
         fused = _FUSED.match(text)
         if fused:
             self._total = int(fused[1])
@@ -71,12 +71,12 @@ class LayerCount:
         timed = _TIMED.search(text)
         if timed and timed[1] not in self._timed:
             self._timed.add(timed[1])
-            # Reformats between layers are timed too: so the count may pass the number of layers.
+            # Reformats between layers are timed too, so the count may exceed the number of layers.
             self._tell("timing kernels", min(len(self._timed), self._total), self._total)
 
 
 def watch(trt: Any, config: Any, tell: Tell) -> Callable[[str, str], None]:  # noqa: ANN401
-    """Have a build's progress told; returns what must listen to the log meanwhile."""
+    """Report a build's progress to `tell`, and return the listener for the log during the build."""
     if not versions.has_progress(trt):
         return LayerCount(tell)
     config.progress_monitor = monitor(trt, tell)

@@ -1,6 +1,6 @@
-"""A TensorRT engine as it runs: its tensors, and execution contexts that borrow their memory.
+"""Runs a TensorRT engine: its tensors, and execution contexts that borrow their memory.
 
-A Device must be current on the thread that calls.
+A Device must be current on the calling thread.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from framelane.gpu.stream import Stream
 
-# By the name of TensorRT's DataType; what a detector's input and outputs can be.
+# By the name of TensorRT's DataType: the possible types of a detector's input and outputs.
 _DTYPES = {
     "FLOAT": "float32", "HALF": "float16", "UINT8": "uint8", "INT8": "int8", "INT32": "int32", "INT64": "int64",
     "BOOL": "bool",
@@ -30,7 +30,7 @@ _DTYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """An input or output of an engine; open dimensions are -1."""
+    """An input or output of an engine; dynamic dimensions are -1."""
 
     name: str
     dtype: str
@@ -39,20 +39,21 @@ class Tensor:
 
 
 class Engine:
-    """A deserialised engine; threads may share it, each with contexts of its own.
+    """A deserialized engine. Threads may share it, each with its own contexts.
 
-    Before TensorRT 8.6 no two contexts can use the same optimisation profile: there each context gets a copy of the
-    engine, weights included. Copies that are no longer used wait for the next context.
+    Before TensorRT 8.6, no two contexts can use the same optimization profile, so each context gets a copy of
+    the engine, including its weights. Unused copies are kept for the next context.
 
     Attributes:
         tensors: its inputs and outputs, in the file's order.
-        scratch_bytes: the memory a context works in.
+        scratch_bytes: the working memory of a context.
         plan_bytes: size of the engine's file; its weights take about as much of the GPU's memory.
     """
 
     def __init__(self, trt: Any, runtime: Any, plan: bytes, raw: Any) -> None:  # noqa: ANN401 - TensorRT's own, which have no types
         self._trt = trt
-        self._runtime = runtime  # must outlive the engine
+        # It must outlive the engine.
+        self._runtime = runtime
         self._raw = raw
         self._plan = b"" if versions.shares_profiles(trt) else plan
         self._spare = [raw]
@@ -64,7 +65,7 @@ class Engine:
 
     @staticmethod
     def load(path: Path) -> Engine:
-        """Read an engine file.
+        """Load an engine file.
 
         Raises:
             ModelError: it can't be read, or this TensorRT or GPU can't run it.
@@ -81,24 +82,24 @@ class Engine:
 
     @property
     def copies(self) -> int:
-        """How often it is in the GPU's memory."""
+        """How many copies of it are in the GPU's memory."""
         return self._copies
 
     def batch_range(self, name: str) -> tuple[int, int]:
-        """Least and most of the first dimension of an input."""
+        """Return the least and most of an input's first dimension."""
         least, _best, most = self._raw.get_tensor_profile_shape(name, 0)
         return int(next(iter(least))), int(next(iter(most)))
 
     def context(self, stream: Stream, scratch: int) -> Context:
-        """A new context.
+        """Create a context.
 
         Args:
-            stream: where setting its profile up is enqueued; it is waited for.
+            stream: where its profile is set up; this call waits for that.
             scratch: address of `scratch_bytes` bytes; contexts that never run at once may share them.
 
         Raises:
-            GpuError: TensorRT can't make it.
-            ModelError: nor load the engine once more for it.
+            GpuError: TensorRT can't create it.
+            ModelError: TensorRT can't load another copy of the engine for it.
         """
         with self._changing:
             engine = self._free_copy()
@@ -112,7 +113,7 @@ class Engine:
         return Context(raw, lambda: self._give_back(engine))
 
     def close(self) -> None:
-        """Free the engine; its contexts must be closed. May be called twice."""
+        """Free the engine. Its contexts must be closed. A repeated call does nothing."""
         self._spare.clear()
         self._raw = self._runtime = None
 
@@ -131,7 +132,7 @@ class Engine:
 
 
 class Context:
-    """One execution context: set its shapes and addresses, then enqueue it as often as wanted.
+    """One execution context: set its shapes and addresses, then enqueue it as often as needed.
 
     A context that was captured into a graph must not be changed any more.
     """
@@ -141,16 +142,16 @@ class Context:
         self._closed = closed
 
     def set_shape(self, name: str, shape: tuple[int, ...]) -> None:
-        """Fix an input's shape; raises GpuError where the profile does not allow it."""
+        """Set an input's shape. Raise GpuError if the profile does not allow it."""
         if not self._raw.set_input_shape(name, shape):
             raise GpuError(f"TensorRT refuses shape {list(shape)} for {name}; its log says why")
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """A tensor's shape, once all inputs' shapes are set; -1 where only the data will tell."""
+        """Return a tensor's shape, once all inputs' shapes are set; -1 if it depends on the data."""
         return tuple(int(dim) for dim in self._raw.get_tensor_shape(name))
 
     def set_addresses(self, addresses: Mapping[str, int]) -> None:
-        """Say where inputs and outputs are on the device."""
+        """Set the device addresses of inputs and outputs."""
         for name, address in addresses.items():
             if not self._raw.set_tensor_address(name, address):
                 raise GpuError(f"TensorRT refuses the address of {name}; its log says why")
@@ -161,9 +162,10 @@ class Context:
             raise GpuError("TensorRT could not enqueue an inference; its log says why")
 
     def close(self) -> None:
-        """Free it; may be called twice."""
+        """Free the context. A repeated call does nothing."""
         if self._raw is not None:
-            self._raw = None  # TensorRT frees it with its last reference, before its engine serves another
+            # TensorRT frees it with its last reference, before its engine serves another.
+            self._raw = None
             self._closed()
 
 

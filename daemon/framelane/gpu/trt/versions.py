@@ -1,6 +1,8 @@
-"""All differences between TensorRT 8.5, 8.6, 10 and 11 that Framelane meets; each function takes the module itself.
+"""All differences between TensorRT 8.5, 8.6, 10 and 11 that Framelane meets.
 
-Where a version lacks a name, the name is asked for; where names stay and meaning changes, the version is.
+Each function takes the module itself.
+
+If a version lacks a name, the code checks for the name. If a name's meaning changes, it checks the version.
 """
 
 from __future__ import annotations
@@ -16,31 +18,35 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from types import ModuleType
 
-    Trt = Any  # the tensorrt module, or a test's stand-in
-    Raw = Any  # an object of TensorRT's, which has no types
+    # The tensorrt module, or a test's stand-in.
+    Trt = Any
+    # A TensorRT object, which has no types.
+    Raw = Any
 
 _SHARING, _IMPLICIT_GONE = (8, 6), (10,)
 _ALIGNMENT = 256
-_SLOW_LEVEL = 3  # from here on the builder times all kernels
+# From this level on, the builder times all kernels.
+_SLOW_LEVEL = 3
 
 
 def load() -> ModuleType:
-    """The tensorrt module; raises ImportError where there is none."""
+    """Return the tensorrt module. Raise ImportError if it is missing."""
     return import_module("tensorrt")
 
 
 def version(trt: Trt) -> tuple[int, ...]:
-    """Version of the module: (8, 5, 3, 1)."""
+    """Return the module's version: (8, 5, 3, 1)."""
     return tuple(int(part) for part in re.findall(r"\d+", trt.__version__)[:4])
 
 
-# --- building ---------------------------------------------------------------------------------------------------------
+# --- building -----------------------------------------------------------------------------------------------
 
 
 def strongly_typed(trt: Trt, precision: str) -> bool:
-    """Whether a network of this precision is built with the types of its file and no flags.
+    """Return whether a network of this precision is built with its file's types, without flags.
 
-    TensorRT 10 offers both ways, 11 this one alone. INT8 takes it only where there is no other: it needs opset 19.
+    TensorRT 10 offers both ways, 11 only this one. INT8 uses it only if there is no other, because it needs
+    opset 19.
     """
     if not hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED"):
         return False
@@ -48,7 +54,7 @@ def strongly_typed(trt: Trt, precision: str) -> bool:
 
 
 def network_flags(trt: Trt, *, typed: bool) -> int:
-    """Flags for `create_network`: explicit batch where it isn't the only way (before 10), and strong types."""
+    """Return flags for `create_network`: explicit batch if it is optional (before 10), and strong types."""
     flags = trt.NetworkDefinitionCreationFlag
     value = 0
     if version(trt) < _IMPLICIT_GONE:
@@ -59,7 +65,7 @@ def network_flags(trt: Trt, *, typed: bool) -> int:
 
 
 def set_precision(trt: Trt, config: Raw, precision: str, *, typed: bool, halves: bool) -> None:
-    """Tell the builder which precisions it may use; a strongly typed network says so itself.
+    """Tell the builder which precisions it may use. A strongly typed network specifies them itself.
 
     Args:
         trt: the module.
@@ -70,7 +76,8 @@ def set_precision(trt: Trt, config: Raw, precision: str, *, typed: bool, halves:
     """
     flags = trt.BuilderFlag
     if precision == "fp32" and hasattr(flags, "TF32"):
-        config.clear_flag(flags.TF32)  # else "float32" convolutions keep ten bits
+        # Otherwise "float32" convolutions keep only ten bits.
+        config.clear_flag(flags.TF32)
     if typed:
         return
     if precision != "fp32" or halves:
@@ -80,12 +87,13 @@ def set_precision(trt: Trt, config: Raw, precision: str, *, typed: bool, halves:
 
 
 def keep_float(trt: Trt, config: Raw, network: Raw, names: Collection[str]) -> int:
-    """Keep layers in float32 though the builder may use halves: a weakly typed network forgets its casts.
+    """Keep layers in float32 although the builder may use halves: a weakly typed network drops its casts.
 
-    Only arithmetic is told: the builder refuses a precision on layers that move data or work on shapes.
+    Only arithmetic layers are set. The builder refuses a precision on layers that move data or work on
+    shapes.
 
     Returns:
-        How many layers that are.
+        The number of layers that were set.
     """
     kinds = {trt.LayerType.ELEMENTWISE, trt.LayerType.UNARY, trt.LayerType.ACTIVATION}
     told = 0
@@ -102,7 +110,7 @@ def keep_float(trt: Trt, config: Raw, network: Raw, names: Collection[str]) -> i
 
 
 def set_level(trt: Trt, config: Raw, level: int | None) -> None:
-    """Set the optimisation level. Before 8.6 there is none: levels below 3 become heuristics for choosing kernels."""
+    """Set the optimization level. Before 8.6, levels below 3 select kernels by heuristics instead."""
     if level is None:
         return
     if hasattr(config, "builder_optimization_level"):
@@ -112,15 +120,15 @@ def set_level(trt: Trt, config: Raw, level: int | None) -> None:
 
 
 def set_workspace(trt: Trt, config: Raw, size: int) -> None:
-    """Limit the memory that kernels may use as scratch."""
+    """Limit the scratch memory of kernels."""
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, size)
 
 
 def set_tactic_sources(trt: Trt, config: Raw, names: Collection[str]) -> None:
-    """Take kernels from these sources alone, by TensorRT's names; all that are its default for no names.
+    """Use kernels only from these sources, by TensorRT's names; none means its default.
 
     Raises:
-        ModelError: this version doesn't know a name.
+        ModelError: this version does not know a name.
     """
     if not names:
         return
@@ -136,7 +144,7 @@ def set_tactic_sources(trt: Trt, config: Raw, names: Collection[str]) -> None:
 
 
 def share_profiles(trt: Trt, config: Raw) -> None:
-    """Let contexts share a profile: a preview feature of 8.6, and the only way from 10 on."""
+    """Let contexts share a profile: a preview feature of 8.6, and always so from 10 on."""
     if _SHARING <= version(trt) < _IMPLICIT_GONE and hasattr(trt.PreviewFeature, "PROFILE_SHARING_0806"):
         config.set_preview_feature(trt.PreviewFeature.PROFILE_SHARING_0806, True)  # noqa: FBT003 - positional there
 
@@ -147,27 +155,27 @@ def describe_layers(trt: Trt, config: Raw) -> None:
 
 
 def has_progress(trt: Trt) -> bool:
-    """Whether the builder tells its progress (10 and newer)."""
+    """Return whether the builder reports its progress (10 and newer)."""
     return hasattr(trt, "IProgressMonitor")
 
 
 def parser_fault(error: Raw) -> tuple[int, str | None, str | None, str]:
-    """A parser's error: index of the node in the file, its name and operator where this version tells, and the text."""
+    """Return a parser error's node index, node name and operator (None if not known here), and text."""
     name = error.node_name() if hasattr(error, "node_name") else None
     operator = error.node_operator() if hasattr(error, "node_operator") else None
     return int(error.node()), name or None, operator or None, str(error.desc())
 
 
-# --- running ----------------------------------------------------------------------------------------------------------
+# --- running ------------------------------------------------------------------------------------------------
 
 
 def shares_profiles(trt: Trt) -> bool:
-    """Whether contexts may use one profile together; before 8.6 each needs a profile, or an engine, of its own."""
+    """Return whether contexts may share a profile. Before 8.6, each needs its own profile or engine."""
     return version(trt) >= _SHARING
 
 
 def new_context(trt: Trt, engine: Raw) -> Raw:
-    """An execution context that has no memory of its own yet; None where TensorRT can't make it."""
+    """Return an execution context without memory of its own; None if TensorRT can't create it."""
     strategies = getattr(trt, "ExecutionContextAllocationStrategy", None)
     if strategies is None:
         return engine.create_execution_context_without_device_memory()
@@ -175,7 +183,7 @@ def new_context(trt: Trt, engine: Raw) -> Raw:
 
 
 def scratch_bytes(engine: Raw) -> int:
-    """The memory that a context of this engine works in, for its largest shapes."""
+    """Return the working memory of a context of this engine, for its largest shapes."""
     if hasattr(engine, "device_memory_size_v2"):
         return int(engine.device_memory_size_v2)
     return int(engine.device_memory_size)
@@ -196,10 +204,10 @@ def give_scratch(context: Raw, address: int, size: int) -> None:
 
 
 def select_profile(context: Raw, index: int, stream: int) -> None:
-    """Choose a context's optimisation profile; enqueued on a stream.
+    """Select a context's optimization profile; enqueued on a stream.
 
     Raises:
         GpuError: TensorRT refuses it.
     """
     if not context.set_optimization_profile_async(index, stream):
-        raise GpuError(f"TensorRT refuses optimisation profile {index}; another context may hold it")
+        raise GpuError(f"TensorRT refuses optimization profile {index}; another context may hold it")

@@ -1,1 +1,1 @@
-"""Home Assistant's MQTT discovery: what it is told of the node and its streams, and who keeps that true."""
+"""Home Assistant's MQTT discovery: keeps announcements of the node and its streams current."""

@@ -1,37 +1,49 @@
-"""Keeps Home Assistant's picture of the node true: announces devices, again when it asks, and takes back what went."""
+"""Announces devices to Home Assistant, repeats that on its request, and removes devices that are gone."""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import orjson
 import structlog
 
-from framelane.sinks.homeassistant.devices import ORIGIN, Device, Site, node_device, stream_device
-from framelane.sinks.message import Message
+from framelane.messages.detections import Message
+from framelane.sinks.homeassistant.devices import ORIGIN, Device, node_device, stream_device
+from framelane.sinks.homeassistant.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from framelane.config.schema import MqttConfig, StreamConfig
-    from framelane.sinks.mqtt import MqttSink
+    from framelane.config.sections.mqtt import MqttConfig
+    from framelane.config.sections.stream import StreamConfig
     from framelane.telemetry.gpus import GpuSample
 
 log = structlog.get_logger(__name__)
 
 _BIRTH = b"online"
-_DEAF = (
-    "allow this client to read it, or Home Assistant keeps what is gone and is told nothing when it starts"
-)
+_DEAF = "allow this client to read it; otherwise Home Assistant keeps removed devices and learns of none when it starts"
+
+
+@runtime_checkable
+class TwoWaySink(Protocol):
+    """A sink that also receives messages of others."""
+
+    def offer(self, message: Message) -> None:
+        """Take a message for the broker."""
+        ...
+
+    def listen(self, listener: Announcer) -> None:
+        """Subscribe to this listener's topics. Call it before the sink starts."""
+        ...
 
 
 class Announcer:
-    """Announces one node's devices, each by one retained message. Thread-safe.
+    """Announces one node's devices, each with one retained message. Thread-safe.
 
-    The broker's retained messages are the memory: what an earlier start has left there comes back through `heard`
-    after each connection, and what is not announced now is taken back. So a stream that was removed while the daemon
-    was down leaves no device behind, and no file has to remember it.
+    The broker's retained messages are the memory. After each connection, the announcements of earlier starts
+    come back through `heard`, and those that no longer apply are removed. So a stream that was removed while
+    the daemon was down leaves no device behind, and no state file is needed.
 
     Args:
         site: where and how to announce.
@@ -43,11 +55,12 @@ class Announcer:
         self._offer = offer
         self._lock = threading.Lock()
         self._devices: dict[str | None, Device] | None = None
-        self._found: dict[str | None, Device] = {}  # before the first announcement, which will judge them
+        # Received before the first announcement, which then checks them.
+        self._found: dict[str | None, Device] = {}
 
     @property
     def topics(self) -> Sequence[str]:
-        """What to subscribe to."""
+        """The topics to subscribe to."""
         return (self._site.names.birth, self._site.names.announcements)
 
     def announce(
@@ -56,11 +69,11 @@ class Announcer:
         labels: Mapping[str, Sequence[str]],
         gpus: Iterable[GpuSample],
     ) -> None:
-        """Say what there is from here on; call it again when that changes.
+        """Announce the current devices. Call it again when they change.
 
         Args:
-            streams: the streams that run, with complete configurations.
-            labels: names of what models find, by model.
+            streams: the running streams, with complete configurations.
+            labels: the class labels of each model.
             gpus: the GPUs in use.
         """
         devices = {None: node_device(self._site, gpus)} | {
@@ -81,7 +94,7 @@ class Announcer:
                     self._say(stream, device)
 
     def heard(self, topic: str, payload: bytes) -> None:
-        """Home Assistant has started, or a device is announced: by us, by an earlier start of us, or by others."""
+        """Take Home Assistant's birth message, or an announcement by this node or by others."""
         if topic == self._site.names.birth:
             if payload == _BIRTH:
                 self._repeat()
@@ -96,11 +109,11 @@ class Announcer:
                 self._judge(stream, device)
 
     def denied(self, topic: str, text: str) -> None:
-        """The broker lets us not subscribe."""
+        """Log that the broker refuses the subscription."""
         log.warning("homeassistant_deaf", topic=topic, text=f"{text}; {_DEAF}")
 
     def _judge(self, stream: str | None, device: Device) -> None:
-        """Take back what is announced though it is not there any more: a device, or entities of one."""
+        """Remove an announced device that no longer exists, or entities of one."""
         if self._devices is None:
             self._found[stream] = device
         elif stream not in self._devices:
@@ -122,8 +135,8 @@ class Announcer:
         self._offer(Message("discovery", stream, b"", retain=True))
 
 
-def announce_through(sink: MqttSink, node: str, mqtt: MqttConfig) -> Announcer | None:
-    """An announcer that speaks and hears through a sink not yet started; None where the configuration wants none."""
+def announce_through(sink: TwoWaySink, node: str, mqtt: MqttConfig) -> Announcer | None:
+    """Return an announcer that uses a sink not yet started; None if the configuration disables it."""
     if not mqtt.homeassistant.enabled:
         return None
     announcer = Announcer(Site.of(node, mqtt), sink.offer)
@@ -132,9 +145,9 @@ def announce_through(sink: MqttSink, node: str, mqtt: MqttConfig) -> Announcer |
 
 
 def _without(old: Device, new: Device) -> Device:
-    """The new announcement, with a mark for each entity of the old one that it lacks.
+    """Return the new announcement with a removal mark for each entity that only the old one has.
 
-    Home Assistant removes an entity that has no key but its platform; one that is left out stays.
+    Home Assistant removes an entity whose only key is its platform. An entity that is simply left out stays.
     """
     gone = {
         key: {"p": entity["p"]}
@@ -145,7 +158,7 @@ def _without(old: Device, new: Device) -> Device:
 
 
 def _ours(payload: bytes) -> Device | None:
-    """An announcement that Framelane has made, None for anything else."""
+    """Return the announcement if Framelane made it, else None."""
     try:
         device = orjson.loads(payload)
         entities = device["cmps"].values()

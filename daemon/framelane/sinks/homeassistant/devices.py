@@ -1,30 +1,33 @@
-"""The devices that Home Assistant is told of, as plain dicts: the node, and its streams by way of it."""
+"""The devices that Home Assistant sees, as plain dicts: the node, and its streams through the node."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from framelane import __version__
-from framelane.sinks.channels import topic_of
+from framelane.messages.topics import key_of
 from framelane.sinks.homeassistant import templates
+from framelane.sinks.homeassistant.classes import classes_of
 from framelane.sinks.homeassistant.entities import (
     Entity,
     Figure,
     availability,
     choice,
     connectivity,
+    image,
     occupancy,
     sensor,
     text,
 )
-from framelane.sinks.homeassistant.names import Names, escaped
+from framelane.sinks.homeassistant.names import escaped
+from framelane.sinks.homeassistant.rules import rule_entities
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from framelane.config.schema import MqttConfig, StreamConfig
+    from framelane.config.sections.stream import StreamConfig
+    from framelane.sinks.homeassistant.site import Site
     from framelane.telemetry.gpus import GpuSample
 
 Device = dict[str, Any]
@@ -32,7 +35,8 @@ Device = dict[str, Any]
 ORIGIN = "Framelane"
 _URL = "https://github.com/framelane/framelane"
 _FPS, _MIB = "fps", "MiB"
-_FRAMES_A_DELAY = 2  # an object must be missed in this many frames before it is gone
+# An object must be missed in this many frames before it counts as gone.
+_FRAMES_A_DELAY = 2
 
 _RATES = (
     Figure("fps_in", "FPS received", templates.field("fps_in"), _FPS, precision=1),
@@ -61,40 +65,14 @@ _OF_NODE = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
-    """Where and how one node announces its devices.
-
-    Attributes:
-        names: of devices.
-        mqtt: the `mqtt` section.
-    """
-
-    names: Names
-    mqtt: MqttConfig
-
-    @staticmethod
-    def of(node: str, mqtt: MqttConfig) -> Site:
-        """The site of a node."""
-        return Site(Names(mqtt.homeassistant.prefix, mqtt.prefix, node), mqtt)
-
-    def topic(self, kind: str, stream: str | None = None) -> str:
-        """The topic of a kind of message."""
-        return topic_of(f"{self.mqtt.prefix}/{self.names.node}", kind, stream)
-
-    @property
-    def node_available(self) -> Entity:
-        """The node runs; with it goes everything else."""
-        return availability(self.topic("status"), templates.NODE_AVAILABLE)
-
-
 def node_device(site: Site, gpus: Iterable[GpuSample]) -> Device:
-    """The node itself, with the GPUs that it uses."""
+    """Return the device of the node, with the GPUs that it uses."""
     status, stats = site.topic("status"), site.topic("stats")
     states = choice(status, "Status", templates.field("state"), ["online", "degraded", "offline"])
     live = Figure("streams_live", "Live streams", templates.field("streams_live"), "streams")
     entities = {
-        "status": states | {"avty": []},  # it says itself that the node is offline
+        # The status itself says that the node is offline.
+        "status": states | {"avty": []},
         "version": text(status, "Version", templates.field("version")),
         live.key: sensor(status, live),
         **{figure.key: sensor(stats, figure) for figure in _OF_NODE},
@@ -105,15 +83,15 @@ def node_device(site: Site, gpus: Iterable[GpuSample]) -> Device:
 
 
 def stream_device(site: Site, stream: StreamConfig, labels: Mapping[str, Sequence[str]]) -> Device:
-    """A stream.
+    """Return the device of a stream.
 
     Args:
         site: where it is announced.
-        stream: its configuration, complete.
-        labels: names of what models find, by model.
+        stream: its complete configuration.
+        labels: the class labels of each model.
     """
     stats = site.topic("stats", stream.id)
-    # What is seen can be believed only while frames arrive.
+    # Detections are valid only while frames arrive.
     seen = {
         "avty": [
             site.node_available,
@@ -123,23 +101,12 @@ def stream_device(site: Site, stream: StreamConfig, labels: Mapping[str, Sequenc
     entities = {
         "connectivity": connectivity(site.topic("state", stream.id)),
         **{key: entity | seen for key, entity in _seen(site, stream, labels)},
+        **dict(rule_entities(site, stream, labels)),
+        **dict(_snapshots(site, stream, labels)),
         **{figure.key: sensor(stats, figure) for figure in _OF_STREAM},
     }
     about = {"name": stream.id, "mdl": "Video stream", "via_device": site.names.device()}
     return _device(site, stream.id, about, entities)
-
-
-def classes_of(
-    stream: StreamConfig, chosen: Sequence[str] | None, labels: Mapping[str, Sequence[str]]
-) -> list[str] | None:
-    """The classes of a stream that get entities of their own, None where nobody has chosen any."""
-    wanted = stream.classes if chosen is None else chosen
-    if wanted is None:
-        return None
-    found = {label for key in stream.model_keys for label in labels[key]}
-    if stream.classes is not None:
-        found &= set(stream.classes)
-    return [label for label in dict.fromkeys(wanted) if label in found]
 
 
 def _device(site: Site, stream: str | None, about: Device, entities: dict[str, Entity]) -> Device:
@@ -156,12 +123,14 @@ def _device(site: Site, stream: str | None, about: Device, entities: dict[str, E
 def _seen(
     site: Site, stream: StreamConfig, labels: Mapping[str, Sequence[str]]
 ) -> Iterator[tuple[str, Entity]]:
-    if site.mqtt.payload != "json":  # Home Assistant's templates read nothing else
+    # Home Assistant's templates read only JSON.
+    if site.mqtt.payload != "json":
         return
     topic = site.topic("detections", stream.id)
     delay_s = _off_delay_s(site.mqtt.homeassistant.off_delay_s, stream.fps, stream.publish.max_rate)
     classes = classes_of(stream, site.mqtt.homeassistant.classes, labels)
-    counts = stream.publish.empty != "never"  # else nothing would tell that one is 0 again
+    # Otherwise no message would say that a count is 0 again.
+    counts = stream.publish.empty != "never"
     if classes is None:
         yield "occupancy", occupancy(topic, "Occupancy", None, delay_s)
     for label in classes or ():
@@ -170,10 +139,21 @@ def _seen(
         yield from ((figure.key, sensor(topic, figure)) for figure in _counts(stream, classes, labels))
 
 
+def _snapshots(
+    site: Site, stream: StreamConfig, labels: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[str, Entity]]:
+    """Show the newest snapshot of each class, if snapshots are published."""
+    if stream.snapshots is None or stream.snapshots.publish == "none":
+        return
+    for label in classes_of(stream, site.mqtt.homeassistant.classes, labels) or ():
+        topic = site.topic("snapshots", stream.id, key_of(label))
+        yield f"snapshot_{escaped(label)}", image(topic, f"{_capital(label)} snapshot")
+
+
 def _counts(
     stream: StreamConfig, classes: list[str] | None, labels: Mapping[str, Sequence[str]]
 ) -> Iterator[Figure]:
-    """Each class is counted by the first of the stream's models that knows it; with no class, each model counts."""
+    """Count each class by the stream's first model that knows it. Without classes, count per model."""
     models = stream.model_keys
     several = len(models) > 1
     if classes is None and several:
@@ -203,7 +183,7 @@ def _of_gpu(gpu: GpuSample) -> Iterator[Figure]:
 
 
 def _off_delay_s(wanted_s: int, *most_rates: float | None) -> int:
-    """Not so short that an object that stays would go between two results."""
+    """Return the off delay, long enough that a present object does not disappear between two results."""
     return max(wanted_s, *(math.ceil(_FRAMES_A_DELAY / rate) for rate in most_rates if rate is not None), 0)
 
 

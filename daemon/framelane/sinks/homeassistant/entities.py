@@ -1,6 +1,7 @@
-"""Entities of Home Assistant, as a device's announcement lists them.
+"""Entities of Home Assistant, as they appear in a device's announcement.
 
-Keys are the abbreviations of MQTT discovery (https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery).
+Keys are the abbreviations of MQTT discovery
+(https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery).
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ Entity = dict[str, Any]
 
 
 class Figure(NamedTuple):
-    """A number that a message tells.
+    """A number in a message, shown as a sensor.
 
     Attributes:
         key: the entity's key within its device; never changes.
-        name: as people see it, after the device's name.
-        template: takes the number from the message.
-        unit: what it counts or measures, None for none.
-        device_class: Home Assistant's own name of the quantity, where it has one.
-        state_class: `measurement`, or `total_increasing` for what counts from a start.
-        diagnostic: whether it is about how Framelane fares, and not about what it sees.
-        precision: digits shown after the point.
+        name: the displayed name, after the device's name.
+        template: extracts the number from the message.
+        unit: of the number; None if it has none.
+        device_class: Home Assistant's own name of the quantity, if it has one.
+        state_class: `measurement`, or `total_increasing` for a counter.
+        diagnostic: whether it is about Framelane's health rather than the video's content.
+        precision: displayed decimal places.
     """
 
     key: str
@@ -37,7 +38,7 @@ class Figure(NamedTuple):
 
 
 def sensor(topic: str, figure: Figure) -> Entity:
-    """A sensor that shows a figure."""
+    """Return a sensor that shows a figure."""
     entity: Entity = {
         "p": "sensor",
         "name": figure.name,
@@ -54,7 +55,7 @@ def sensor(topic: str, figure: Figure) -> Entity:
 
 
 def choice(topic: str, name: str, template: str, options: list[str]) -> Entity:
-    """A sensor that shows one of several words."""
+    """Return a sensor that shows one of several words."""
     entity = {
         "p": "sensor",
         "name": name,
@@ -67,12 +68,12 @@ def choice(topic: str, name: str, template: str, options: list[str]) -> Entity:
 
 
 def text(topic: str, name: str, template: str) -> Entity:
-    """A sensor that shows a text."""
+    """Return a sensor that shows a text."""
     return {"p": "sensor", "name": name, "stat_t": topic, "val_tpl": template} | _category(diagnostic=True)
 
 
 def connectivity(topic: str) -> Entity:
-    """Whether a stream is live; its attributes are the whole state, with reason and text."""
+    """Return a binary sensor for whether a stream is live. Its attributes hold the whole state."""
     return {
         "p": "binary_sensor",
         "name": "Connectivity",
@@ -84,7 +85,7 @@ def connectivity(topic: str) -> Entity:
 
 
 def occupancy(topic: str, name: str, label: str | None, off_delay_s: int) -> Entity:
-    """Whether objects of a class are there; off once none has been seen for `off_delay_s`."""
+    """Return a binary sensor for objects of a class; off once none has been seen for `off_delay_s`."""
     return {
         "p": "binary_sensor",
         "name": name,
@@ -95,8 +96,24 @@ def occupancy(topic: str, name: str, label: str | None, off_delay_s: int) -> Ent
     }
 
 
+def inside(topic: str, name: str) -> Entity:
+    """Return a binary sensor for objects of a label in a zone; no delay, because a zone does not flicker."""
+    return {
+        "p": "binary_sensor",
+        "name": name,
+        "dev_cla": "occupancy",
+        "stat_t": topic,
+        "val_tpl": templates.INSIDE,
+    }
+
+
+def image(topic: str, name: str) -> Entity:
+    """Return an image entity that shows the newest JPEG image of a topic."""
+    return {"p": "image", "name": name, "img_t": topic, "cont_type": "image/jpeg"}
+
+
 def availability(topic: str, template: str) -> Entity:
-    """When an entity may be believed: the template says `online` or `offline`."""
+    """Return an entity's availability; the template says `online` or `offline`."""
     return {"t": topic, "val_tpl": template}
 
 

@@ -1,7 +1,7 @@
-"""The Jinja templates by which Home Assistant reads our messages.
+"""The Jinja templates with which Home Assistant reads our messages.
 
-Home Assistant leaves an entity as it was where a template gives nothing, and shows it as unknown where it gives `None`.
-A message from the spool tells of the past: it changes no entity.
+If a template gives nothing, Home Assistant leaves the entity unchanged. If it gives `None`, the entity
+becomes unknown. A replayed message describes the past, so it changes no entity.
 """
 
 from __future__ import annotations
@@ -11,24 +11,27 @@ import json
 NODE_AVAILABLE = "{{ 'offline' if value_json.state == 'offline' else 'online' }}"
 STREAM_AVAILABLE = "{{ 'online' if value_json.state == 'live' else 'offline' }}"
 CONNECTIVITY = "{{ 'ON' if value_json.state == 'live' else 'OFF' }}"
+# Once its subject is gone, a retained message is empty and no JSON.
+KNOWN = "{{ 'online' if value_json is defined and value_json.known else 'offline' }}"
+INSIDE = "{% if value_json.known %}{{ 'ON' if value_json.count else 'OFF' }}{% endif %}"
 DROPPED = "{{ (value_json.dropped.values() | sum) - value_json.dropped.get('fps', 0) }}"
 
 
 def field(path: str) -> str:
-    """A value that is always there, though it may be null."""
+    """Return a template for a value that is always present, though it may be null."""
     return f"{{{{ value_json.{path} }}}}"
 
 
 def percentile(name: str) -> str:
-    """A latency in milliseconds, unknown where nothing was published."""
+    """Return a template for a latency in milliseconds; unknown if nothing was published."""
     return f"{{{{ value_json.latency_ms.{name} if value_json.latency_ms else None }}}}"
 
 
 def occupancy(label: str | None) -> str:
-    """ON where an object is seen; what was ON is left to the entity's `off_delay`.
+    """Return a template that says ON while an object is seen. The entity's `off_delay` switches it off.
 
-    So one frame without a detection switches nothing off, results that are never published switch it off all the same,
-    and of several models one that doesn't know the label has no say. OFF is said only to what has no state yet.
+    So one frame without a detection switches nothing off, and results that are not published do not keep it
+    on. A model that does not know the label has no influence. OFF is sent only to an entity without a state.
     """
     return (
         "{% if not value_json.replayed %}"
@@ -38,23 +41,23 @@ def occupancy(label: str | None) -> str:
 
 
 def count(label: str | None, model: str | None) -> str:
-    """How many objects are seen, by the results of one model where several give results."""
+    """Return a template for the number of objects, from one model's results if there are several models."""
     ours = "" if model is None else f" and value_json.model.name == {_quoted(model)}"
     return f"{{% if not value_json.replayed{ours} %}}{{{{ {_objects(label)} | count }}}}{{% endif %}}"
 
 
 def of_sink(name: str, key: str) -> str:
-    """A figure of the node's sink of this name."""
+    """Return a template for a figure of the node's sink of this name."""
     return _of_row("sinks", "name", name, key)
 
 
 def of_gpu(index: int, key: str) -> str:
-    """A figure of a GPU; unknown where the driver doesn't say."""
+    """Return a template for a figure of a GPU; unknown if the driver does not report it."""
     return _of_row("gpus", "index", index, key)
 
 
 def of_gpu_scaled(index: int, key: str, factor: float, digits: int) -> str:
-    """The same times a factor."""
+    """Return a template for a figure of a GPU times a factor."""
     figure = _row("gpus", "index", index, key)
     scaled = f"(figure * {factor!r}) | round({digits})"
     return f"{{% set figure = {figure} %}}{{{{ {scaled} if figure is number else None }}}}"
@@ -76,5 +79,5 @@ def _row(table: str, column: str, value: str | int, key: str) -> str:
 
 
 def _quoted(value: str | int) -> str:
-    """A Jinja literal; its strings know JSON's escapes, but not pairs of surrogates."""
+    """Return a Jinja literal. Jinja strings accept JSON's escapes, except surrogate pairs."""
     return json.dumps(value, ensure_ascii=False)

@@ -1,1 +1,1 @@
-"""Reads H.264 and H.265 from plain `rtsp://` cameras over TCP without FFmpeg (RFC 2326)."""
+"""Framelane's own RTSP reader: H.264, H.265 and Motion JPEG over TCP, TLS or UDP (RFC 2326)."""

@@ -1,4 +1,4 @@
-"""Where a stream is: host, port and request URI, apart from the login that its URL holds."""
+"""Parses a stream's URL into host, port, request URI and login."""
 
 from __future__ import annotations
 
@@ -9,39 +9,42 @@ from urllib.parse import quote, unquote, urlsplit
 from framelane.sources.rtsp.auth import Credentials
 from framelane.sources.rtsp.errors import UnsupportedError
 
-DEFAULT_PORT = 554
-_AUTHORITY = re.compile(r"(rtsp://)([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+_PORTS = {"rtsp": 554, "rtsps": 322}
+_AUTHORITY = re.compile(r"(rtsps?)://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _FFMPEG_OPTIONS = frozenset({"udp", "multicast", "tcp", "http", "https", "record"})
 _KEPT = "".join(map(chr, range(0x21, 0x7F)))
-"""Printable ASCII: a camera gets its path as it was written, percent signs included."""
+"""Printable ASCII. A camera gets its path as the URL has it, percent signs included."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A stream's place.
+    """The parts of a stream's URL.
 
     Attributes:
         host: name or address, without brackets.
-        port: of TCP.
-        uri: for requests; holds no login.
-        credentials: of the URL, percent-decoded; None where it has none.
+        port: TCP port.
+        uri: for requests; without the login.
+        credentials: from the URL, percent-decoded; None if it has none.
+        tls: whether the scheme is `rtsps://`.
     """
 
     host: str
     port: int
     uri: str
     credentials: Credentials | None
+    tls: bool = False
 
 
 def parse_address(url: str) -> Address:
-    """Take a URL apart.
+    """Parse a stream's URL.
 
     Raises:
-        UnsupportedError: it is no plain `rtsp://`, or FFmpeg finds an option in it.
+        UnsupportedError: the scheme is neither `rtsp://` nor `rtsps://`, or the URL has an FFmpeg option.
     """
     match = _AUTHORITY.fullmatch(url.strip())
     if match is None:
-        raise UnsupportedError("the URL does not begin with rtsp://")
+        raise UnsupportedError("the URL begins with neither rtsp:// nor rtsps://")
+    scheme = match[1].lower()
     login, _, place = match[2].rpartition("@")
     try:
         parts = urlsplit(f"rtsp://{place}/")
@@ -49,20 +52,21 @@ def parse_address(url: str) -> Address:
     except ValueError:
         host, port = None, None
     if not host:
-        # Python's own text may hold a piece of the password.
+        # Python's own error text may hold a piece of the password.
         raise UnsupportedError("the URL names no host, or no possible port")
     if _FFMPEG_OPTIONS.intersection(match[3].rpartition("?")[2].split("&")):
-        raise UnsupportedError("the URL holds an option of FFmpeg's")
+        raise UnsupportedError("the URL holds an FFmpeg option")
     credentials = _credentials(login) if login else None
-    return Address(unquote(host), port or DEFAULT_PORT, _printable(f"rtsp://{place}{match[3]}"), credentials)
+    uri = _printable(f"{scheme}://{place}{match[3]}")
+    return Address(unquote(host), port or _PORTS[scheme], uri, credentials, scheme == "rtsps")
 
 
 def without_login(uri: str) -> str:
-    """The URI that a server names, without a login in it, fit for a request line."""
+    """Return a URI that a server sent, without its login, fit for a request line."""
     match = _AUTHORITY.fullmatch(uri.strip())
     if match is None:
         return _printable(uri.strip())
-    return _printable(f"{match[1]}{match[2].rpartition('@')[2]}{match[3]}")
+    return _printable(f"{match[1]}://{match[2].rpartition('@')[2]}{match[3]}")
 
 
 def _credentials(login: str) -> Credentials:

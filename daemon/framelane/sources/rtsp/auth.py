@@ -1,4 +1,4 @@
-"""Answers the login that a server asks for: Basic and Digest (RFC 7617, RFC 2617, RFC 7616)."""
+"""Answers a server's login challenge: Basic and Digest (RFC 7617, RFC 2617, RFC 7616)."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """What a server asks for in WWW-Authenticate.
+    """One challenge from a WWW-Authenticate header.
 
     Attributes:
-        scheme: "basic" or "digest"; any other can't be answered.
-        values: its parameters by lower-case name, quotes taken off.
+        scheme: "basic" or "digest"; no other can be answered.
+        values: parameters by lower-case name, without quotes.
     """
 
     scheme: str
@@ -49,27 +49,33 @@ class Challenge:
 
     @property
     def algorithm(self) -> str:
-        """The hash: "MD5" or "SHA-256", or another that can't be answered."""
+        """The hash algorithm. Only "MD5" and "SHA-256" can be answered."""
         return self.values.get("algorithm", "MD5").upper().removesuffix("-SESS")
 
     @property
     def per_session(self) -> bool:
-        """Whether the algorithm is a -sess one (RFC 7616 section 3.4.2)."""
+        """Whether the algorithm ends in -sess (RFC 7616 section 3.4.2)."""
         return self.values.get("algorithm", "").upper().endswith("-SESS")
 
     @property
     def stale(self) -> bool:
-        """Whether only the nonce is too old: the password was right."""
+        """Whether only the nonce is too old and the password was right."""
         return self.values.get("stale", "").lower() == "true"
 
     @property
+    def kind(self) -> str:
+        """The name for messages, such as "Digest SHA-256"."""
+        known = {"basic": "Basic", "digest": "Digest"}.get(self.scheme, self.scheme.upper())
+        return f"Digest {self.algorithm}" if self.scheme == "digest" else known
+
+    @property
     def protections(self) -> list[str]:
-        """The qop values on offer; none where the server knows only RFC 2069."""
+        """The offered qop values; empty if the server knows only RFC 2069."""
         return [one.strip().lower() for one in self.values.get("qop", "").split(",") if one.strip()]
 
     @property
     def rank(self) -> int | None:
-        """How weak it is: 0 is the strongest; None where it can't be answered."""
+        """The rank by strength, 0 for the strongest; None if the challenge can't be answered."""
         if self.scheme == "basic":
             return len(_STRENGTHS)
         if self.scheme != "digest" or self.algorithm not in _HASHES or "nonce" not in self.values:
@@ -80,10 +86,10 @@ class Challenge:
 
 
 class Login:
-    """What is known of a server's login: nothing at first, then its challenge.
+    """The login on one server: the credentials and the last challenge.
 
     Args:
-        credentials: None where the URL has none.
+        credentials: None if the URL has none.
     """
 
     def __init__(self, credentials: Credentials | None) -> None:
@@ -91,9 +97,17 @@ class Login:
         self._challenge: Challenge | None = None
         self._count = 0
         self._accepted = False
+        self._moved = False
+        self.unknown: tuple[str, ...] = ()
+        """The kinds of login that the server asks for, if none of them is supported."""
+
+    @property
+    def given(self) -> bool:
+        """Whether the URL holds a user name."""
+        return self._credentials is not None
 
     def header(self, method: str, uri: str) -> str:
-        """The Authorization of a request; empty before the server has asked."""
+        """Return the Authorization header of a request; empty before the first challenge."""
         if self._credentials is None or self._challenge is None:
             return ""
         if self._challenge.scheme == "basic":
@@ -102,27 +116,34 @@ class Login:
         return _digest(self._challenge, self._credentials, self._count, (method, uri))
 
     def accept(self) -> None:
-        """Note that the server took the last header."""
+        """Note that the server accepted the last header."""
         self._accepted = self._challenge is not None
 
-    def challenge(self, values: Sequence[str]) -> bool:
-        """Take note of a refusal's WWW-Authenticate values; whether the request is worth sending again.
+    def moved(self) -> None:
+        """Note that the next header goes out on a new connection, where a server may issue a new nonce."""
+        self._moved = True
 
-        It is where nothing was tried yet, or only the nonce is too old. Cameras forget to say the latter.
+    def challenge(self, values: Sequence[str]) -> bool:
+        """Take a refusal's WWW-Authenticate values and return whether to send the request again.
+
+        A retry makes sense if no login was tried yet, or if only the nonce is too old. Some cameras do not
+        mark such a nonce as stale.
         """
         known = self._challenge
-        found = [(one.rank, one) for one in parse_challenges(values) if one.rank is not None]
+        asked = parse_challenges(values)
+        found = [(one.rank, one) for one in asked if one.rank is not None]
+        self.unknown = () if found else tuple(dict.fromkeys(one.kind for one in asked))
         if self._credentials is None or not found:
             return False
         chosen = min(found, key=lambda one: one[0])[1]
         renewed = known is not None and chosen.values.get("nonce") != known.values.get("nonce")
-        again = known is None or chosen.stale or (renewed and self._accepted)
-        self._challenge, self._count, self._accepted = chosen, 0, False
+        again = known is None or chosen.stale or (renewed and (self._accepted or self._moved))
+        self._challenge, self._count, self._accepted, self._moved = chosen, 0, False, False
         return again
 
 
 def parse_challenges(values: Sequence[str]) -> list[Challenge]:
-    """The challenges in WWW-Authenticate headers, each of which may hold several."""
+    """Return the challenges in WWW-Authenticate headers. One header may hold several."""
     found: list[Challenge] = []
     for value in values:
         for token in _TOKEN.finditer(value):
@@ -139,7 +160,7 @@ def _basic(credentials: Credentials) -> str:
 
 
 def _digest(challenge: Challenge, credentials: Credentials, count: int, action: tuple[str, str]) -> str:
-    """The header's value (RFC 7616 section 3.4); `action` is the request's method and URI."""
+    """Return the header's value (RFC 7616 section 3.4); `action` is the request's method and URI."""
     values, digest = challenge.values, _hasher(challenge.algorithm)
     realm, nonce, client_nonce = values.get("realm", ""), values["nonce"], secrets.token_hex(8)
     secret = digest(credentials.user, realm, credentials.password)

@@ -1,4 +1,4 @@
-"""Builds RTSP requests and cuts a connection's bytes into answers (RFC 2326 sections 4, 6, 7, 10.12)."""
+"""Builds RTSP requests and splits a connection's bytes into answers (RFC 2326 sections 4, 6, 7, 10.12)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MOST_HEAD_BYTES = 32 << 10
-"""A server's answer to DESCRIBE has a few hundred."""
+"""An answer to DESCRIBE usually has a few hundred bytes of headers."""
 MOST_BODY_BYTES = 256 << 10
 _MOST_KEPT_BYTES = 4 << 20
 _DOLLAR = 0x24
@@ -32,39 +32,61 @@ class Answer:
     """A server's response.
 
     Attributes:
-        status: its three digits as a number (RFC 2326 section 7.1.1).
-        headers: names in lower case, and values, in the order in which they came.
+        status: the three digits as a number (RFC 2326 section 7.1.1).
+        headers: lower-case names with values, in the order received.
         body: as many bytes as Content-Length says.
+        words: the server's text for the status.
     """
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes = b""
+    words: str = ""
 
     def first(self, name: str) -> str:
-        """The first header of this (lower case) name; empty where there is none."""
+        """Return the first header of this lower-case name; empty if there is none."""
         return next((value for known, value in self.headers if known == name), "")
 
     def every(self, name: str) -> list[str]:
-        """All headers of this (lower case) name."""
+        """Return all headers of this lower-case name."""
         return [value for known, value in self.headers if known == name]
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A server's request to us; headers and body as in an Answer."""
+
+    method: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes = b""
+
+    def first(self, name: str) -> str:
+        """Return the first header of this lower-case name; empty if there is none."""
+        return next((value for known, value in self.headers if known == name), "")
+
+
 def build_request(method: str, uri: str, cseq: int, headers: Mapping[str, str]) -> bytes:
-    """A request without a body. Empty headers are left out, and so are control characters in values."""
+    """Build a request without a body. Empty headers and control characters in values are left out."""
     fields = {"CSeq": str(cseq), **headers}
     lines = [f"{method} {uri} RTSP/1.0"]
     lines += [f"{name}: {_CONTROL.sub('', value)}" for name, value in fields.items() if value]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
 
 
-def message_size(buffer: bytes | bytearray | memoryview) -> int | None:
-    """How many bytes the first message in a buffer takes; None as long as it is not whole.
+def build_answer(status: int, reason: str, headers: Mapping[str, str]) -> bytes:
+    """Build an answer without a body. Control characters in header values are left out."""
+    lines = [f"RTSP/1.0 {status} {reason}"]
+    lines += [f"{name}: {_CONTROL.sub('', value)}" for name, value in headers.items() if value]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
 
-    A message is an interleaved frame, an answer, a request of the server's, or one character of an empty line.
+
+def message_size(buffer: bytes | bytearray | memoryview) -> int | None:
+    """Return the size of the first message in a buffer in bytes; None while it is incomplete.
+
+    A message is an interleaved frame, an answer, a server's request, or one character of an empty line.
 
     Raises:
-        MalformedError: it is none of these, or larger than any sensible one.
+        MalformedError: the buffer begins with none of these, or the message exceeds the size limits.
     """
     if not buffer:
         return None
@@ -76,7 +98,7 @@ def message_size(buffer: bytes | bytearray | memoryview) -> int | None:
     window = bytes(buffer[:MOST_HEAD_BYTES])
     end = _END.search(window)
     if not _START.match(window) and (end or not _BEGIN_OF_START.fullmatch(window)):
-        raise MalformedError("what came does not begin as RTSP does")
+        raise MalformedError("the data does not begin like RTSP")
     if end is None:
         if len(window) == MOST_HEAD_BYTES:
             raise MalformedError(f"the headers are longer than {MOST_HEAD_BYTES} bytes")
@@ -89,33 +111,51 @@ def parse_answer(message: bytes) -> Answer:
     """Parse one whole answer.
 
     Raises:
-        MalformedError: it is none.
+        MalformedError: the message is not an answer.
     """
     start, end = _STATUS_LINE.match(message), _END.search(message)
     if start is None or end is None or int(start[1]) < _FIRST_STATUS:
-        raise MalformedError("what came is no answer")
+        raise MalformedError("the message is not an RTSP answer")
     headers = _headers(message[: end.start()])
-    return Answer(int(start[1]), headers, message[end.end() : end.end() + _body_bytes(headers)])
+    words = message[start.end() :].partition(b"\n")[0].decode("utf-8", "replace").strip()
+    return Answer(int(start[1]), headers, message[end.end() : end.end() + _body_bytes(headers)], words)
+
+
+def parse_request(message: bytes) -> Request:
+    """Parse one whole request.
+
+    Raises:
+        MalformedError: the message is not a request.
+    """
+    end = _END.search(message)
+    if end is None or not _START.match(message):
+        raise MalformedError("the message is not an RTSP request")
+    headers = _headers(message[: end.start()])
+    body = message[end.end() : end.end() + _body_bytes(headers)]
+    return Request(message.split(b" ", 1)[0].decode("ascii", "replace"), headers, body)
 
 
 class AnswerReader:
-    """Collects what comes on a connection, and gives out the answers in it."""
+    """Buffers a connection's data and returns the answers in it."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._frames = bytearray()
         self.keeps_frames = False
-        """Whether interleaved frames are kept for `rest`; a camera may send the first before it answers PLAY."""
+        """Whether interleaved frames are kept for `rest`.
+
+        A camera may send the first before it answers PLAY.
+        """
 
     def feed(self, data: bytes) -> None:
-        """Add what was received."""
+        """Add received data."""
         self._buffer += data
 
     def next(self) -> Answer | None:
-        """The next answer; None as long as none is whole. Interleaved frames and server's requests are skipped.
+        """Return the next whole answer, or None. Interleaved frames and the server's requests are skipped.
 
         Raises:
-            MalformedError: what came is no RTSP.
+            MalformedError: the data is not RTSP.
         """
         while (size := message_size(self._buffer)) is not None:
             message = bytes(self._buffer[:size])
@@ -128,7 +168,7 @@ class AnswerReader:
         return None
 
     def rest(self) -> bytes:
-        """The frames that were kept, and what came after the last answer."""
+        """Return the kept frames and the data after the last answer."""
         return bytes(self._frames + self._buffer)
 
 
@@ -141,7 +181,7 @@ def _headers(head: bytes) -> tuple[tuple[str, str], ...]:
 def _body_bytes(headers: tuple[tuple[str, str], ...]) -> int:
     value = next((value for name, value in headers if name == "content-length"), "0")
     if not (value.isascii() and value.isdigit() and len(value) < len(str(MOST_BODY_BYTES)) + 1):
-        raise MalformedError("Content-Length is no sensible number")
+        raise MalformedError("Content-Length is not a valid number")
     size = int(value)
     if size > MOST_BODY_BYTES:
         raise MalformedError(f"the body is longer than {MOST_BODY_BYTES} bytes")

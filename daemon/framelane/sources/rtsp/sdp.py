@@ -1,25 +1,27 @@
-"""Finds the video in a session description (RFC 8866; fmtp of RFC 6184 section 8.1 and RFC 7798 section 7.1)."""
+"""Finds the video in a session description (RFC 8866; fmtp: RFC 6184 section 8.1, RFC 7798 section 7.1)."""
 
 from __future__ import annotations
 
 import re
 from base64 import b64decode
 from binascii import Error as Base64Error
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from framelane.core.errors import SourceError
+from framelane.sources.codecs.nal_units import START_CODE
+from framelane.sources.codecs.parameter_sets import SPS, NalCodec, kind_of_nal, picture_size
 from framelane.sources.rtsp.address import without_login
 from framelane.sources.rtsp.errors import UnsupportedError
 
-Codec = Literal["h264", "hevc"]
+Codec = Literal["h264", "hevc", "mjpeg"]
 
-START_CODE = b"\x00\x00\x00\x01"
-_CODECS: dict[str, Codec] = {"H264": "h264", "H265": "hevc", "HEVC": "hevc"}
-_SPROPS: dict[Codec, tuple[str, ...]] = {
+_CODECS: dict[str, Codec] = {"H264": "h264", "H265": "hevc", "HEVC": "hevc", "JPEG": "mjpeg"}
+_SPROPS: dict[NalCodec, tuple[str, ...]] = {
     "h264": ("sprop-parameter-sets",),
     "hevc": ("sprop-vps", "sprop-sps", "sprop-pps"),
 }
-_PARAMETER_SETS: dict[Codec, range] = {"h264": range(7, 9), "hevc": range(32, 35)}
+_PARAMETER_SETS: dict[NalCodec, range] = {"h264": range(7, 9), "hevc": range(32, 35)}
 """NAL unit types of parameter sets (H.264 table 7-1, H.265 table 7-1)."""
 _PROFILES = frozenset({"RTP/AVP", "RTP/AVPF", "RTP/AVP/TCP", "RTP/AVP/UDP"})
 _CLOCK_RATE = 90_000
@@ -30,6 +32,8 @@ _MOST_PAYLOAD_TYPE = 127
 _MOST_FORMATS = 16
 _MOST_NAME = 32
 _MOST_FPS = 1000.0
+_MOST_SIDE = 1 << 16
+_DIMENSIONS = re.compile(r"(\d{1,5})\s*[,-]\s*(\d{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +42,13 @@ class VideoMedia:
 
     Attributes:
         codec: FFmpeg's name.
-        payload_type: of RTP, 0 to 127.
+        payload_type: RTP payload type, 0 to 127.
         clock_rate: ticks of the RTP time stamp per second.
-        extradata: parameter sets behind start codes (Annex B); empty where they come in band only.
-        fps: pictures per second that the description promises; None where it does not.
+        extradata: parameter sets with start codes (Annex B); empty if they come in band only.
+        fps: pictures per second that the description promises; None if it does not.
+        size_wh: width and height in pixels from the parameter sets or an attribute; None if unknown.
+        number: index of this video among the session's videos, from 0.
+        videos: how many videos the session has.
     """
 
     codec: Codec
@@ -49,11 +56,14 @@ class VideoMedia:
     clock_rate: int
     extradata: bytes
     fps: float | None
+    size_wh: tuple[int, int] | None = None
+    number: int = 0
+    videos: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What there is to set up: the video, its `a=control`, and that of the whole session (empty: not given)."""
+    """The video to set up, its `a=control`, and the session's `a=control`. Both are empty if not given."""
 
     video: VideoMedia
     control: str
@@ -62,7 +72,7 @@ class Description:
 
 @dataclass(slots=True)
 class _Section:
-    """A media description: its m= line, and its attributes in order."""
+    """A media description: its m= line and its attributes in order."""
 
     line: str = ""
     attributes: list[tuple[str, str]] = field(default_factory=list)
@@ -71,7 +81,7 @@ class _Section:
         return next((value for known, value in self.attributes if known == name), "")
 
     def of_format(self, name: str, payload_type: str) -> str:
-        """The value of a `name:<payload type> value` attribute."""
+        """Return the value of a `name:<payload type> value` attribute."""
         pairs = (value.split(None, 1) for known, value in self.attributes if known == name)
         return next((pair[1] for pair in pairs if len(pair) > 1 and pair[0] == payload_type), "")
 
@@ -79,36 +89,63 @@ class _Section:
         return any(known == name for known, _ in self.attributes)
 
 
-def find_video(body: bytes) -> Description | None:
-    """The first video that can be read, else None where there is no video.
+def find_video(body: bytes, number: int | None = None) -> Description | None:
+    """Return the video to read; None if the description has no video.
 
-    Audio, metadata and back channels are left out. Some servers call what they send "sendonly", which is a back
-    channel's mark elsewhere: such a video counts if there is no other.
+    If the sizes of all readable videos are known, the largest is chosen, else the first. Motion JPEG is
+    chosen only if there is nothing else. Audio, metadata and back channels are ignored. Some servers mark the
+    video that they send as "sendonly", which usually marks a back channel. Such a video is used if there is
+    no other.
+
+    Args:
+        body: the session description.
+        number: which of its videos to read, from 0; None for the most suitable.
 
     Raises:
-        UnsupportedError: there is video, but none that we read.
+        UnsupportedError: there is video, but none that this reader supports.
+        SourceError: there are videos, but none with this number.
     """
     session, *media = _sections(body)
-    videos = [one for one in media if one.line.lower().startswith("video ")]
-    videos.sort(key=lambda one: one.says("sendonly") or one.says("inactive"))
-    faults = []
-    for section in videos:
+    videos = list(enumerate(one for one in media if one.line.lower().startswith("video ")))
+    if number is not None and videos and number >= len(videos):
+        text = f"there is no `video: {number}`; the first one is 0, and the last {len(videos) - 1}"
+        raise SourceError("no-video", text)
+    sections = dict(videos if number is None else videos[number : number + 1])
+    found, faults = {}, []
+    for place, section in sections.items():
         try:
-            video = _video(section)
+            found[place] = _video(section)
         except UnsupportedError as error:
             faults.append(error)
-            continue
-        return Description(video, section.first("control"), session.first("control"))
-    if faults:
-        raise faults[0]
-    return None
+    if not found:
+        if faults:
+            raise faults[0]
+        return None
+    chosen = _best(found, {place for place in found if _is_back_channel(sections[place])})
+    video = replace(found[chosen], number=chosen, videos=len(videos))
+    return Description(video, sections[chosen].first("control"), session.first("control"))
+
+
+def _best(found: dict[int, VideoMedia], last: set[int]) -> int:
+    """Return the index of the video to read."""
+    places = [place for place in found if place not in last] or list(found)
+    sizes = {place: found[place].size_wh for place in places}
+    areas = {place: size[0] * size[1] if size else 0 for place, size in sizes.items()}
+    known = all(areas.values())
+    return min(
+        places, key=lambda place: (-areas[place] if known else 0, found[place].codec == "mjpeg", place)
+    )
+
+
+def _is_back_channel(section: _Section) -> bool:
+    return section.says("sendonly") or section.says("inactive")
 
 
 def control_urls(description: Description, base: str) -> tuple[str, str]:
-    """The URLs to play the session with and to set up the video with (RFC 2326 appendix C.1.1).
+    """Return the URLs for PLAY (the session) and SETUP (the video), by RFC 2326 appendix C.1.1.
 
-    A relative control is appended to the base, as FFmpeg and most servers do: by the letter of RFC 1808 it would
-    replace a base's last part that lacks its slash.
+    A relative control is appended to the base, as FFmpeg and most servers do. Strict RFC 1808 would replace
+    the last path segment of a base without a trailing slash.
 
     Args:
         description: of the session.
@@ -150,7 +187,9 @@ def _video(section: _Section) -> VideoMedia:
         codec = _CODECS.get(name)
         if codec is not None:
             _check_order(codec, fmtp)
-            return VideoMedia(codec, int(payload_type), clock_rate, _extradata(codec, fmtp), _fps(section))
+            extradata = b"" if codec == "mjpeg" else _extradata(codec, fmtp)
+            size_wh = _size(section, payload_type, codec, extradata)
+            return VideoMedia(codec, int(payload_type), clock_rate, extradata, _fps(section), size_wh)
     raise UnsupportedError(f"the video is {' or '.join(names) or 'of no known format'}")
 
 
@@ -159,12 +198,30 @@ def _fps(section: _Section) -> float | None:
     return fps if fps is not None and fps <= _MOST_FPS else None
 
 
+def _size(section: _Section, payload_type: str, codec: Codec, extradata: bytes) -> tuple[int, int] | None:
+    """Return the size from the parameter sets, or from one of two attributes.
+
+    They are `x-dimensions:W,H` and `framesize:<payload type> W-H` (3GPP TS 26.234 section 5.3.3.2).
+    """
+    if codec != "mjpeg":
+        for nal in extradata.split(START_CODE)[1:]:
+            if kind_of_nal(codec, nal) == SPS[codec]:
+                size_wh = picture_size(codec, nal)
+                if size_wh is not None:
+                    return size_wh
+    for text in (section.first("x-dimensions"), section.of_format("framesize", payload_type)):
+        match = _DIMENSIONS.match(text) if text.isascii() else None
+        if match is not None and 0 < int(match[1]) < _MOST_SIDE and 0 < int(match[2]) < _MOST_SIDE:
+            return int(match[1]), int(match[2])
+    return None
+
+
 def _is_payload_type(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= len("127") and int(text) <= _MOST_PAYLOAD_TYPE
 
 
 def _encoding(section: _Section, payload_type: str, fmtp: dict[str, str]) -> tuple[str, int]:
-    """The upper-case encoding name and the clock rate; without an rtpmap, what the fmtp tells."""
+    """Return the upper-case encoding name and the clock rate. Without an rtpmap, the fmtp decides."""
     name, _, rest = section.of_format("rtpmap", payload_type).partition("/")
     rate = rest.partition("/")[0].strip()
     clock_rate = int(rate) if rate.isascii() and rate.isdigit() and 0 < len(rate) < len("1000000000") else 0
@@ -183,33 +240,32 @@ def _parameters(fmtp: str) -> dict[str, str]:
 
 
 def _check_order(codec: Codec, fmtp: dict[str, str]) -> None:
-    """Refuse NAL units out of their order (RFC 6184 section 5.5, RFC 7798 section 4.4.2: DONs)."""
+    """Refuse NAL units that come out of order (RFC 6184 section 5.5; DONs of RFC 7798 section 4.4.2)."""
     if codec == "h264" and fmtp.get("packetization-mode") == "2":
         raise UnsupportedError("the video is interleaved (packetization-mode 2)")
     if codec == "hevc" and _positive(fmtp.get("sprop-max-don-diff", "")):
         raise UnsupportedError("the video is interleaved (sprop-max-don-diff)")
 
 
-def _extradata(codec: Codec, fmtp: dict[str, str]) -> bytes:
+def _extradata(codec: NalCodec, fmtp: dict[str, str]) -> bytes:
     texts = ",".join(fmtp.get(name, "") for name in _SPROPS[codec]).split(",")
     units = [_unit(text) for text in texts]
     return b"".join(
-        START_CODE + unit for unit in units if unit and _kind(codec, unit) in _PARAMETER_SETS[codec]
+        START_CODE + unit for unit in units if unit and kind_of_nal(codec, unit) in _PARAMETER_SETS[codec]
     )
 
 
 def _unit(text: str) -> bytes:
-    """A NAL unit in base64; empty if it is damaged. Cameras forget its padding, or put a start code into it."""
+    """Decode a NAL unit in base64; empty if damaged.
+
+    Some cameras omit the padding or include a start code.
+    """
     bare = "".join(text.split()).rstrip("=")
     try:
         unit = b64decode(bare + "=" * (-len(bare) % 4), validate=True)
     except (Base64Error, ValueError):
         return b""
     return unit.removeprefix(START_CODE)
-
-
-def _kind(codec: Codec, unit: bytes) -> int:
-    return unit[0] & 0x1F if codec == "h264" else (unit[0] >> 1) & 0x3F
 
 
 def _positive(text: str) -> float | None:

@@ -1,63 +1,53 @@
-"""An RTSP camera over TCP as a source that the reactor reads."""
+"""An RTSP camera as a source that the reactor reads."""
 
 from __future__ import annotations
 
-import secrets
-import struct
 import threading
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import av
 
 from framelane.core.errors import SourceError
-from framelane.sources.arrivals import ArrivalClock
-from framelane.sources.decoder import StreamDecoder
-from framelane.sources.faults import NO_DATA, NO_VIDEO, NO_VIDEO_PATIENCE
-from framelane.sources.rtsp.client import open_session
-from framelane.sources.rtsp.interleaved import Interleaved
-from framelane.sources.rtsp.rtcp import Reports
-from framelane.sources.source import SourceInfo
-from framelane.sources.unit_decoder import UnitDecoder
-from framelane.sources.units import Unit, packet_of
+from framelane.sources.decoding.decoder import BareVideo, StreamDecoder
+from framelane.sources.decoding.unit_decoder import UnitDecoder
+from framelane.sources.interfaces.source import SourceInfo
+from framelane.sources.interfaces.units import Unit, packet_of
+from framelane.sources.network.certificates import tls_context
+from framelane.sources.rtsp.client import Approach, UnsupportedError, open_session
+from framelane.sources.rtsp.playing import Playing
+from framelane.sources.timing.arrival_clock import ArrivalClock
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
     from av.video.codeccontext import VideoCodecContext
 
-    from framelane.config.schema import StreamOptions
+    from framelane.config.sections.stream import StreamOptions
     from framelane.core.clock import Clock
-    from framelane.sources.decoder import DecoderChoice
+    from framelane.core.stream_reasons import StreamReason
+    from framelane.sources.decoding.decoder import DecoderChoice
     from framelane.sources.rtsp.client import VideoMedia
     from framelane.sources.rtsp.reactor import Reactor
-    from framelane.sources.rtsp.units import RtpUnit
-    from framelane.sources.source import SourceMeter
+    from framelane.sources.rtsp.rtp_unit import RtpUnit
+    from framelane.telemetry.meters import StreamMeter
 
-_REPORT_EVERY_S = 5.0
 _LOOK_S = 0.5
-_MARKS_SEEN = 25  # pictures
-_FRAME = struct.Struct(">cBH")
-
-
-@dataclass(frozen=True, slots=True)
-class _Coded:
-    """Video that no container holds."""
-
-    codec_context: VideoCodecContext
+# Pictures after which unreliable marker bits are reported.
+_MARKS_SEEN = 25
 
 
 @dataclass(frozen=True, slots=True)
 class SpareDecoder:
-    """A decoder that has done well, for the camera's next connection: to open NVDEC takes the driver 70 ms a stream.
+    """A proven decoder for the camera's next connection. To open NVDEC takes the driver 70 ms per stream.
 
     Attributes:
-        media: what it has been opened for.
-        context: FFmpeg's on the CPU.
-        decoder: what decodes.
+        media: the video for which the decoder was opened.
+        context: FFmpeg's decoder on the CPU.
+        decoder: the decoder in use.
     """
 
     media: VideoMedia
@@ -65,33 +55,34 @@ class SpareDecoder:
     decoder: StreamDecoder
 
     def fits(self, media: VideoMedia) -> bool:
-        """Whether it decodes this, too."""
+        """Return whether the decoder fits this video too."""
         return (self.media.codec, self.media.extradata) == (media.codec, media.extradata)
 
 
 def reads_itself(url: str, options: StreamOptions) -> bool:
-    """Whether a stream is read here at all: RTSP over TCP, and nothing asked of FFmpeg."""
-    asked = options.reader == "ffmpeg" or bool(options.ffmpeg)
-    return url.lower().startswith("rtsp://") and options.transport == "tcp" and not asked
+    """Return whether Framelane's own reader reads a stream: RTSP without `ffmpeg` options."""
+    if options.reader == "ffmpeg" or (options.ffmpeg and options.reader != "native"):
+        return False
+    return url.lower().startswith(("rtsp://", "rtsps://"))
 
 
 class RtspSource:
-    """One camera's session and decoder; a context manager. The reactor calls `feed`, `tick` and `ended`.
+    """One camera's session and decoder; a context manager.
 
     Args:
-        url: `rtsp://`, with the login in it if there is one.
+        url: `rtsp://` or `rtsps://`, with the login if there is one.
         options: the stream's configuration.
-        clock: where the time is read.
-        meter: told of pictures.
-        reactor: reads the connection.
-        choice: what shall decode it.
-        fell_back: told why, when it is decoded on the CPU although NVDEC was chosen.
+        clock: the source of time.
+        meter: counts pictures.
+        reactor: reads what the camera sends.
+        choice: which decoder to use.
+        fell_back: called with the reason if NVDEC was chosen but the CPU decodes.
         stopping: once set, opening ends.
-        spare: the decoder of the connection before.
+        spare: the decoder of the previous connection.
 
     Raises:
-        UnsupportedError: FFmpeg has to read this one.
-        SourceError: it can't be opened.
+        UnsupportedError: only FFmpeg can read this stream.
+        SourceError: the camera can't be opened.
     """
 
     def __init__(
@@ -99,48 +90,56 @@ class RtspSource:
         url: str,
         options: StreamOptions,
         clock: Clock,
-        meter: SourceMeter,
+        meter: StreamMeter,
         reactor: Reactor,
         choice: DecoderChoice,
         fell_back: Callable[[str], None],
         stopping: threading.Event,
         spare: SpareDecoder | None = None,
     ) -> None:
+        if options.ffmpeg:
+            raise UnsupportedError("the stream's `ffmpeg` section is for FFmpeg alone")
         began_s = clock.monotonic()
         self._clock = clock
         self._meter = meter
         self._reactor = reactor
-        self._read_timeout_s = options.read_timeout_s
-        self._session = open_session(url, options.open_timeout_s, options.open_timeout_s, stopping, clock)
+        approach = Approach(options.transport, partial(tls_context, options), options.video)
+        wait_s = options.open_timeout_s
+        self._session = open_session(url, wait_s, wait_s, stopping, clock, approach)
         media = self._session.media
         self.resumes = spare is not None and spare.fits(media)
-        """Whether its decoder has decoded before, and can only go on at a key frame."""
+        """Whether the decoder was used before and can only continue at a key frame."""
         if spare is None or not self.resumes:
             with ExitStack() as guard:
                 guard.callback(self._session.close)
                 context = _context_of(media)
-                decoder = StreamDecoder(_Coded(context), choice, options, fell_back)
+                decoder = StreamDecoder(BareVideo(context), choice, options, fell_back)
                 spare = SpareDecoder(media, context, decoder)
                 guard.pop_all()
         self._spare = spare
         self._time_base = Fraction(1, media.clock_rate)
         self._time_base_s = 1 / media.clock_rate
-        self.decoder = UnitDecoder(spare.decoder, self._time_base_s, clock, meter, endless=True)
-        """Decodes its units."""
-        self.heard_s = self._came_s = clock.monotonic()
-        """When the last picture came whole (monotonic), decodable or not, or this was opened."""
-        self._arrivals = ArrivalClock(clock, options.clock, began_s)
-        self._reports = Reports(media.clock_rate, secrets.randbits(32))
-        self._wire = Interleaved(
-            media, self._session, self._reports, self._take, self._answered, early=options.low_latency
+        keep = options.damaged == "keep"
+        self.decoder = UnitDecoder(
+            spare.decoder, self._time_base_s, clock, meter, endless=True, keep_damaged=keep
         )
-        self._reported_s = self._kept_s = self._came_s
-        self._drained = False
+        """Decodes the stream's units."""
+        self._arrivals = ArrivalClock(clock, options.clock, began_s)
+        self._playing = Playing(
+            self._session,
+            clock,
+            options.read_timeout_s,
+            self._take,
+            self._on_end,
+            early=options.low_latency,
+        )
         self._early = options.low_latency
+        self._chosen = options.video is not None
         self._taken = 0
-        self._put: Callable[[Unit], bool] = _nowhere
+        self._put: Callable[[Unit], bool] = _discard
         self._changed = threading.Event()
-        self._fault: tuple[str, str] | None = None  # not the error: its traceback holds all of this
+        # Not the error itself: its traceback would hold a reference to all of this.
+        self._fault: tuple[StreamReason, str] | None = None
 
     def __enter__(self) -> RtspSource:
         return self
@@ -149,136 +148,114 @@ class RtspSource:
         self.close()
 
     @property
-    def socket(self) -> socket.socket:
-        """What the reactor reads."""
-        return self._session.socket
+    def heard_s(self) -> float:
+        """When the last picture came (monotonic), decodable or not.
+
+        Before the first: when the source was opened.
+        """
+        return self._playing.heard_s
 
     @property
     def info(self) -> SourceInfo:
-        """What the camera says of itself; its size is known from the first picture on."""
+        """What the camera says about its video. The size is known from the first picture on."""
         media, context = self._session.media, self._spare.context
         fps = media.fps or self.decoder.fps
         return SourceInfo(media.codec, context.width, context.height, fps, self.decoder.name)
 
     @property
     def spare(self) -> SpareDecoder | None:
-        """Its decoder, for the next connection; None unless it is one of NVDEC's that has done well."""
+        """The decoder for the next connection; None unless it is an NVDEC decoder that worked."""
         return self._spare if self.decoder.reusable and self.decoder.name == "nvdec" else None
 
     @property
+    def stamp_trouble(self) -> str:
+        """What is wrong with the camera's time stamps, in words; empty while they agree with our clock."""
+        return self._arrivals.stamp_trouble
+
+    @property
     def camera_offset_s(self) -> float | None:
-        """By how much the camera's clock is ahead of ours, less the way here; None where it sends no reports."""
+        """How far the camera's clock is ahead of ours in seconds, less the transit time.
+
+        None without its reports.
+        """
         return self._arrivals.camera_offset_s
 
     @property
+    def choice_note(self) -> str:
+        """Which of several videos is read if the configuration chose none; else empty."""
+        media = self._session.media
+        if media.videos < 2 or self._chosen:  # noqa: PLR2004 - there is a choice
+            return ""
+        return f"video {media.number} of {media.videos} is read, counted from 0; set `video` for another"
+
+    @property
     def unmarked(self) -> bool:
-        """Whether pictures end only when the next begins, since the camera's marks don't tell."""
-        return self._early and self._taken > _MARKS_SEEN and not self._wire.proven
+        """Whether pictures end only when the next begins, because the camera's marker bits are unreliable."""
+        return self._early and self._taken > _MARKS_SEEN and self._playing.refuted
 
     def start(self, put: Callable[[Unit], bool]) -> None:
-        """Have the reactor hand on units from now on, on its thread.
+        """Deliver units from now on, on the reactor's thread.
 
         Args:
-            put: takes a unit; says whether whoever waits is to look after it.
+            put: takes a unit; returns whether to wake the thread in wait().
 
         Raises:
-            SourceError: what has come so far is no RTSP.
+            SourceError: the data received so far is not RTSP.
         """
         self._put = put
-        if self._session.leftover:
-            self._wire.feed(self._session.leftover, self._clock.monotonic())
-        self._reactor.add(self)
+        self._playing.begin()
+        self._reactor.add(self._playing)
 
     def wait(self) -> None:
-        """Return when there is a unit to look after, the connection has ended, or a moment has passed."""
+        """Wait until there is a unit to handle, the connection has ended, or 0.5 s have passed."""
         self._changed.wait(_LOOK_S)
         self._changed.clear()
 
     def check_end(self) -> None:
-        """Say why nothing more comes, if that is so.
+        """Raise the reason if the stream has ended.
 
         Raises:
-            SourceError: that is why.
+            SourceError: the stream has ended.
         """
         if self._fault is not None:
             raise SourceError(*self._fault)
 
     def wake(self) -> None:
-        """End a wait; from any thread."""
+        """End a wait; may be called from any thread."""
         self._changed.set()
 
     def close(self) -> None:
-        """Read no more and end the session; may be called twice."""
-        self._reactor.remove(self)
+        """Stop reading and end the session. A repeated call does nothing."""
+        self._reactor.remove(self._playing)
         self._session.close()
-        # What it holds holds it: without this a decoder would wait for the garbage collector.
-        self._wire.detach()
-        self._put = _nowhere
-
-    def feed(self, data: bytes, *, drained: bool) -> None:
-        """Take what the reactor has read."""
-        self._came_s = self._clock.monotonic()
-        self._drained = drained
-        self._wire.feed(data, self._came_s)
-
-    def tick(self) -> None:
-        """Look after the connection: silence, reports, keeping it alive."""
-        now_s = self._clock.monotonic()
-        if now_s - self._came_s > self._read_timeout_s:
-            self.ended(SourceError("timeout", NO_DATA))
-        elif now_s - self.heard_s > NO_VIDEO_PATIENCE * self._read_timeout_s:
-            self.ended(SourceError("timeout", NO_VIDEO))
-        if now_s - self._reported_s >= _REPORT_EVERY_S:
-            self._reported_s = now_s
-            wire = self._wire
-            report = self._reports.answer(wire.highest, wire.expected, wire.received, now_s)
-            self._send(_FRAME.pack(b"$", self._session.rtcp_channel, len(report)) + report)
-        if now_s - self._kept_s >= self._session.keep_alive_s:
-            self._keep_alive(now_s)
-
-    def ended(self, fault: SourceError) -> None:
-        """Nothing more comes, and this is why."""
-        try:
-            if self._fault is None:
-                self._wire.end()
-        finally:
-            self._fault = self._fault or (fault.reason, str(fault))
-            self._changed.set()
+        # This breaks a reference cycle. Without it, the decoder would live until the next garbage collection.
+        self._playing.detach()
+        self._put = _discard
 
     def _take(self, unit: RtpUnit) -> None:
         self._taken += 1
-        if unit.whole:
-            self.heard_s = self._clock.monotonic()
         self._meter.frame_received()
         packet = packet_of(unit.data, unit.pts, self._time_base)
-        camera_s = self._reports.captured_at(unit.stamp)
+        camera_s = self._playing.reports.captured_at(unit.stamp)
         arrival = self._arrivals.note(
-            unit.pts * self._time_base_s, unit.read_s, camera_s, drained=self._drained
+            unit.pts * self._time_base_s, unit.read_s, camera_s, drained=self._playing.drained
         )
-        if self._put(Unit(packet, unit.key, unit.disposable, arrival, whole=unit.whole)):
+        whole, recovery, extradata = unit.whole, unit.recovery, unit.extradata
+        if self._put(Unit(packet, unit.key, unit.disposable, arrival, whole, recovery, extradata=extradata)):
             self._changed.set()
 
-    def _answered(self, answer: bytes) -> None:
-        if self._session.take_answer(answer):
-            self._keep_alive(self._clock.monotonic())
-
-    def _keep_alive(self, now_s: float) -> None:
-        self._kept_s = now_s
-        self._send(self._session.keep_alive())
-
-    def _send(self, data: bytes) -> None:
-        """Send a few bytes; where the camera takes none of them, its silence will tell."""
-        with suppress(OSError):
-            self.socket.send(data)
+    def _on_end(self, fault: SourceError) -> None:
+        self._fault = fault.reason, str(fault)
+        self._changed.set()
 
 
-def _nowhere(_unit: Unit) -> bool:
-    """Before the start."""
+def _discard(_unit: Unit) -> bool:
+    """Discard a unit before start()."""
     return False
 
 
 def _context_of(media: VideoMedia) -> VideoCodecContext:
-    """FFmpeg's decoder for the stream, told of its parameter sets."""
+    """Open FFmpeg's decoder for the stream, with its parameter sets."""
     context: Any = av.CodecContext.create(media.codec, "r")
     if media.extradata:
         context.extradata = media.extradata

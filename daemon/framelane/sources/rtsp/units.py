@@ -1,70 +1,62 @@
-"""Puts access units together from RTP packets of H.264 (RFC 6184) and H.265 (RFC 7798).
+"""Builds access units from RTP packets of H.264 (RFC 6184) and H.265 (RFC 7798).
 
-RTP marks the last packet of a picture. Most cameras do, some mark every slice, or none. So the first picture of a
-connection ends when the next begins; if its last packet alone was marked, marks end pictures from then on, until one
-turns out to be wrong. Pictures also end where the time stamp changes, and where a NAL unit begins another one.
+RTP marks the last packet of a picture. Most cameras do so, but some mark every slice, or nothing. So the
+first picture of a connection ends when the next begins. If only its last packet was marked, marker bits end
+pictures from then on, until one turns out to be wrong. Pictures also end when the time stamp changes, and
+when a slice begins another picture. Parameter sets alone end no picture: GStreamer's rtph264pay, given whole
+pictures, sends them before each slice of a key frame.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from framelane.sources.nal_units import NAL_SYNTAXES, START_CODE, tells_of_recovery
-from framelane.sources.rtsp.stamps import ticks_between
+from framelane.sources.codecs.nal_units import NAL_SYNTAXES, START_CODE, recovery_frames
+from framelane.sources.codecs.parameter_sets import ParameterSets
+from framelane.sources.rtsp.fragments import FRAGMENT_SYNTAXES, FU, FU_A, STARTS, nal_header
+from framelane.sources.rtsp.marker_trust import MarkerTrust
+from framelane.sources.rtsp.rtp_unit import RtpUnit
+from framelane.sources.rtsp.timestamps import ticks_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Literal
+
+    from framelane.sources.codecs.nal_units import NalKind
+    from framelane.sources.codecs.parameter_sets import NalCodec
 
 _MOST_BYTES = 16 << 20
 _MOST_PIECES = 1 << 16
-"""Each costs more memory than its bytes."""
-_STAP_A, _FU_A = 24, 28  # RFC 6184 table 1
-_AP, _FU = 48, 49  # RFC 7798 sections 4.4.2 and 4.4.3
-_STARTS, _HEADER = 0x80, 4
-
-
-class RtpUnit(NamedTuple):
-    """A picture as a decoder takes it.
-
-    Attributes:
-        data: all its NAL units behind start codes (Annex B).
-        stamp: its RTP time stamp.
-        pts: the same, unwrapped, in units of the clock rate; the connection's first is 0.
-        key: decoding can start here.
-        disposable: no other picture needs it.
-        whole: nothing of it has been lost.
-        read_s: monotonic time at which its first packet was read.
-    """
-
-    data: bytes
-    stamp: int
-    pts: int
-    key: bool
-    disposable: bool
-    whole: bool
-    read_s: float
+"""A limit of its own, because each piece costs more memory than its bytes."""
+# RFC 6184 table 1, RFC 7798 section 4.4.2.
+_STAP_A, _AP = 24, 48
+_FIRST_SLICE, _HEADER = 0x80, 4
 
 
 class RtpUnits:
     """Takes one stream's RTP payloads in the order of their sequence numbers.
 
     Args:
-        codec: what they hold.
-        emit: given each unit as soon as it is complete.
-        early: whether the mark may end a picture; else it ends when the next begins.
+        codec: of the payloads.
+        emit: called with each unit as soon as it is complete.
+        early: whether the marker bit may end a picture; otherwise a picture ends when the next begins.
+        extradata: parameter sets from the session description, with start codes.
     """
 
     def __init__(
-        self, codec: Literal["h264", "hevc"], emit: Callable[[RtpUnit], None], *, early: bool = True
+        self,
+        codec: NalCodec,
+        emit: Callable[[RtpUnit], None],
+        *,
+        early: bool = True,
+        extradata: bytes = b"",
     ) -> None:
         self._syntax = NAL_SYNTAXES[codec]
+        self.fragments = FRAGMENT_SYNTAXES[codec]
+        """How payloads begin that `feed_fragments` takes."""
         self._is_h264 = codec == "h264"
         self._emit = emit
-        self._early = early
-        self.proven = False
-        """Whether marks have been seen to end pictures, and nothing else."""
-        self._marks = 0
+        self._trust = MarkerTrust(early=early)
+        self._marks = self._packets = 0
         self._marked_last = False
         self._taken_stamp: int | None = None
         self._stamp = 0
@@ -72,20 +64,102 @@ class RtpUnits:
         self._pts = 0
         self._broken = False
         self._missing = False
-        """Whether packets are missing just before the one that is fed."""
-        self._now_s = 0.0
+        """Whether packets are missing just before the current one."""
+        self._now_s = self._held_s = 0.0
+        self._before_held = 0, False
+        """How many packets had come when a NAL unit was first held, and whether only the last was marked."""
         self._top_layer = 0
+        self._sets = ParameterSets(codec, extradata)
+        self._usual_sets: int | None = None
+        """Types of parameter sets that every key frame so far has included."""
+        self._recovery: int | None = None
         self._reset()
+
+    @property
+    def proven(self) -> bool:
+        """Whether marker bits were seen to end pictures and nothing else."""
+        return self._trust.proven
+
+    @property
+    def refuted(self) -> bool:
+        """Whether the last meaningful picture was not marked at its end alone."""
+        return self._trust.refuted
+
+    def extension(self, data: bytes) -> None:
+        """Ignore the RTP header extension, which has no meaning for these codecs."""
 
     def feed(self, payload: bytes, stamp: int, read_s: float, *, marked: bool) -> None:
         """Take the next packet's payload.
 
         Args:
-            payload: behind the RTP header, without padding.
+            payload: without RTP header and padding.
             stamp: the RTP time stamp.
             read_s: monotonic time at which the packet was read.
             marked: the RTP marker bit.
         """
+        self._arrive(stamp, read_s)
+        if payload:
+            self._packets += 1
+            if self._is_h264:
+                self._add_h264(payload)
+            else:
+                self._add_hevc(payload)
+        self._arrived(marked=marked)
+
+    def feed_fragments(
+        self, head: bytes, fragments: list[bytes], stamp: int, read_s: float, *, marked: bool
+    ) -> None:
+        """Take payloads of one time stamp that are fragments of one NAL unit, as `Depacketizer` says."""
+        if marked and self._trust.proven and self._take_whole(head, fragments, stamp, read_s):
+            return
+        self._arrive(stamp, read_s)
+        self._packets += len(fragments)
+        self._add_fragments(head, fragments)
+        self._arrived(marked=marked)
+
+    def lost(self) -> None:
+        """Note that packets are missing before the next one.
+
+        They may belong to any picture, or to several.
+        """
+        self._missing = True
+
+    def flush(self) -> None:
+        """Emit the last picture: the stream has ended."""
+        self._finish()
+
+    def detach(self) -> None:
+        """Emit nothing more, and drop references."""
+        self._emit = _discard
+
+    def _take_whole(self, head: bytes, fragments: list[bytes], stamp: int, read_s: float) -> bool:
+        """Emit a picture that is one NAL unit, and return True; False if it is not as simple as that.
+
+        Most pictures are. Step by step this would take four times as long and come to the same.
+        """
+        header = nal_header(head)
+        kind = self._syntax.kinds[header[0]]
+        if (
+            head[-1] < STARTS
+            or fragments[0][0] < _FIRST_SLICE
+            or not kind.slice
+            or kind.key
+            or self._pieces
+            or self._broken
+            or self._missing
+        ):
+            return False
+        self._unwrap(stamp)
+        needed, self._taken_stamp, self._now_s = self._is_needed(kind, header), stamp, read_s
+        self._packets = self._marks = 0
+        data = b"".join((START_CODE, header, *fragments))
+        self._emit(
+            RtpUnit(data, stamp, self._pts, False, not needed, True, read_s, 0, self._sets.current)  # noqa: FBT003
+        )
+        return True
+
+    def _arrive(self, stamp: int, read_s: float) -> None:
+        """Begin with a packet's payload."""
         self._now_s = read_s
         if self._missing:
             self._miss()
@@ -95,142 +169,207 @@ class RtpUnits:
             self._read_s = read_s
         elif not self._pieces:
             self._read_s = read_s
-        if payload:
-            if self._is_h264:
-                self._add_h264(payload)
-            else:
-                self._add_hevc(payload)
+
+    def _arrived(self, *, marked: bool) -> None:
+        """Finish with a packet's payload."""
         self._missing = False
+        self._marked_last = marked
         if marked:
             self._marks += 1
-        self._marked_last = marked
-        if marked and self.proven and self._slices:
-            self._taken_stamp = stamp
-            self._take()
-        elif self._bytes > _MOST_BYTES or len(self._pieces) > _MOST_PIECES:
-            self._reset()
-            self._broken = True
+            if self._trust.proven and self._slices:
+                self._taken_stamp = self._stamp
+                self._take()
+                return
+        if self._bytes > _MOST_BYTES or len(self._pieces) + len(self._held) > _MOST_PIECES:
+            self._drop()
 
-    def lost(self) -> None:
-        """Packets before the next one are missing: nobody knows of which picture, and whether of several."""
-        self._missing = True
-
-    def flush(self) -> None:
-        """The stream has ended: nothing more of its last picture comes."""
-        self._finish()
-
-    def detach(self) -> None:
-        """Hand on nothing any more, and hold nobody."""
-        self._emit = _ignored
+    def _drop(self) -> None:
+        """Drop data that is larger than any picture."""
+        self._reset()
+        self._broken = True
 
     def _finish(self) -> None:
-        """Another picture begins. What came without a slice, such as parameter sets, goes with it."""
+        """Finish the picture because another begins.
+
+        NAL units without a slice, such as parameter sets, go with it.
+        """
         if self._slices:
-            # What the mark has to be right about: the last packet has it, and no other.
             if not self._broken:
-                self.proven = self._early and self._marks == 1 and self._marked_last
+                self._learn_of_marks()
             self._take()
         else:
             self._missing |= self._broken
+            self._packets = 0
         self._marks, self._open = 0, False
         if self._missing:
             self._miss()
 
+    def _learn_of_marks(self) -> None:
+        packets, right = self._packets, self._marks == 1 and self._marked_last
+        if self._held:
+            packets, right = self._before_held
+        self._trust.learn(packets, right=right, key=self._key or self._recovery is not None)
+
     def _miss(self) -> None:
-        """Packets are missing of this picture, or all of others."""
+        """Account for missing packets, of this picture or of others."""
         self._broken, self._open = True, False
         if not self._slices:
-            self._needed, self._recovers = True, False
+            self._needed, self._recovery = True, None
 
     def _take(self) -> None:
         data = b"".join(self._pieces)
-        key = self._key or self._recovers
+        key = self._key or self._recovery is not None
+        recovery = 0 if self._key else self._recovery or 0
         whole, disposable = not self._broken, not self._needed
-        self._emit(RtpUnit(data, self._stamp, self._pts, key, disposable, whole, self._read_s))
+        self._emit(
+            RtpUnit(
+                data,
+                self._stamp,
+                self._pts,
+                key,
+                disposable,
+                whole,
+                self._read_s,
+                recovery,
+                self._sets.current,
+            )
+        )
         self._broken = False
+        held, held_s = self._held, self._held_s
         self._reset()
+        if held:
+            self._read_s, self._packets = held_s, len(held)
+        for nal in held:
+            self._add(nal)
 
     def _reset(self) -> None:
         self._pieces: list[bytes] = []
-        self._bytes = self._slices = self._marks = 0
-        self._key = self._needed = self._recovers = self._marked_last = self._open = False
+        self._held: list[bytes] = []
+        """NAL units after the last slice, which belong to the next picture unless this one continues."""
+        self._bytes = self._slices = self._marks = self._packets = self._own_sets = 0
+        self._key = self._needed = self._marked_last = self._open = False
+        self._recovery = None
         self._read_s = self._now_s
 
     def _unwrap(self, stamp: int) -> None:
-        """RTP time stamps have 32 bits, and may step back a little: pictures are sent in the order of decoding."""
+        """Unwrap a 32-bit RTP time stamp.
+
+        It may step back a little, because pictures come in decoding order.
+        """
         if self._begun:
             self._pts += ticks_between(self._stamp, stamp)
         self._stamp, self._begun = stamp, True
 
     def _begin(self, header: bytes, first: int) -> None:
-        """A NAL unit begins, with this header, and this first byte behind it."""
+        """Begin a NAL unit with this header and this first byte after it."""
         kind = self._syntax.kinds[header[0]]
-        begins = first >= _STARTS if kind.slice else kind.leads
+        begins = first >= _FIRST_SLICE if kind.slice else kind.leads
         if begins and self._slices:
-            self._finish()  # pictures share a time stamp
+            # Two pictures share a time stamp.
+            self._finish()
         if not kind.slice:
             return
+        if self._held:
+            # They repeat what is known: a decoder that has begun with this picture needs none of them.
+            self._held = []
         if not self._slices:
             if not begins:
                 self._lacks_begin()
-            elif kind.key or self._recovers:
-                self._broken = False  # whatever is missing before it
+            elif kind.key or self._recovery == 0:
+                # A key frame needs nothing before it. A gradual refresh stays visible until it is complete.
+                self._broken = self._lacks_sets()
         self._slices += 1
         self._key |= kind.key
+        self._needed |= self._is_needed(kind, header)
+
+    def _is_needed(self, kind: NalKind, header: bytes) -> bool:
+        """Return whether another picture may need the one with this slice."""
+        if self._is_h264:
+            return kind.reference
         layer = self._syntax.layer(header)
         self._top_layer = max(self._top_layer, layer)
-        self._needed |= kind.reference or layer < self._top_layer  # pictures of higher layers may need it
+        # Pictures of higher layers may need this one.
+        return kind.reference or layer < self._top_layer
 
     def _lacks_begin(self) -> None:
-        """This belongs to something whose beginning is missing."""
+        """Handle data of a picture or NAL unit whose beginning is missing."""
         self._broken = True
         if self._taken_stamp == self._stamp and not self._missing:
-            # A mark has ended it, which went out without this.
-            self._early = self.proven = False
+            # A marker bit ended the picture, which was emitted without this data.
+            self._trust.refute()
+
+    def _lacks_sets(self) -> bool:
+        """Return whether a key frame after a gap lacks parameter sets that all earlier key frames had.
+
+        The decoder would use the old parameter sets. A key frame needs nothing else of what is missing.
+        """
+        usual, own = self._usual_sets, self._own_sets
+        if self._broken:
+            return usual is not None and bool(usual & ~own)
+        self._usual_sets = own if usual is None else usual & own
+        return False
 
     def _nal(self, nal: bytes) -> None:
-        """A whole NAL unit."""
+        """Add a whole NAL unit."""
         header_bytes = self._syntax.header_bytes
         if len(nal) <= header_bytes:
             return
         self._open = False
+        kind = self._syntax.kinds[nal[0]]
+        if self._slices and not kind.slice and (kind.leads or self._held):
+            self._hold(nal)
+            return
         self._begin(nal, nal[header_bytes])
-        if self._syntax.kinds[nal[0]].sei and not self._recovers:
-            self._recovers = tells_of_recovery(nal[1:])
+        self._add(nal)
+
+    def _hold(self, nal: bytes) -> None:
+        """Hold a NAL unit until the next slice shows whether it belongs to another picture."""
+        if not self._held:
+            self._held_s = self._now_s
+            # The packet with this NAL unit has been counted already.
+            self._before_held = self._packets - 1, self._marks == 1 and self._marked_last
+        self._held.append(nal)
+        self._bytes += _HEADER + len(nal)
+
+    def _add(self, nal: bytes) -> None:
+        kind = self._syntax.kinds[nal[0]]
+        if kind.sets:
+            self._own_sets |= kind.sets
+            self._sets.add(nal)
+        elif kind.sei and self._recovery is None:
+            self._recovery = recovery_frames(nal[1:])
         self._pieces += (START_CODE, nal)
         self._bytes += _HEADER + len(nal)
 
-    def _piece(self, header: bytes, piece: bytes, *, starts: bool) -> None:
-        """A piece of a NAL unit; the first one brings back the header that was taken off."""
-        if starts:
-            self._begin(header, piece[0])
+    def _add_fragments(self, head: bytes, fragments: list[bytes]) -> None:
+        """Add fragments of a NAL unit. Its header, which the sender took off, is restored before the first."""
+        if head[-1] >= STARTS:
+            header = nal_header(head)
+            self._begin(header, fragments[0][0])
             self._pieces += (START_CODE, header)
             self._open = True
         elif not self._open:
             self._lacks_begin()
             return
-        self._pieces.append(piece)
-        self._bytes += len(piece)
+        self._pieces += fragments
+        self._bytes += sum(map(len, fragments))
 
     def _add_h264(self, payload: bytes) -> None:
         kind = payload[0] & 0x1F
-        if kind == _FU_A and len(payload) > 2:  # noqa: PLR2004 - indicator and header, RFC 6184 section 5.8
-            fragment = payload[1]
-            header = bytes(((payload[0] & 0xE0) | (fragment & 0x1F),))
-            self._piece(header, payload[2:], starts=fragment >= _STARTS)
+        if kind == FU_A and len(payload) > 2:  # noqa: PLR2004 - indicator and header, RFC 6184 section 5.8
+            self._add_fragments(payload[:2], [payload[2:]])
         elif kind == _STAP_A:
             self._aggregate(payload, 1)
         elif 0 < kind < _STAP_A:
             self._nal(payload)
         else:
-            self._broken = True  # interleaved modes, which nobody asked for
+            # Interleaved modes, which were not negotiated.
+            self._broken = True
 
     def _add_hevc(self, payload: bytes) -> None:
         kind = (payload[0] >> 1) & 0x3F
-        if kind == _FU and len(payload) > 3:  # noqa: PLR2004 - two bytes of header and one, RFC 7798 section 4.4.3
-            fragment = payload[2]
-            header = bytes(((payload[0] & 0x81) | ((fragment & 0x3F) << 1), payload[1]))
-            self._piece(header, payload[3:], starts=fragment >= _STARTS)
+        if kind == FU and len(payload) > 3:  # noqa: PLR2004 - two bytes of header and one, RFC 7798 section 4.4.3
+            self._add_fragments(payload[:3], [payload[3:]])
         elif kind == _AP:
             self._aggregate(payload, 2)
         elif kind < _AP:
@@ -239,7 +378,7 @@ class RtpUnits:
             self._broken = True
 
     def _aggregate(self, payload: bytes, at: int) -> None:
-        """Several whole NAL units, each behind two bytes of its length."""
+        """Add several whole NAL units, each preceded by its length in two bytes."""
         while at + 2 <= len(payload):
             end = at + 2 + int.from_bytes(payload[at : at + 2], "big")
             if end > len(payload):
@@ -249,5 +388,5 @@ class RtpUnits:
             at = end
 
 
-def _ignored(_unit: RtpUnit) -> None:
-    """Nobody listens."""
+def _discard(_unit: RtpUnit) -> None:
+    """Replace `emit` after detach()."""

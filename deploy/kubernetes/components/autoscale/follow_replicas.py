@@ -1,6 +1,6 @@
-"""Sets FRAMELANE_SHARD_COUNT of a StatefulSet to its number of replicas, where they differ: `follow_replicas.py NAME`.
+"""Sets FRAMELANE_SHARD_COUNT of a StatefulSet to its number of replicas: `follow_replicas.py NAME`.
 
-The changed template restarts the pods, from the highest number down, each with its new share.
+A changed template restarts the pods, from the highest number down, each with its new share of the streams.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ VARIABLE = "FRAMELANE_SHARD_COUNT"
 
 
 def main(name: str, account: Path = ACCOUNT, scheme: str = "https") -> None:
-    """Look, and patch if need be."""
+    """Compare the numbers, and patch the StatefulSet if they differ."""
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
     namespace = (account / "namespace").read_text()
     host = f"[{host}]" if ":" in host else host
@@ -33,12 +33,12 @@ def main(name: str, account: Path = ACCOUNT, scheme: str = "https") -> None:
         env = [{"name": VARIABLE, "value": str(replicas)}]
         spec = {"containers": [{"name": "framelane", "env": env}]}
         ask(url, account, {"spec": {"template": {"spec": spec}}})
-    told = "" if count == str(replicas) else ", as many from now on"
-    print(f"{name}: {replicas} replicas, {count} shards{told}")
+    change = "" if count == str(replicas) else f", now {replicas}"
+    print(f"{name}: {replicas} replicas, {count} shards{change}")
 
 
 def ask(url: str, account: Path, patch: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
-    """GET, or PATCH where there is something to patch; the answer."""
+    """Send GET, or PATCH if `patch` is given; return the JSON answer."""
     request = urllib.request.Request(url, method="GET" if patch is None else "PATCH")  # noqa: S310 - the API's own
     request.add_header("Authorization", f"Bearer {(account / 'token').read_text()}")
     if patch is not None:

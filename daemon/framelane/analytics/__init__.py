@@ -1,0 +1,1 @@
+"""What results mean over time: objects that keep their identity from frame to frame."""

@@ -1,0 +1,1 @@
+"""Lines, zones and objects: what tracks do becomes events."""

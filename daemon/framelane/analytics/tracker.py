@@ -1,0 +1,357 @@
+"""Gives objects an identity that lasts from frame to frame, for all streams of one model.
+
+Motion is constant velocity in seconds of the frames' own time, so frame rate and dropped frames change nothing. Like
+ByteTrack (arXiv 2110.06864), tracks are continued with confident detections first and then with weak ones; like C-BIoU
+(arXiv 2211.14317), those still unmatched are compared again with larger boxes, which grow with the time unseen. Last,
+a detection of another class may continue a track that it covers: detectors confuse cars and trucks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+
+from framelane.analytics.association import corners, matches, overlaps
+from framelane.analytics.table import TrackTable
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Integers = NDArray[np.int64]
+
+_MOST_VOTES = 10.0
+"""Most votes, as a sum of confidences, for an object's class: more would keep an early mistake too long."""
+
+UNKNOWN = -1
+"""The id of a detection that no track has, or whose track has been seen once only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What the tracker goes by; one set for all streams.
+
+    Attributes:
+        most: most tracks per stream.
+        unseen_s: seconds after which an unseen track ends, unless it is held.
+        overlap: least IoU for a confident detection.
+        weak_overlap: least IoU for a weak one, whose box is less sure.
+        buffered_overlap: least IoU of enlarged boxes.
+        buffer: by how much of its size a box is enlarged on each side.
+        buffer_per_s: by how much more per second unseen.
+        held_overlap: least IoU for a track that is held.
+        other_overlap: least IoU for a detection of another class.
+        position_gain: share of a measured position in the new one.
+        velocity_s: seconds over which the velocity is averaged; boxes jitter more than objects turn.
+    """
+
+    most: int = 256
+    unseen_s: float = 2.0
+    overlap: float = 0.25
+    weak_overlap: float = 0.45
+    buffered_overlap: float = 0.2
+    buffer: float = 0.3
+    buffer_per_s: float = 0.3
+    held_overlap: float = 0.5
+    other_overlap: float = 0.7
+    position_gain: float = 0.75
+    velocity_s: float = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What was found in one frame.
+
+    Attributes:
+        stream: whose frame it is.
+        at_s: the frame's time in seconds; within a stream it only goes forward.
+        xyxy: [N, 4], corners in pixels.
+        confidence: [N].
+        class_id: [N].
+        weak: bool [N], whether a detection may continue a track but not begin one.
+    """
+
+    stream: Hashable
+    at_s: float
+    xyxy: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    class_id: NDArray[np.int32]
+    weak: NDArray[np.bool_]
+
+
+class Found(NamedTuple):
+    """Detections of a batch, padded to one width: xyxy [4, R, D], the others [R, D]."""
+
+    xyxy: Floats
+    confidence: Floats
+    class_id: Integers
+    weak: NDArray[np.bool_]
+
+
+class Tracked(NamedTuple):
+    """What became of a batch.
+
+    Attributes:
+        ids: for each observation the track id of each detection, int64 [N], or UNKNOWN.
+        places: place of each detection's track in its stream's row of the table [R, D], or -1; R observations, D the
+            most detections of one.
+        rows: row of each observation's stream [R].
+        found: the detections.
+    """
+
+    ids: list[Integers]
+    places: NDArray[np.intp]
+    rows: NDArray[np.intp]
+    found: Found
+
+
+class TrackWatcher(Protocol):
+    """Looks at tracks before they end."""
+
+    def ending(self, rows: NDArray[np.intp], ending: NDArray[np.bool_]) -> None:
+        """Look at tracks that end: ending[i, t] says whether that at place t of rows[i] does."""
+        ...
+
+
+class Tracker:
+    """Tracks of all streams of one model. One thread at a time.
+
+    Args:
+        tuning: what it goes by.
+    """
+
+    def __init__(self, tuning: Tuning | None = None) -> None:
+        self._tuning = tuning = tuning or Tuning()
+        self.table = table = TrackTable(tuning.most)
+        """The tracks. Properties of others may be added to it; a new track has undefined values of them."""
+        self.watcher: TrackWatcher | None = None
+        self._ids: dict[Hashable, int] = {}
+        self._capped: dict[Hashable, int] = {}
+        self.center = table.column(np.float64, 2)
+        """Smoothed center in pixels."""
+        self.hits = table.column(np.int64)
+        """How often it was measured; it is confirmed, and has an id, from the second time on."""
+        self.at_s = table.column(np.float64)
+        """Time of the newest measured box."""
+        self.class_id = table.column(np.int64)
+        """Class, by a vote of the measured boxes weighted by their confidence."""
+        self.id = table.column(np.int64)
+        """Track id, or UNKNOWN."""
+        self.limit_s = table.column(np.float64)
+        """Seconds after which it ends if unseen. More than `Tuning.unseen_s` holds it in its place."""
+        self._size = table.column(np.float64, 2)
+        self._velocity = table.column(np.float64, 2)
+        self._votes = table.column(np.float64)
+
+    @property
+    def unseen_s(self) -> float:
+        """Seconds after which an unseen track ends, unless it is held."""
+        return self._tuning.unseen_s
+
+    def tracks(self, stream: Hashable) -> int:
+        """How many tracks of a stream are open."""
+        row = self.table.find(stream)
+        return 0 if row is None else int(self.table.counts[row])
+
+    def capped(self, stream: Hashable) -> int:
+        """How many objects of a stream were not tracked because there were too many."""
+        return self._capped.get(stream, 0)
+
+    def end(self, stream: Hashable) -> None:
+        """End all tracks of a stream, because its camera was opened again; ids go on."""
+        row = self.table.find(stream)
+        if row is None:
+            return
+        if self.watcher is not None and self.table.counts[row]:
+            self.watcher.ending(np.array([row]), np.ones((1, int(self.table.counts[row])), np.bool_))
+        self.table.counts[row] = 0
+
+    def remove(self, stream: Hashable) -> None:
+        """End all tracks of a stream that has left, and free its row. If it returns, its ids go on."""
+        self.end(stream)
+        self.table.remove(stream)
+        self._capped.pop(stream, None)
+
+    def update(self, batch: Sequence[Observation]) -> Tracked:
+        """Continue tracks with one frame of each of several streams.
+
+        Args:
+            batch: observations of different streams.
+        """
+        table = self.table
+        rows = np.array([table.row(each.stream) for each in batch], np.intp)
+        counts = np.array([len(each.xyxy) for each in batch], np.intp)
+        at_s = np.array([each.at_s for each in batch])
+        ids = [np.full(count, UNKNOWN, np.int64) for count in counts]
+        most_tracks, most_found = int(table.counts[rows].max(initial=0)), int(counts.max(initial=0))
+        places = np.full((len(batch), most_found), -1, np.intp)
+        found = _padded(batch, most_found)
+        if most_tracks or most_found:
+            taken = np.arange(most_found) >= counts[:, None]
+            if most_tracks:
+                self._continue(rows, at_s, found, taken, most_tracks, places, ids)
+                self._drop(rows, at_s, most_tracks, places)
+            self._begin(rows, at_s, found, found.weak | taken, places)
+        return Tracked(ids, places, rows, found)
+
+    def _continue(
+        self,
+        rows: NDArray[np.intp],
+        at_s: Floats,
+        found: Found,
+        taken: NDArray[np.bool_],
+        most: int,
+        places: NDArray[np.intp],
+        ids: list[Integers],
+    ) -> None:
+        tuning = self._tuning
+        unseen_s = np.maximum(at_s[:, None] - self.at_s.data[rows, :most], 1e-6)
+        held = unseen_s > tuning.unseen_s
+        center = self.center.data[:, rows, :most] + self._velocity.data[:, rows, :most] * np.where(
+            held, 0.0, unseen_s
+        )
+        size = self._size.data[:, rows, :most]
+        found_center, found_size = (found.xyxy[:2] + found.xyxy[2:]) / 2, found.xyxy[2:] - found.xyxy[:2]
+        same = self.class_id.data[rows, :most, None] == found.class_id[:, None]
+        overlap = overlaps(corners(center, size), found.xyxy)
+        alike = overlap * same
+        if held.any():
+            alike[held] *= alike[held] >= tuning.held_overlap
+        open_ = np.arange(most) < self.table.counts[rows][:, None]
+        known = self.hits.data[rows, :most] > 1
+        steps: tuple[tuple[Floats | None, float, NDArray[np.bool_] | None, bool], ...] = (
+            (alike, tuning.overlap, None, False),
+            (alike, tuning.weak_overlap, known & ~held, True),
+            (None, tuning.buffered_overlap, ~held, False),
+            (overlap, tuning.other_overlap, known & ~held, False),
+        )
+        for score, least, only, of_weak in steps:
+            tracks = open_ if only is None else open_ & only
+            detections = (found.weak if of_weak else ~found.weak) & ~taken
+            both = tracks.any(axis=1) & detections.any(axis=1)
+            if not both.any():
+                continue
+            if score is None:
+                grown = size * (1 + 2 * (tuning.buffer + tuning.buffer_per_s * unseen_s))
+                grown_found = corners(found_center, found_size * (1 + 2 * tuning.buffer))
+                score = overlaps(corners(center, grown), grown_found) * same  # noqa: PLW2901 - made when needed
+            row, track, detection = matches(score * (tracks[:, :, None] & detections[:, None]), least)
+            if not len(row):
+                continue
+            open_[row, track] = False
+            taken[row, detection] = True
+            places[row, detection] = track
+            self._measure(
+                rows[row],
+                track,
+                at_s[row],
+                center[:, row, track],
+                found_center[:, row, detection],
+                found_size[:, row, detection],
+            )
+            self._vote(rows[row], track, found.class_id[row, detection], found.confidence[row, detection])
+            shown = np.where(self.hits.data[rows[row], track] > 1, self.id.data[rows[row], track], UNKNOWN)
+            for index, place, value in zip(row.tolist(), detection.tolist(), shown.tolist(), strict=True):
+                ids[index][place] = value
+
+    def _measure(
+        self,
+        row: NDArray[np.intp],
+        track: NDArray[np.intp],
+        at_s: Floats,
+        predicted: Floats,
+        center: Floats,
+        size: Floats,
+    ) -> None:
+        """Take measured boxes into their tracks."""
+        tuning = self._tuning
+        passed_s = np.maximum(at_s - self.at_s.data[row, track], 1e-6)
+        error = center - predicted
+        first = self.hits.data[row, track] == 1
+        gain = np.where(first, 1.0, -np.expm1(-passed_s / tuning.velocity_s))
+        self._velocity.data[:, row, track] += gain * error / passed_s
+        self.center.data[:, row, track] = predicted + np.where(first, 1.0, tuning.position_gain) * error
+        self._size.data[:, row, track] += tuning.position_gain * (size - self._size.data[:, row, track])
+        self.at_s.data[row, track] = at_s
+        self.hits.data[row, track] += 1
+        new = row[first], track[first]
+        # Confirmed: seen twice.
+        for each, place in zip(*(part.tolist() for part in new), strict=True):
+            stream = self.table.stream(each)
+            self._ids[stream] = self._ids.get(stream, 0) + 1
+            self.id.data[each, place] = self._ids[stream]
+
+    def _vote(
+        self, row: NDArray[np.intp], track: NDArray[np.intp], class_id: Integers, confidence: Floats
+    ) -> None:
+        """Let boxes vote on their tracks' classes: one that is outvoted gives way (Boyer and Moore, weighted)."""
+        agree = self.class_id.data[row, track] == class_id
+        votes = self._votes.data[row, track] + np.where(agree, confidence, -confidence)
+        outvoted = votes < 0.0
+        if outvoted.any():
+            self.class_id.data[row[outvoted], track[outvoted]] = class_id[outvoted]
+            votes = np.abs(votes)
+        self._votes.data[row, track] = np.minimum(votes, _MOST_VOTES)
+
+    def _drop(self, rows: NDArray[np.intp], at_s: Floats, most: int, places: NDArray[np.intp]) -> None:
+        """End tracks that were unseen too long, and those that were seen once and not again."""
+        unseen_s = at_s[:, None] - self.at_s.data[rows, :most]
+        open_ = np.arange(most) < self.table.counts[rows][:, None]
+        in_time = unseen_s <= self.limit_s.data[rows, :most]
+        kept = open_ & in_time & ((self.hits.data[rows, :most] > 1) | (unseen_s <= 0.0))
+        if self.watcher is not None and (ending := open_ & ~kept).any():
+            self.watcher.ending(rows, ending)
+        moved = self.table.keep(rows, kept)
+        if moved is not None:
+            row, detection = np.nonzero(places >= 0)
+            places[row, detection] = moved[row, places[row, detection]]
+
+    def _begin(
+        self,
+        rows: NDArray[np.intp],
+        at_s: Floats,
+        found: Found,
+        without: NDArray[np.bool_],
+        places: NDArray[np.intp],
+    ) -> None:
+        """Begin tracks with detections that nothing explains; they have no id until they are seen again."""
+        index, detection = np.nonzero(~without)
+        if not len(index):
+            return
+        place, fits = self.table.append(rows, index)
+        for each, count in zip(*np.unique(index[~fits], return_counts=True), strict=True):
+            stream = self.table.stream(int(rows[each]))
+            self._capped[stream] = self._capped.get(stream, 0) + int(count)
+        index, detection, place = index[fits], detection[fits], place[fits]
+        row = rows[index]
+        boxes = found.xyxy[:, index, detection]
+        self.center.data[:, row, place] = (boxes[:2] + boxes[2:]) / 2
+        self._size.data[:, row, place] = boxes[2:] - boxes[:2]
+        self._velocity.data[:, row, place] = 0.0
+        self.at_s.data[row, place] = at_s[index]
+        self.hits.data[row, place] = 1
+        self.class_id.data[row, place] = found.class_id[index, detection]
+        self._votes.data[row, place] = found.confidence[index, detection]
+        self.limit_s.data[row, place] = self._tuning.unseen_s
+        self.id.data[row, place] = UNKNOWN
+        places[index, detection] = place
+
+
+def _padded(batch: Sequence[Observation], most: int) -> Found:
+    """Detections of all observations in arrays of one width."""
+    xyxy = np.zeros((4, len(batch), most))
+    confidence = np.zeros((len(batch), most))
+    class_id = np.full((len(batch), most), UNKNOWN, np.int64)
+    weak = np.zeros((len(batch), most), np.bool_)
+    for index, each in enumerate(batch):
+        count = len(each.xyxy)
+        if count:
+            xyxy[:, index, :count] = each.xyxy.T
+            confidence[index, :count] = each.confidence
+            class_id[index, :count] = each.class_id
+            weak[index, :count] = each.weak
+    return Found(xyxy, confidence, class_id, weak)

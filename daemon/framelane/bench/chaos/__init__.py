@@ -1,1 +1,0 @@
-"""Faults on purpose: what is struck when, who watches, and what it cost."""

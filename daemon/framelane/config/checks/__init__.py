@@ -1,0 +1,1 @@
+"""Checks a configuration beyond its types."""

@@ -1,0 +1,1 @@
+"""Describes configurations: wording of findings, differences, the JSON Schema."""

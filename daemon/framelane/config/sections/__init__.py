@@ -1,0 +1,1 @@
+"""The sections of the configuration file: keys, types, defaults and their documentation."""

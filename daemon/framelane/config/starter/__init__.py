@@ -1,0 +1,1 @@
+"""A first configuration file, as `framelane init` writes it."""

@@ -1,0 +1,1 @@
+"""Reads YAML files into a Config."""

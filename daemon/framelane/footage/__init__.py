@@ -1,0 +1,1 @@
+"""Snapshots and clips of events, and the folder that keeps them."""

@@ -1,0 +1,1 @@
+"""Runs a model with ONNX Runtime on the CPU."""

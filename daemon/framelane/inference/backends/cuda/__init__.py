@@ -1,0 +1,1 @@
+"""The GPU backend: runs a model with TensorRT and our CUDA kernels."""

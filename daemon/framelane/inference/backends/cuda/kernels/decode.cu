@@ -1,0 +1,235 @@
+// From a model's raw output to candidates: each anchor's best class, if it is wanted, and its box in input pixels.
+// The same as models/heads, operation by operation. Grid: anchors by images; a block works on one image.
+#include "candidates.h"
+#include "half.h"
+
+#define DECODE_THREADS 256
+#define DECODE_CHUNK 1024     // classes whose numbers are in shared memory at a time
+#define DECODE_FARTHEST 1e6f  // the same as models/postprocess.py
+
+// Levels of cells; 0 if boxes are in pixels already.
+struct DecodeGrid {
+    int levels;
+    int stride[4];
+    int input_wh[2];
+};
+
+__device__ __forceinline__ float decode_value(const float* at) {
+    return *at;
+}
+
+__device__ __forceinline__ float decode_value(const unsigned short* at) {
+    return float_of(*at);
+}
+
+// The first of the greatest scores, as argmax; NaN if any score is, which passes no threshold.
+template <class T>
+__device__ __forceinline__ float decode_best(const T* scores, long long step, int classes, int* class_id) {
+    float best = decode_value(scores);
+    bool broken = best != best;
+    *class_id = 0;
+#pragma unroll 8
+    for (int id = 1; id < classes; ++id) {
+        float score = decode_value(scores + id * step);
+        broken |= score != score;
+        if (score > best) {
+            best = score;
+            *class_id = id;
+        }
+    }
+    return broken ? __uint_as_float(0x7fc00000u) : best;
+}
+
+__device__ __forceinline__ Box decode_corners(float center_x, float center_y, float width, float height) {
+    Box box;
+    box.x1 = center_x - width * 0.5f;
+    box.y1 = center_y - height * 0.5f;
+    box.x2 = box.x1 + width;
+    box.y2 = box.y1 + height;
+    return box;
+}
+
+// Whether a box has an area and its corners are within bounds; infinite and NaN are not.
+__device__ __forceinline__ bool decode_sound(const Box& box) {
+    return fabsf(box.x1) < DECODE_FARTHEST && fabsf(box.y1) < DECODE_FARTHEST && fabsf(box.x2) < DECODE_FARTHEST &&
+           fabsf(box.y2) < DECODE_FARTHEST && box.x2 > box.x1 && box.y2 > box.y1;
+}
+
+// Adds this thread's candidate, if any, to its image's list, with one atomic on global memory per block. All threads must call it.
+__device__ __forceinline__ void decode_keep(
+    bool passed, const Candidates& to, int image, int anchor, Box box, float confidence, int class_id) {
+    __shared__ int found, first;
+    passed = passed && decode_sound(box);
+    if (threadIdx.x == 0) found = 0;
+    __syncthreads();
+    int place = passed ? atomicAdd(&found, 1) : 0;
+    __syncthreads();
+    if (threadIdx.x == 0 && found) first = atomicAdd(&to.count[image], found);
+    __syncthreads();
+    if (!passed) return;
+    long long row = (long long)image * to.anchors;
+    to.key[row + first + place] = candidate_key(confidence, anchor);
+    to.box[row + anchor] = box;
+    to.class_id[row + anchor] = class_id;
+}
+
+// The least of an image's thresholds; infinite if nothing is wanted. Thresholds are not negative, so their bits sort as they do.
+__device__ __forceinline__ float decode_floor(const float* thresholds, int classes) {
+    __shared__ unsigned least;
+    if (threadIdx.x == 0) least = 0x7f800000u;
+    __syncthreads();
+    unsigned mine = 0x7f800000u;
+    for (int id = threadIdx.x; id < classes; id += DECODE_THREADS)
+        mine = min(mine, __float_as_uint(thresholds[id] + 0.f));
+    if (mine != 0x7f800000u) atomicMin(&least, mine);
+    __syncthreads();
+    return __uint_as_float(least);
+}
+
+// [batch, 4 + classes, anchors]: neighboring threads read neighboring anchors, class by class.
+// Wanted classes are read first; all classes are read only if one of those reaches its threshold.
+template <class T>
+__device__ __forceinline__ void decode_columns(const T* output, const float* thresholds, const int* live, Candidates to, int classes) {
+    __shared__ int wanted[DECODE_CHUNK];
+    __shared__ float least[DECODE_CHUNK];
+    __shared__ int many;
+    int image = blockIdx.y, anchor = blockIdx.x * DECODE_THREADS + threadIdx.x;
+    if (image >= *live) return;
+    long long step = to.anchors;
+    const T* column = output + image * (4 + classes) * step + min(anchor, to.anchors - 1);
+    const T* scores = column + 4 * step;
+    thresholds += (long long)image * classes;
+    bool passed = false;
+    for (int start = 0; start < classes; start += DECODE_CHUNK) {
+        if (threadIdx.x == 0) many = 0;
+        __syncthreads();
+        for (int id = start + threadIdx.x; id < min(start + DECODE_CHUNK, classes); id += DECODE_THREADS)
+            if (thresholds[id] <= 3.402823466e38f) {
+                int number = atomicAdd(&many, 1);
+                wanted[number] = id;
+                least[number] = thresholds[id];
+            }
+        __syncthreads();
+        int count = many;
+#pragma unroll 8
+        for (int number = 0; number < count; ++number)
+            passed |= decode_value(scores + wanted[number] * step) >= least[number];
+        __syncthreads();
+    }
+    passed = passed && anchor < to.anchors;
+    Box box = {};
+    float confidence = 0;
+    int class_id = 0;
+    if (passed) {
+        confidence = decode_best(scores, step, classes, &class_id);
+        passed = confidence >= thresholds[class_id];
+        box = decode_corners(decode_value(column), decode_value(column + step), decode_value(column + 2 * step), decode_value(column + 3 * step));
+    }
+    decode_keep(passed, to, image, anchor, box, confidence, class_id);
+}
+
+// Converts offsets from cells and logarithms of sizes to pixels: level by level, row by row.
+__device__ __forceinline__ void decode_from_grid(const DecodeGrid& grid, int anchor, float value[4]) {
+    for (int level = 0; level < grid.levels; ++level) {
+        int stride = grid.stride[level];
+        int columns = (grid.input_wh[0] + stride - 1) / stride, rows = (grid.input_wh[1] + stride - 1) / stride;
+        if (anchor < columns * rows) {
+            value[0] = (value[0] + anchor % columns) * stride;
+            value[1] = (value[1] + anchor / columns) * stride;
+            value[2] = expf(value[2]) * stride;
+            value[3] = expf(value[3]) * stride;
+            return;
+        }
+        anchor -= columns * rows;
+    }
+}
+
+// [batch, anchors, 5 + classes]: box, objectness, scores. The objectness alone excludes most rows.
+template <class T>
+__device__ __forceinline__ void decode_rows(
+    const T* output, const float* thresholds, const int* live, Candidates to, int classes, const DecodeGrid& grid) {
+    int image = blockIdx.y, anchor = blockIdx.x * DECODE_THREADS + threadIdx.x;
+    if (image >= *live) return;
+    thresholds += (long long)image * classes;
+    float floor = decode_floor(thresholds, classes);
+    const T* row = output + ((long long)image * to.anchors + min(anchor, to.anchors - 1)) * (5 + classes);
+    float objectness = decode_value(row + 4);
+    bool passed = anchor < to.anchors && objectness >= floor;
+    Box box = {};
+    float confidence = 0;
+    int class_id = 0;
+    if (passed) {
+        confidence = objectness * decode_best(row + 5, 1, classes, &class_id);
+        passed = confidence >= thresholds[class_id];
+    }
+    if (passed) {
+        float value[4] = {decode_value(row), decode_value(row + 1), decode_value(row + 2), decode_value(row + 3)};
+        decode_from_grid(grid, anchor, value);
+        box = decode_corners(value[0], value[1], value[2], value[3]);
+    }
+    decode_keep(passed, to, image, anchor, box, confidence, class_id);
+}
+
+// [batch, anchors, 6]: box, score, class. Classes outside `classes` are ignored. Boxes are corners, or center and size
+// if `centered`, in units of `scale` pixels.
+template <class T>
+__device__ __forceinline__ void decode_end2end(
+    const T* output, const float* thresholds, const int* live, Candidates to, int classes, int centered, float scale_x, float scale_y) {
+    int image = blockIdx.y, anchor = blockIdx.x * DECODE_THREADS + threadIdx.x;
+    if (image >= *live) return;
+    const T* row = output + ((long long)image * to.anchors + min(anchor, to.anchors - 1)) * 6;
+    float confidence = decode_value(row + 4), named = decode_value(row + 5);
+    bool passed = anchor < to.anchors && named > -1.f && named < (float)classes;
+    int class_id = passed ? (int)named : 0;
+    passed = passed && confidence >= thresholds[(long long)image * classes + class_id];
+    Box box = {decode_value(row) * scale_x, decode_value(row + 1) * scale_y, decode_value(row + 2) * scale_x, decode_value(row + 3) * scale_y};
+    if (centered) box = decode_corners(box.x1, box.y1, box.x2, box.y2);
+    decode_keep(passed, to, image, anchor, box, confidence, class_id);
+}
+
+// Resets the candidates before a batch is decoded.
+extern "C" __global__ void framelane_forget_candidates(int* count, int batch) {
+    int image = blockIdx.x * blockDim.x + threadIdx.x;
+    if (image < batch) count[image] = 0;
+}
+
+#define DECODE_TO Candidates{key, box, class_id, count, anchors}
+
+extern "C" __global__ void __launch_bounds__(DECODE_THREADS) framelane_decode_columns_float32(
+    const float* output, const float* thresholds, const int* live, unsigned long long* key, Box* box, int* class_id, int* count,
+    int anchors, int classes) {
+    decode_columns(output, thresholds, live, DECODE_TO, classes);
+}
+
+extern "C" __global__ void __launch_bounds__(DECODE_THREADS) framelane_decode_columns_float16(
+    const unsigned short* output, const float* thresholds, const int* live, unsigned long long* key, Box* box, int* class_id,
+    int* count, int anchors, int classes) {
+    decode_columns(output, thresholds, live, DECODE_TO, classes);
+}
+
+extern "C" __global__ void __launch_bounds__(DECODE_THREADS) framelane_decode_rows_float32(
+    const float* output, const float* thresholds, const int* live, unsigned long long* key, Box* box, int* class_id, int* count,
+    int anchors, int classes, int levels, int stride0, int stride1, int stride2, int stride3, int input_width, int input_height) {
+    DecodeGrid grid = {levels, {stride0, stride1, stride2, stride3}, {input_width, input_height}};
+    decode_rows(output, thresholds, live, DECODE_TO, classes, grid);
+}
+
+extern "C" __global__ void __launch_bounds__(DECODE_THREADS) framelane_decode_rows_float16(
+    const unsigned short* output, const float* thresholds, const int* live, unsigned long long* key, Box* box, int* class_id,
+    int* count, int anchors, int classes, int levels, int stride0, int stride1, int stride2, int stride3, int input_width,
+    int input_height) {
+    DecodeGrid grid = {levels, {stride0, stride1, stride2, stride3}, {input_width, input_height}};
+    decode_rows(output, thresholds, live, DECODE_TO, classes, grid);
+}
+
+extern "C" __global__ void __launch_bounds__(DECODE_THREADS) framelane_decode_end2end_float32(
+    const float* output, const float* thresholds, const int* live, unsigned long long* key, Box* box, int* class_id, int* count,
+    int anchors, int classes, int centered, float scale_x, float scale_y) {
+    decode_end2end(output, thresholds, live, DECODE_TO, classes, centered, scale_x, scale_y);
+}
+
+extern "C" __global__ void __launch_bounds__(DECODE_THREADS) framelane_decode_end2end_float16(
+    const unsigned short* output, const float* thresholds, const int* live, unsigned long long* key, Box* box, int* class_id,
+    int* count, int anchors, int classes, int centered, float scale_x, float scale_y) {
+    decode_end2end(output, thresholds, live, DECODE_TO, classes, centered, scale_x, scale_y);
+}

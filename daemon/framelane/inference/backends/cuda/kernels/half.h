@@ -1,0 +1,17 @@
+// IEEE half precision as its 16 bits, without NVIDIA's cuda_fp16.h. A plain C++ compiler has its own version of both functions.
+#pragma once
+
+#if defined(__CUDACC__)
+// Round to the nearest, ties to even.
+__device__ __forceinline__ unsigned short half_of(float value) {
+    unsigned short bits;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+    return bits;
+}
+
+__device__ __forceinline__ float float_of(unsigned short bits) {
+    float value;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
+    return value;
+}
+#endif

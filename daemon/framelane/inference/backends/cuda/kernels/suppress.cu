@@ -1,0 +1,178 @@
+// From candidates to each image's result: the 4,096 strongest, sorted, suppressed per class, in source pixels.
+// The same as models/heads/nms.py (cv2.dnn.NMSBoxesBatched) and Letterbox.to_source. One block per image.
+#include "candidates.h"
+#include "picture.h"
+
+#define SUPPRESS_THREADS 512
+#define SUPPRESS_COMPARED 4096  // the same as models/heads/nms.py
+#define SUPPRESS_WORDS (SUPPRESS_COMPARED / 32)
+#define SUPPRESS_NONE (~0ull)   // sorts behind every key, because no anchor has this number
+
+// The greatest of the `compared` least keys, if `key` has more than that: radix select, one byte at a time.
+__device__ __forceinline__ unsigned long long suppress_limit(const unsigned long long* key, int count, int compared) {
+    __shared__ int tally[256];
+    __shared__ unsigned long long chosen;
+    __shared__ int left, whole;
+    if (threadIdx.x == 0) {
+        chosen = 0;
+        left = compared;
+        whole = 0;
+    }
+    for (int shift = 56; shift >= 0; shift -= 8) {
+        for (int digit = threadIdx.x; digit < 256; digit += SUPPRESS_THREADS) tally[digit] = 0;
+        __syncthreads();
+        unsigned long long prefix = chosen;
+        for (int at = threadIdx.x; at < count; at += SUPPRESS_THREADS) {
+            unsigned long long one = key[at];
+            if ((one ^ prefix) >> shift >> 8 == 0) atomicAdd(&tally[one >> shift & 255], 1);
+        }
+        __syncthreads();
+        if (threadIdx.x == 0) {
+            int digit = 0;
+            while (tally[digit] < left) left -= tally[digit++];
+            chosen = prefix | (unsigned long long)digit << shift;
+            whole = tally[digit] == left;
+        }
+        __syncthreads();
+        // All keys with this prefix are included.
+        if (whole) return chosen | ((1ull << shift) - 1);
+    }
+    return chosen;
+}
+
+// Sorts ascending, in place; `size` is a power of two. All threads must call it.
+__device__ __forceinline__ void suppress_sort(unsigned long long* key, int size) {
+    for (int run = 2; run <= size; run *= 2) {
+        for (int apart = run / 2; apart > 0; apart /= 2) {
+            for (int pair = threadIdx.x; pair < size / 2; pair += SUPPRESS_THREADS) {
+                int low = pair / apart * apart * 2 + pair % apart, high = low + apart;
+                unsigned long long one = key[low], other = key[high];
+                if ((one > other) == ((low & run) == 0)) {
+                    key[low] = other;
+                    key[high] = one;
+                }
+            }
+            __syncthreads();
+        }
+    }
+}
+
+// The length that two spans share, from their starts and lengths, as OpenCV's intersection of two Rect2d.
+__device__ __forceinline__ double suppress_shared(double start, double length, double other_start, double other_length) {
+    bool before = start < other_start;
+    double first = before ? start : other_start, first_length = before ? length : other_length;
+    double second = before ? other_start : start, second_length = before ? other_length : length;
+    double rest = first_length - (second - first);
+    return second_length < rest ? second_length : rest;
+}
+
+// Whether two boxes of a class overlap by more than `iou`: OpenCV's arithmetic, in double with the last step in float.
+// Few pairs reach the divisions: separate boxes are excluded in float, where no rounding turns an overlap into a gap.
+__device__ __forceinline__ bool suppress_overlap(const Box& one, const Box& other, float iou) {
+    float width = one.x2 - one.x1, height = one.y2 - one.y1;
+    float other_width = other.x2 - other.x1, other_height = other.y2 - other.y1;
+    bool tiny = width * height + other_width * other_height < 1e-12f;
+    bool left = one.x1 < other.x1, above = one.y1 < other.y1;
+    bool beside = (left ? other.x1 - one.x1 : one.x1 - other.x1) > (left ? width : other_width);
+    bool below = (above ? other.y1 - one.y1 : one.y1 - other.y1) > (above ? height : other_height);
+    if ((beside || below) && !tiny) return false;
+    double area = (double)width * height, other_area = (double)other_width * other_height;
+    // OpenCV treats boxes this small as equal.
+    if (area + other_area <= 2.220446049250313e-16) return 1.f > iou;
+    double across = suppress_shared(one.x1, width, other.x1, other_width);
+    double down = suppress_shared(one.y1, height, other.y1, other_height);
+    double both = across > 0 && down > 0 ? across * down : 0.;
+    float overlap = 1.f - (float)(1. - both / (area + other_area - both));
+    return overlap > iou;
+}
+
+// The first number from `from` on whose bit is set; `count` if there is none.
+__device__ __forceinline__ int suppress_next(const volatile unsigned* alive, int from, int count) {
+    for (int word = from / 32; word * 32 < count; ++word) {
+        unsigned bits = alive[word];
+        if (word == from / 32) bits &= ~0u << (from & 31);
+        if (bits) return word * 32 + __ffs((int)bits) - 1;
+    }
+    return count;
+}
+
+__device__ __forceinline__ float suppress_back(float value, const Picture& picture, int axis) {
+    float source = (value - (float)picture.pad_xy[axis]) * picture.factor[axis] + picture.origin[axis];
+    return fminf(fmaxf(source, picture.origin[axis]), picture.limit[axis]);
+}
+
+// Results [batch, 1 + 6 * max_det]: the count, then x1 y1 x2 y2 confidence class of each box, best first; the rest is not written.
+// strongest_box and strongest_class [batch, 4096] are scratch memory.
+extern "C" __global__ void __launch_bounds__(SUPPRESS_THREADS) framelane_suppress(
+    const unsigned long long* key, const Box* box, const int* class_id, const int* count, int anchors, const Picture* table,
+    const int* live, Box* strongest_box, int* strongest_class, int overlapping, float iou, int max_det, float* result) {
+    __shared__ unsigned long long sorted[SUPPRESS_COMPARED];
+    __shared__ unsigned short kept[SUPPRESS_COMPARED];
+    __shared__ unsigned alive[SUPPRESS_WORDS];
+    __shared__ int taken;
+    int image = blockIdx.x;
+    result += (long long)image * (1 + 6 * max_det);
+    if (image >= *live) {
+        if (threadIdx.x == 0) result[0] = 0;
+        return;
+    }
+    key += (long long)image * anchors;
+    box += (long long)image * anchors;
+    class_id += (long long)image * anchors;
+    strongest_box += (long long)image * SUPPRESS_COMPARED;
+    strongest_class += (long long)image * SUPPRESS_COMPARED;
+
+    int found = min(count[image], anchors), total = min(found, SUPPRESS_COMPARED), size = 1;
+    while (size < total) size *= 2;
+    unsigned long long limit = found > total ? suppress_limit(key, found, total) : SUPPRESS_NONE;
+    if (threadIdx.x == 0) taken = 0;
+    for (int rank = total + threadIdx.x; rank < size; rank += SUPPRESS_THREADS) sorted[rank] = SUPPRESS_NONE;
+    __syncthreads();
+    for (int at = threadIdx.x; at < found; at += SUPPRESS_THREADS) {
+        unsigned long long one = key[at];
+        if (found == total) sorted[at] = one;
+        else if (one <= limit) sorted[atomicAdd(&taken, 1)] = one;
+    }
+    __syncthreads();
+    suppress_sort(sorted, size);
+
+    for (int rank = threadIdx.x; rank < total; rank += SUPPRESS_THREADS) {
+        int anchor = anchor_of(sorted[rank]);
+        strongest_box[rank] = box[anchor];
+        strongest_class[rank] = class_id[anchor];
+    }
+    for (int word = threadIdx.x; word * 32 < total; word += SUPPRESS_THREADS)
+        alive[word] = total - word * 32 >= 32 ? ~0u : (1u << (total - word * 32)) - 1;
+    __syncthreads();
+
+    // Each turn keeps the strongest remaining box and removes those that it suppresses: at most max_det turns.
+    int many = overlapping ? 0 : min(total, max_det);
+    int rank = overlapping ? suppress_next(alive, 0, total) : total;
+    while (rank < total && many < max_det) {
+        Box strong = strongest_box[rank];
+        int strong_class = strongest_class[rank];
+        if (threadIdx.x == 0) kept[many] = (unsigned short)rank;
+        ++many;
+        for (int weak = rank + 1 + threadIdx.x; weak < total; weak += SUPPRESS_THREADS)
+            if (strongest_class[weak] == strong_class && suppress_overlap(strongest_box[weak], strong, iou))
+                atomicAnd(&alive[weak / 32], ~(1u << (weak & 31)));
+        __syncthreads();
+        // A thread may remove boxes in its next turn while another still searches here, but only boxes behind the one both find.
+        rank = suppress_next(alive, rank + 1, total);
+    }
+    __syncthreads();
+
+    const Picture& picture = table[image];
+    for (int number = threadIdx.x; number < many; number += SUPPRESS_THREADS) {
+        int from = overlapping ? kept[number] : number;
+        Box found_box = strongest_box[from];
+        float* row = result + 1 + 6 * number;
+        row[0] = suppress_back(found_box.x1, picture, 0);
+        row[1] = suppress_back(found_box.y1, picture, 1);
+        row[2] = suppress_back(found_box.x2, picture, 0);
+        row[3] = suppress_back(found_box.y2, picture, 1);
+        row[4] = confidence_of(sorted[from]);
+        row[5] = (float)strongest_class[from];
+    }
+    if (threadIdx.x == 0) result[0] = (float)many;
+}

@@ -1,0 +1,62 @@
+"""The interface that runs one slot's batches, from images to detections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import av
+
+    from framelane.core.frames import Detections
+    from framelane.models.heads.class_filter import ClassFilter
+    from framelane.models.input.letterbox import Crop
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """The detections of one batch, and how long its stages took.
+
+    Attributes:
+        detections: one per image, in source pixels.
+        preprocess_s: seconds until the images were no longer needed.
+        infer_s: seconds from then until the results were available.
+        postprocess_s: seconds from then until the detections were ready.
+    """
+
+    detections: list[Detections]
+    preprocess_s: float
+    infer_s: float
+    postprocess_s: float
+
+
+class Runner(Protocol):
+    """Runs batches on one thread, which opens it, calls it and closes it."""
+
+    def open(self) -> None:
+        """Allocate resources and warm up.
+
+        Raises:
+            ModelError: the model can't be run this way.
+            GpuError: the GPU failed.
+        """
+        ...
+
+    def detect(
+        self, images: list[av.VideoFrame], wanted: Sequence[ClassFilter], crops: Sequence[Crop | None]
+    ) -> Detected:
+        """Return the detections of a batch, at most as large as the runner was made for.
+
+        Args:
+            images: decoded images. The list is cleared as soon as they have been read, so that decoders get
+                their memory back while the model still runs.
+            wanted: the classes and thresholds that each image's stream wants.
+            crops: the part of each image to look at, or None for all of it.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free all resources; may be called twice, and after an `open` that failed halfway."""
+        ...

@@ -1,1 +1,0 @@
-"""Inference on a GPU: what `gpu/` offers, put together for a model."""

@@ -1,1 +1,0 @@
-"""What makes an engine file of a model file: precision, calibration, key, sidecar, cache, check."""

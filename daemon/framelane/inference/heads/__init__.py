@@ -1,1 +1,0 @@
-"""Output layouts of the YOLO families, one file each."""

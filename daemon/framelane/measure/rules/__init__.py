@@ -1,0 +1,1 @@
+"""`framelane rules test`: a stream's rules on a recording, with what they count beside the truth."""

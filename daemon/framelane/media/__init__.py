@@ -1,0 +1,1 @@
+"""Still images: files, EXIF, JPEG and orientation."""

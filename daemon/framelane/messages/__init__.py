@@ -1,0 +1,1 @@
+"""The messages that Framelane publishes, their topics and their schemas."""

@@ -1,0 +1,1 @@
+"""Output layouts of the YOLO families, one per file."""

@@ -1,0 +1,1 @@
+"""Turns decoded frames into a model's input tensor."""

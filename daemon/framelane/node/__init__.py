@@ -1,0 +1,1 @@
+"""The node: one status, one HTTP listener and one watchdog around a pipeline."""

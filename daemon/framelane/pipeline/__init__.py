@@ -1,0 +1,1 @@
+"""The streams and models of one process."""

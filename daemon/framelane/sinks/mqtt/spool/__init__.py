@@ -1,0 +1,1 @@
+"""Keeps detections on disk while the broker does not accept them."""

@@ -1,0 +1,1 @@
+"""Parsers for the headers of H.264 and H.265 streams."""

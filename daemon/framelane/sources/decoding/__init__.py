@@ -1,0 +1,1 @@
+"""Decodes access units in time, or skips them."""

@@ -1,0 +1,1 @@
+"""Sources that Framelane itself fetches over HTTP: single pictures and live HLS."""

@@ -1,0 +1,1 @@
+"""The output of sources: access units and decoded frames."""

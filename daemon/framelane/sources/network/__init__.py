@@ -1,0 +1,1 @@
+"""Host names, ports and certificates of cameras and servers."""

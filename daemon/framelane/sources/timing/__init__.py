@@ -1,0 +1,1 @@
+"""The times at which frames were captured."""

@@ -1,0 +1,1 @@
+"""SQLite files that survive kills, power cuts, full disks and damage."""

@@ -1,0 +1,178 @@
+"""Drives a headless Chromium over the Chrome DevTools Protocol."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import re
+import shutil
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from websockets.sync.client import connect
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+WITHOUT = "chromium is not installed: scripts/install_test_neighbours.sh"
+_ADDRESS = re.compile(r"DevTools listening on ws://([0-9.:]+)/")
+_START_S = 60.0
+_ANSWER_S = 60.0
+_LOOK_S = 0.05
+_PHONE_WIDTH = 500
+_FLAGS = (
+    "--headless=new",
+    # Root may not use the sandbox, and containers have a small /dev/shm.
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--mute-audio",
+    "--hide-scrollbars",
+    "--remote-debugging-port=0",
+)
+
+
+class BrowserError(Exception):
+    """The browser does not start, or a page does not do what is waited for."""
+
+
+class Browser:
+    """One browser process, with a profile of its own; a context manager."""
+
+    def __init__(self, profile: Path) -> None:
+        self._process = subprocess.Popen(
+            [CHROMIUM, *_FLAGS, f"--user-data-dir={profile}", "about:blank"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._address = self._listening()
+
+    def __enter__(self) -> Browser:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(10)
+        if self._process.stderr is not None:
+            self._process.stderr.close()
+
+    @property
+    def pid(self) -> int:
+        """The browser's own process."""
+        return self._process.pid
+
+    def open(
+        self, url: str, size_wh: tuple[int, int] = (1280, 800), *, dark: bool = True, before: str = ""
+    ) -> Tab:
+        """Open a tab; `before` is a script that runs before the page's own."""
+        target = httpx.put(f"http://{self._address}/json/new?about:blank", timeout=_START_S).json()
+        return Tab(target["webSocketDebuggerUrl"], url, size_wh, dark=dark, before=before)
+
+    def _listening(self) -> str:
+        """Return where the browser takes commands, which it says when it has started."""
+        for line in self._process.stderr or ():
+            found = _ADDRESS.search(line)
+            if found:
+                return found[1]
+        raise BrowserError("chromium has ended")
+
+
+class Tab:
+    """One tab; a context manager. What its page complains about is in `complaints`."""
+
+    def __init__(self, devtools: str, url: str, size_wh: tuple[int, int], *, dark: bool, before: str) -> None:
+        self.complaints: list[str] = []
+        self._numbers = itertools.count(1)
+        self._line = connect(devtools, max_size=None, open_timeout=_START_S, legacy=True)
+        for domain in ("Page", "Runtime", "Log"):
+            self.call(f"{domain}.enable")
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", features=[scheme])
+        self.resize(size_wh)
+        self.call("Page.addScriptToEvaluateOnNewDocument", source=before)
+        self.call("Page.navigate", url=url)
+
+    def __enter__(self) -> Tab:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.call("Page.close")
+        self._line.close()
+
+    def resize(self, size_wh: tuple[int, int]) -> None:
+        """Give the page another size in pixels."""
+        width, height = size_wh
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < _PHONE_WIDTH,
+        )
+
+    def call(self, method: str, **parameters: Any) -> Any:  # noqa: ANN401 - JSON
+        """Call a method of the protocol and return its result."""
+        number = next(self._numbers)
+        self._line.send(json.dumps({"id": number, "method": method, "params": parameters}))
+        while True:
+            message = json.loads(self._line.recv(_ANSWER_S))
+            if message.get("id") == number:
+                if "error" in message:
+                    raise BrowserError(f"{method}: {message['error']}")
+                return message["result"]
+            self._note(message)
+
+    def run(self, script: str) -> Any:  # noqa: ANN401 - JSON
+        """Return the value of a JavaScript expression, or of its promise."""
+        reply = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        if "exceptionDetails" in reply:
+            raise BrowserError(str(reply["exceptionDetails"]))
+        return reply["result"].get("value")
+
+    def wait_for(self, script: str, timeout_s: float = 60.0) -> Any:  # noqa: ANN401 - JSON
+        """Wait until an expression is true, and return its value."""
+        deadline_s = time.monotonic() + timeout_s
+        while not (value := self.run(script)):
+            if time.monotonic() > deadline_s:
+                raise BrowserError(f"not true: {script}; the page says: {self.complaints}")
+            time.sleep(_LOOK_S)
+        return value
+
+    def press(self, key: str) -> None:
+        """Press and release a key, such as Tab."""
+        codes = {"Tab": 9, "Enter": 13, "ArrowRight": 39, "ArrowDown": 40, "ArrowLeft": 37, "ArrowUp": 38}
+        text = {"text": "\r"} if key == "Enter" else {}
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=codes[key], **text)
+
+    def write(self, text: str) -> None:
+        """Type text where the focus is."""
+        self.call("Input.insertText", text=text)
+
+    def screenshot(self, path: Path) -> None:
+        """Save what is seen as PNG, or as WebP if the name ends so."""
+        options = {"format": "webp", "quality": 80} if path.suffix == ".webp" else {"format": "png"}
+        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", **options)["data"]))
+
+    def _note(self, message: dict[str, Any]) -> None:
+        said = message.get("params", {})
+        if message.get("method") == "Runtime.exceptionThrown":
+            details = said["exceptionDetails"]
+            self.complaints.append(details.get("exception", {}).get("description", details["text"]))
+        elif message.get("method") == "Runtime.consoleAPICalled" and said["type"] in ("error", "warning"):
+            self.complaints.append(" ".join(str(each.get("value")) for each in said["args"]))
+        elif message.get("method") == "Log.entryAdded" and said["entry"]["level"] in ("error", "warning"):
+            self.complaints.append(f"{said['entry']['text']} {said['entry'].get('url', '')}")

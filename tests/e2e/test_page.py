@@ -1,0 +1,186 @@
+"""What a page gets from a daemon with real cameras, in one process and in two."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import av
+import cv2
+import httpx
+import numpy as np
+import psutil
+import pytest
+from tests.e2e.daemon import Daemon, free_port
+from tests.live.viewers import records
+from tests.neighbours.clips import ClipShape, draw_clip
+from tests.waiting import wait_until
+from tests.web.watching import open_socket
+
+from framelane.demo.rtsp import CameraSpec, RtspServer
+from framelane.live.records import Kind, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.conftest import Material
+    from websockets.sync.client import ClientConnection
+
+pytestmark = pytest.mark.e2e
+
+CAMERAS = ("plain", "b-frames", "hevc")
+WAIT_S = 60.0
+
+
+@dataclass
+class Site:
+    """A running daemon, and the server of its cameras."""
+
+    daemon: Daemon
+    cameras: RtspServer
+    http: str
+    workers: int
+
+    def page(self) -> ClientConnection:
+        return open_socket(self.http)
+
+
+@pytest.fixture(scope="module", params=[1, 2], ids=["one process", "two workers"])
+def site(
+    request: pytest.FixtureRequest, material: Material, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("page")
+    shape = ClipShape(320, 256, 50, 25)
+    clips = {
+        "plain": material.plain,
+        "b-frames": draw_clip(folder, "h264-bframes", shape),
+        "hevc": draw_clip(folder, "hevc", shape),
+    }
+    port = free_port()
+    with RtspServer([CameraSpec(name, clip) for name, clip in clips.items()]) as server:
+        streams: list[dict[str, Any]] = [
+            {"id": name, "url": server.url(name), "backoff": {"first_s": 0.2, "most_s": 1}}
+            for name in CAMERAS
+        ]
+        streams.append({"id": "file", "url": str(material.plain), "loop": True})
+        config = {
+            "node": {"id": "gate-01", "shutdown_s": 5},
+            "jsonl": {"path": str(folder / "out.jsonl")},
+            "http": {"listen": f"127.0.0.1:{port}"},
+            "models": {"tiny": {"path": str(material.tiny)}},
+            "workers": request.param,
+            "streams": streams,
+        }
+        with Daemon(folder, config) as daemon:
+            daemon.wait_for_event("started")
+            url = f"http://127.0.0.1:{port}"
+            wait_until(lambda: httpx.get(f"{url}/api/status").json()["node"]["streams_live"] == 4)
+            yield Site(daemon, server, url, request.param)
+
+
+def watch(page: ClientConnection, channel: int, stream: str, want: str) -> None:
+    page.send(json.dumps({"op": "watch", "channel": channel, "stream": stream, "want": want}))
+
+
+def collect(page: ClientConnection, enough: dict[tuple[int, Kind], int]) -> dict[int, list[Record]]:
+    """Records by channel, until there are this many of each kind."""
+    found: dict[int, list[Record]] = {}
+    counts = dict.fromkeys(enough, 0)
+    while any(counts[each] < number for each, number in enough.items()):
+        message = page.recv(WAIT_S)
+        assert isinstance(message, bytes)
+        for channel, record in records(message):
+            found.setdefault(channel, []).append(record)
+            if (channel, record.kind) in counts:
+                counts[channel, record.kind] += 1
+    return found
+
+
+def test_video_plays_and_boxes_have_the_time_of_a_picture(site: Site) -> None:
+    with site.page() as page:
+        for channel, name in enumerate(CAMERAS):
+            watch(page, channel, name, "video")
+        enough = {(channel, kind): 30 for channel in range(3) for kind in (Kind.VIDEO, Kind.BOXES)}
+        found = collect(page, enough)
+    for each in found.values():
+        video = [record for record in each if record.kind is Kind.VIDEO]
+        assert video[0].key
+        file = io.BytesIO(
+            b"".join(record.payload[record.key and 1 + record.payload[0] :] for record in video)
+        )
+        with av.open(file, "r", format="mp4") as container:
+            frames: list[Any] = list(container.decode(video=0))
+        times = {round(record.media_s * 90_000) for record in video}
+        shown = [round(float(frame.pts * frame.time_base) * 90_000) for frame in frames]
+        assert (len(frames), set(shown)) == (len(video), times)
+        assert shown == sorted(shown)
+        since = video[0].media_s
+        boxes = [record for record in each if record.kind is Kind.BOXES and record.media_s >= since]
+        assert {round(record.media_s * 90_000) for record in boxes} <= times
+        assert json.loads(boxes[0].payload)["size"] == [320, 256]
+        assert len(json.loads(boxes[0].payload)["boxes"]) == 3
+
+
+def test_stills_come_with_boxes_for_cameras_and_files(site: Site) -> None:
+    with site.page() as page:
+        watch(page, 1, "file", "tile")
+        watch(page, 2, "plain", "large")
+        found = collect(page, {(1, Kind.STILL): 2, (2, Kind.STILL): 2})
+    for each in found.values():
+        (length,) = struct.unpack_from("<I", each[-1].payload)
+        image = cv2.imdecode(np.frombuffer(each[-1].payload[4 + length :], np.uint8), cv2.IMREAD_COLOR)
+        assert image is not None
+        assert image.shape == (256, 320, 3)
+
+
+def test_watching_opens_no_second_session_to_the_camera(site: Site) -> None:
+    with site.page() as first, site.page() as second:
+        for page in (first, second):
+            watch(page, 1, "plain", "video")
+            watch(page, 2, "plain", "tile")
+            collect(page, {(1, Kind.VIDEO): 5})
+        status = httpx.get(f"{site.http}/api/status").json()
+        reconnects = [stream["reconnects"] for stream in status["streams"] if stream["id"] == "plain"]
+    assert (sessions(site), reconnects) == (len(CAMERAS), [0])
+
+
+def sessions(site: Site) -> int:
+    """Connections of the daemon to its cameras' server."""
+    process = psutil.Process(site.daemon._process.pid if site.daemon._process else 0)
+    port = int(site.cameras.url("plain").rsplit(":", 1)[1].split("/")[0])
+    all_of_it = [process, *process.children(recursive=True)]
+    return sum(
+        bool(line.raddr) and line.raddr.port == port and line.status == psutil.CONN_ESTABLISHED
+        for each in all_of_it
+        for line in each.net_connections("tcp")
+    )
+
+
+def test_video_goes_on_after_its_worker_process_was_killed(site: Site) -> None:
+    if site.workers == 1:
+        pytest.skip("there are no worker processes")
+    assert site.daemon._process is not None
+    with site.page() as page:
+        watch(page, 1, "plain", "video")
+        last_s = collect(page, {(1, Kind.VIDEO): 60})[1][-1].media_s
+        for worker in psutil.Process(site.daemon._process.pid).children():
+            worker.kill()
+        # Media time begins again with the new process.
+        again = False
+        while not again:
+            found = collect(page, {(1, Kind.VIDEO): 1})
+            again = any(record.key and record.media_s < last_s for record in found[1])
+        found = collect(page, {(1, Kind.VIDEO): 10, (1, Kind.BOXES): 5})
+    assert found
+
+
+def test_the_page_shows_the_past_and_the_stages(site: Site) -> None:
+    wait_until(lambda: bool(httpx.get(f"{site.http}/api/node").json()["stages"]))
+    node = httpx.get(f"{site.http}/api/node").json()
+    assert {stage["name"] for stage in node["stages"]} >= {"receive", "decode", "infer", "publish"}
+    past = httpx.get(f"{site.http}/api/streams/plain/history").json()
+    assert "live" in {change["state"] for change in past["changes"]}
+    assert httpx.get(f"{site.http}/").status_code == 200

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import orjson
+
+from framelane.live.boxes import boxes_json
+
+from .found import result
+
+
+def test_boxes_have_pixels_label_and_track() -> None:
+    """A class without a label shows as its number, an object that was seen once has no id."""
+    assert orjson.loads(boxes_json(result(7, 3))) == {
+        "model": "street",
+        "size": [320, 240],
+        "boxes": [
+            [7.0, 0.0, 27.0, 30.0, 0.5, "person", None],
+            [7.0, 10.0, 27.0, 40.0, 0.5, "car", 1],
+            [7.0, 20.0, 27.0, 50.0, 0.5, "2", 2],
+        ],
+    }
+
+
+def test_without_a_tracker_there_are_no_ids() -> None:
+    assert orjson.loads(boxes_json(result(7, 2, track=False)))["boxes"][1][6] is None
+
+
+def test_an_object_in_zones_says_which() -> None:
+    found = result(7, 2)
+    zones = np.empty(2, np.object_)
+    zones[:] = [("yard", "door"), ()]
+    inside = replace(found, detections=replace(found.detections, zones=zones))
+    first, second = orjson.loads(boxes_json(inside))["boxes"]
+    assert (first[7], len(second)) == (["yard", "door"], 7)
