@@ -1,0 +1,84 @@
+"""Heads of every family through TensorRT, against the same file on the CPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+import pytest
+from tests.gpu.device.here import needs_gpu
+from tests.models import tiny_models
+from tests.models.heads import test_rfdetr, test_yolonas
+from tests.models.heads.scenes import CAR_IN_FRONT, LABELS, PERSON
+from tests.models.heads.test_ultralytics_tasks import HEADS, NOTES, outputs_of
+
+from framelane.config.sections.engine import EngineConfig
+from framelane.config.sections.model import ModelConfig
+from framelane.inference.model import load_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from framelane.core.frames import Detections
+
+pytestmark = [pytest.mark.gpu, needs_gpu, pytest.mark.timeout(580)]
+
+BOXES = [PERSON, CAR_IN_FRONT]
+ATOL = 1.0
+"""Pixels of a picture that is four times the model's size; FP16 rounds a corner to 1/8 of the model's pixels."""
+
+
+def save(name: str, path: Path) -> Path:
+    if name == "detr":
+        return tiny_models.save_detr(path, BOXES)
+    if name in HEADS:
+        return tiny_models.save(path, outputs_of(name), metadata=NOTES[name.rsplit("-", 1)[1]])
+    if name == "rtdetr":
+        return tiny_models.save(path, [tiny_models.rtdetr(BOXES)])
+    if name == "rfdetr":
+        return tiny_models.save(path, test_rfdetr.outputs(BOXES), names=test_rfdetr.NAMES[:2])
+    return tiny_models.save(path, test_yolonas.outputs())
+
+
+def detect(config: ModelConfig, pictures: list[av.VideoFrame]) -> tuple[str, list[Detections]]:
+    model = load_model("tiny", config)
+    try:
+        runner = model.runner(2)
+        try:
+            runner.open()
+            wanted, crops = [model.filter()] * 2, [None] * 2
+            return model.head.name, runner.detect(list(pictures), wanted, crops).detections
+        finally:
+            runner.close()
+    finally:
+        model.close()
+
+
+@pytest.mark.parametrize("name", [*HEADS, "rtdetr", "detr", "rfdetr", "yolonas"])
+def test_head_finds_on_the_gpu_what_it_finds_on_the_cpu(
+    name: str, tmp_path: Path, footage: Path, engine_folder: Path
+) -> None:
+    with av.open(str(footage / "h264.mp4")) as container:
+        pictures = [frame for frame, _ in zip(container.decode(video=0), range(2), strict=False)]
+    path = save(name, tmp_path / f"{name}.onnx")
+    config = ModelConfig(
+        path=str(path), labels=LABELS, batch=2, slots=1, engine=EngineConfig(folder=str(engine_folder))
+    )
+    head, expected = detect(config.model_copy(update={"backend": "onnxruntime"}), pictures)
+    seen, actual = detect(config.model_copy(update={"backend": "tensorrt"}), pictures)
+    assert (seen, len(expected[0])) == (head, 2)
+    for one, other in zip(expected, actual, strict=True):
+        np.testing.assert_array_equal(other.class_id, one.class_id)
+        np.testing.assert_allclose(other.confidence, one.confidence, atol=0.01)
+        np.testing.assert_allclose(other.xyxy, one.xyxy, atol=ATOL)
+        for field in ("keypoints", "corners", "angle"):
+            if getattr(one, field) is None:
+                assert getattr(other, field) is None
+            else:
+                np.testing.assert_allclose(getattr(other, field), getattr(one, field), atol=ATOL)
+        assert (one.masks is None) == (other.masks is None)
+        for mine, theirs in zip(one.masks or (), other.masks or (), strict=True):
+            for points, others in zip(mine, theirs, strict=True):
+                np.testing.assert_allclose(others.min(axis=0), points.min(axis=0), atol=ATOL)
+                np.testing.assert_allclose(others.max(axis=0), points.max(axis=0), atol=ATOL)
