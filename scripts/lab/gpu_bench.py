@@ -173,7 +173,7 @@ class Bench:
         options |= stream_options(arguments)
         if settings.get("fps"):
             options["fps"] = settings["fps"]
-        return self._site.configure(model, urls, more | {"defaults": options})
+        return self._site.configure(model, urls, more, **options)
 
     def soak(self, streams: int, settings: dict[str, Any]) -> Soak:
         """Run for minutes at one load and sample every five seconds."""

@@ -44,7 +44,11 @@ def test_results_come_at_the_wanted_rate_whatever_the_time_stamps_do(
         begun, begun_s = len(camera.seen), time.monotonic()
         camera.wait_for(lambda: time.monotonic() - begun_s >= 8.0, "time")
         rate = (len(camera.seen) - begun) / (time.monotonic() - begun_s)
-        states, seen = camera.states, camera.seen
+        seen = camera.seen
+        if odd != "outliers":
+            # A busy host delays pictures, so that it may take another few seconds to be sure.
+            camera.wait_for(lambda: "time stamps" in camera.states[-1].text, "word of wrong time stamps")
+        states = camera.states
     assert rate == pytest.approx(5.0, abs=0.2)
     times = [one.info.pts_s for one in seen]
     assert times == sorted(set(times))

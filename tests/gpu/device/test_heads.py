@@ -78,7 +78,9 @@ def test_head_finds_on_the_gpu_what_it_finds_on_the_cpu(
             else:
                 np.testing.assert_allclose(getattr(other, field), getattr(one, field), atol=ATOL)
         assert (one.masks is None) == (other.masks is None)
-        for mine, theirs in zip(one.masks or (), other.masks or (), strict=True):
+        if one.masks is None or other.masks is None:
+            continue
+        for mine, theirs in zip(one.masks, other.masks, strict=True):
             for points, others in zip(mine, theirs, strict=True):
                 np.testing.assert_allclose(others.min(axis=0), points.min(axis=0), atol=ATOL)
                 np.testing.assert_allclose(others.max(axis=0), points.max(axis=0), atol=ATOL)

@@ -135,6 +135,16 @@ def test_wrong_time_stamps_make_no_picture_late(stamp: Callable[[float], float |
         assert age_s(camera, arrival) < 0.5
 
 
+def test_a_busy_host_makes_no_time_stamps_wrong() -> None:
+    """While hundreds of streams open, a thread is late by a part of a second, and every picture seems the last."""
+    camera = Camera(report=lambda taken_s: taken_s)
+    clocks = set()
+    for number in range(20 * FPS):
+        taken_s = number / FPS
+        clocks.add(camera.read(taken_s + (0.4 if 2.8 < taken_s < 3.6 else 0.0))[0].clock)
+    assert clocks == {"rtcp"}
+
+
 @pytest.mark.parametrize("drift", [0.95, 1.05])
 @pytest.mark.parametrize("reports", [False, True], ids=["receive", "rtcp"])
 def test_captures_follow_the_arrivals_when_a_relay_drifts(drift: float, reports: bool) -> None:  # noqa: FBT001

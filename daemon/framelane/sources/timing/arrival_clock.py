@@ -162,7 +162,7 @@ class _Stamps:
         self._last = pts_s, read_s
         if drained or not self._floor:
             self._floor.add(read_s - pts_s, read_s)
-            if self._proof is None or read_s - self._proof[1] >= _PROOF_S:
+            if self._proof is None or read_s - self._proof[1] >= self._proof_s:
                 self._prove(pts_s, read_s)
         else:
             self._floor.lower(read_s - pts_s)
@@ -171,18 +171,25 @@ class _Stamps:
         """Forget what is known, because the time stamps have jumped or none have come yet."""
         self._floor = RecentMinimum(_FLOOR_S)
         self._proof: tuple[float, float] | None = None
+        self._proof_s = _PROOF_S
         self._held_up_s = -_AFTER_HOLD_UP_S
         self._trusted = False
 
     def _prove(self, pts_s: float, read_s: float) -> None:
-        """Compare time stamps with our time. Not just after a pause, because they recover in a moment."""
+        """Compare time stamps with our time. Not just after a pause, because they recover in a moment.
+
+        After a first failure, the comparison goes on from the same picture. A delay of this host at either end
+        weighs half as much then, but wrong time stamps fail again.
+        """
         if self._proof is None:
             self._proof = pts_s, read_s
             return
-        passed_s = read_s - self._proof[1]
         if read_s - self._held_up_s > _AFTER_HOLD_UP_S:
-            rate = (pts_s - self._proof[0]) / passed_s
+            rate = (pts_s - self._proof[0]) / (read_s - self._proof[1])
             self._trusted = abs(rate - 1) <= _MOST_RATE_ERROR
             self._failures = 0 if self._trusted else self._failures + 1
             self.wrong = self._failures >= _FAILURES
-            self._proof = pts_s, read_s
+            if self._trusted or self.wrong:
+                self._proof, self._proof_s = (pts_s, read_s), _PROOF_S
+            else:
+                self._proof_s = 2 * _PROOF_S
