@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.gpu, needs_gpu]
 
 BATCH, ANCHORS, CLASSES = 16, 8400, 80
-HEAD = HeadSpec("columns", ANCHORS, CLASSES, "float16", overlapping=True, input_wh=(640, 640))
+HEAD = HeadSpec("columns", ANCHORS, 4 + CLASSES, 0, CLASSES, "float16", overlapping=True, input_wh=(640, 640))
 REPEATS = 50
 
 

@@ -50,7 +50,8 @@ class EndToEndHead:
     @property
     def layout(self) -> Layout | None:
         """See Head."""
-        return "end2end" if self.details is None and not self.swapped else None
+        rotated = self.details is not None and self.details.rotated
+        return None if rotated or self.swapped else "end2end"
 
     def raw(self, outputs: Sequence[NDArray[np.float32]]) -> Raw:
         """See Head."""

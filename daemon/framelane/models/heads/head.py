@@ -25,7 +25,7 @@ Layout = Literal["columns", "rows", "grid_rows", "end2end", "unit_end2end"]
 
 "columns" is [n, 4 + classes, anchors] and "rows" is [n, anchors, 5 + classes], in pixels; "grid_rows" is the same as
 offsets from cells; "end2end" is [n, anchors, 6] with corners in pixels, and "unit_end2end" the same with center and
-size as fractions of the image.
+size as fractions of the image. In "columns" and "end2end" the values of the head's details follow.
 """
 
 
@@ -67,6 +67,11 @@ class Raw:
 
 class Details(Protocol):
     """What a head reports about an object besides its box."""
+
+    @property
+    def output(self) -> int | None:
+        """Index of another output that it reads; None if `extra` is all it needs."""
+        ...
 
     @property
     def rotated(self) -> bool:

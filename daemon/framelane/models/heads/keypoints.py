@@ -33,6 +33,7 @@ class Keypoints:
         values: 3 with a confidence, else 2.
     """
 
+    output: ClassVar[None] = None
     rotated: ClassVar[bool] = False
     count: int
     values: int

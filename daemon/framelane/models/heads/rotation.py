@@ -26,6 +26,7 @@ _CORNERS = np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]], np.float32)
 class Rotation:
     """The rotated boxes that the candidates' `extra` [K, 5] holds; see Details."""
 
+    output: ClassVar[None] = None
     rotated: ClassVar[bool] = True
 
     def add(

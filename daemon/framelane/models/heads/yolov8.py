@@ -43,7 +43,7 @@ class YoloV8Head:
     @property
     def layout(self) -> Layout | None:
         """See Head."""
-        return "columns" if self.details is None else None
+        return None if self.details is not None and self.details.rotated else "columns"
 
     def raw(self, outputs: Sequence[NDArray[np.float32]]) -> Raw:
         """See Head."""

@@ -11,9 +11,11 @@ from framelane.inference.backends.cuda.head_kernels import head_spec
 from framelane.inference.backends.cuda.plane_table import PICTURE
 from framelane.inference.backends.cuda.postprocess import Postprocess, PostprocessAddresses
 from framelane.inference.backends.cuda.results import detections
+from framelane.models import postprocess
 from framelane.models.heads.class_filter import ClassFilter
 from framelane.models.heads.end_to_end import EndToEndHead
 from framelane.models.heads.grid import cell_grid
+from framelane.models.heads.keypoints import Keypoints
 from framelane.models.heads.rows import RowsHead
 from framelane.models.heads.rtdetr import RtDetrHead
 from framelane.models.heads.yolov8 import YoloV8Head
@@ -29,30 +31,38 @@ if TYPE_CHECKING:
     from tests.gpu.machines import Machine
 
     from framelane.core.frames import Detections
-    from framelane.models.heads.head import Head
+    from framelane.models.heads.head import Candidates, Head
 
     Array = NDArray[np.float32]
 
 INPUT = InputSpec(160, 128, "rgb", 1 / 255, "center")
 STRIDES = (8, 16, 32)
 CELLS = len(cell_grid(INPUT.size_wh, STRIDES))
+# Points of which each is told by x, y and a confidence; 33 numbers are more than a warp copies at once.
+DETAILS = {"yolov8-pose": Keypoints(11, 3), "end2end-pose": Keypoints(11, 3)}
 IN_PLACE = Letterbox.fit(INPUT.size_wh, INPUT.size_wh, "topleft")
 
 
 def head_of(name: str, classes: int, input_spec: InputSpec = INPUT) -> Head:
-    if name == "end2end":
-        return EndToEndHead(input_spec, 0)
+    if name.startswith("end2end"):
+        return EndToEndHead(input_spec, 0, details=DETAILS.get(name))
     if name == "rtdetr":
         return RtDetrHead(input_spec, 0)
     if name == "yolox":
         return YoloxHead(input_spec, classes, 0, STRIDES)
-    if name == "yolov8":
-        return YoloV8Head(input_spec, classes, 0)
+    if name.startswith("yolov8"):
+        return YoloV8Head(input_spec, classes, 0, DETAILS.get(name))
     return RowsHead(name, input_spec, classes, 0)
 
 
 def output_of(name: str, cxcywh: Array, scores: Array, objectness: Array | None = None) -> Array:
     """A layout's output [1, ...] that says these boxes [A, 4] and class scores [A, C]."""
+    if name in DETAILS:
+        plain = output_of(name.removesuffix("-pose"), cxcywh, scores)
+        rows = plain.swapaxes(1, 2) if name.startswith("yolov8") else plain
+        more = np.arange(len(cxcywh) * 33, dtype=np.float32).reshape(1, -1, 33) % 2000
+        rows = np.concatenate([rows, more], axis=2)
+        return rows.swapaxes(1, 2) if name.startswith("yolov8") else rows
     if name == "yolov8":
         return np.concatenate([cxcywh, scores], axis=1).T[None].astype(np.float32)
     if name == "rtdetr":
@@ -119,7 +129,14 @@ class BothPaths:
         with np.errstate(all="ignore"):
             return Postprocessor(self.head, self.iou, self.max_det)(outputs, self.letterboxes, self.filters)
 
-    def on_gpu(self) -> list[Detections]:
+    def kept_on_cpu(self) -> list[Candidates]:
+        """What suppression keeps of each picture, in input pixels."""
+        outputs, finish = [self.output.astype(np.float32)], Postprocessor(self.head, self.iou, self.max_det)
+        found = [self.head.decode(outputs, image, wanted) for image, wanted in enumerate(self.filters)]
+        return [finish._kept(postprocess._boxes(each)) for each in found]
+
+    def on_gpu(self) -> tuple[list[Detections], Array | None]:
+        """What the kernels find, and the details of it, if the head has any."""
         live, put = len(self.output), self.machine.put
         classes = len(self.filters[0].thresholds) if self.filters else self.head.classes or 1
         thresholds = np.full((self.batch, classes), 0, np.float32)
@@ -133,18 +150,31 @@ class BothPaths:
         plan = Postprocess(spec, self.batch, self.iou, self.max_det)
         result = put(np.full(plan.result_shape, np.nan, np.float32))
         work = put(np.full(plan.workspace_bytes, 0xA5, np.uint8))
+        details = put(np.full(plan.details_shape, np.nan, np.float32)) if plan.details_bytes else None
         at = PostprocessAddresses(
-            put(output), put(thresholds), put(table), put(np.array([live], np.int32)), work, result
+            put(output),
+            put(thresholds),
+            put(table),
+            put(np.array([live], np.int32)),
+            work,
+            result,
+            details or 0,
         )
         for _ in range(self.launches):
             plan.launch(self.machine.kernels, self.machine.stream, at)
         found = self.machine.get(result)
         assert (found[live:, 0] == 0).all()
-        return detections(found, live)
+        return detections(found, live), None if details is None else self.machine.get(details)
 
     def check(self) -> list[Detections]:
         """What both find, which is the same, in the same order."""
-        expected, actual = self.on_cpu(), self.on_gpu()
+        expected, (actual, details) = self.on_cpu(), self.on_gpu()
+        if details is not None:
+            for kept, rows in zip(self.kept_on_cpu(), details, strict=False):
+                assert kept.extra is not None
+                whole = np.concatenate([kept.xyxy, kept.extra], axis=1)
+                np.testing.assert_array_equal(rows[: len(whole)], whole)
+                assert np.isnan(rows[len(whole) :]).all()
         assert len(expected) == len(actual)
         for one, other in zip(expected, actual, strict=True):
             np.testing.assert_array_equal(one.class_id, other.class_id)

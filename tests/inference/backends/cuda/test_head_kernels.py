@@ -30,9 +30,26 @@ def test_a_head_is_told_in_numbers(
 ) -> None:
     spec = head_spec(head_of(name, 80), shape, "float16", 80)
     expected = HeadSpec(
-        layout, 8400, 80, "float16", overlapping=True, input_wh=INPUT.size_wh, strides=strides
+        layout,
+        anchors=8400,
+        values=min(shape[1:]),
+        extra=0,
+        classes=80,
+        dtype="float16",
+        overlapping=True,
+        input_wh=INPUT.size_wh,
+        strides=strides,
     )
     assert expected == spec
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "layout"),
+    [("yolov8-pose", (1, 117, 8400), "columns"), ("end2end-pose", (1, 8400, 39), "end2end")],
+)
+def test_details_take_the_last_values(name: str, shape: tuple[int, ...], layout: Layout) -> None:
+    spec = head_spec(head_of(name, 80), shape, "float16", 80)
+    assert (spec.layout, spec.anchors, spec.values, spec.extra) == (layout, 8400, min(shape[1:]), 33)
 
 
 def test_end2end_has_as_many_classes_as_labels() -> None:
@@ -51,6 +68,7 @@ def test_end2end_has_as_many_classes_as_labels() -> None:
         ),
         ("yolov5", (1, 8400, 84), "float32", r"\[1, 8400, 84\] does not fit the head `yolov5`"),
         ("end2end", (1, 300, 7), "float32", r"\[1, 300, 7\] does not fit the head `end2end`"),
+        ("yolov8-pose", (1, 84, 8400), "float32", r"\[1, 84, 8400\] does not fit the head `yolov8`"),
         ("yolov8", (1, 84), "float32", r"\[1, 84\] does not fit the head `yolov8`"),
         ("yolov8", (1, 84, 8400), "int8", "reads float32 or float16 on a GPU, not int8"),
     ],

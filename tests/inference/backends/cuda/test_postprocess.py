@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float32]
 
-HEADS = ("yolov8", "yolov5", "yolox", "yolox-decoded", "end2end", "rtdetr")
+HEADS = ("yolov8", "yolov5", "yolox", "yolox-decoded", "end2end", "rtdetr", "yolov8-pose", "end2end-pose")
 THIRD = np.float32(1) - np.float32(
     1 - 1 / 3
 )  # the overlap of two boxes that share a third, as OpenCV rounds it
@@ -150,7 +150,9 @@ def test_a_confidence_equal_to_its_threshold_passes(machine: Machine, name: str)
     certain = np.zeros(CELLS, np.float32)
     certain[:3] = [0.5, threshold, np.nextafter(threshold, np.float32(0))]
     scores = (
-        np.ones((CELLS, 1), np.float32) if name.startswith("yolo") and name != "yolov8" else certain[:, None]
+        np.ones((CELLS, 1), np.float32)
+        if name.startswith("yolo") and not name.startswith("yolov8")
+        else certain[:, None]
     )
     case = BothPaths(machine, head_of(name, 1), output_of(name, boxes, scores, certain), [at_least(0.1, 1)])
     assert case.check()[0].confidence.tolist() == [0.5, threshold]
@@ -258,12 +260,11 @@ def test_end2end_passes_over_classes_that_have_no_label(machine: Machine) -> Non
 def test_broken_numbers_cost_their_own_row_alone(machine: Machine, name: str, value: float) -> None:
     boxes, scores, objectness = crowd(np.random.default_rng(4), CELLS, 3)
     output = output_of(name, boxes, scores, objectness)
-    rows = output[0].T if name == "yolov8" else output[0]
-    strong = np.flatnonzero(
-        scores.max(axis=1) * (1 if name in {"yolov8", "end2end", "rtdetr"} else objectness) > 0.5
-    )
-    for column in range(rows.shape[1]):
-        rows[strong[column], column] = value
+    rows = output[0].T if name.startswith("yolov8") else output[0]
+    certain = name.startswith(("yolov8", "end2end", "rtdetr"))
+    strong = np.flatnonzero(scores.max(axis=1) * (1 if certain else objectness) > 0.5)
+    for row, column in zip(strong, range(rows.shape[1]), strict=False):
+        rows[row, column] = value
     found = BothPaths(machine, head_of(name, 3), output, [at_least(0.4, 3)]).check()[0]
     assert len(found) > 3
     assert np.isfinite(found.xyxy).all()
@@ -311,20 +312,30 @@ def test_a_second_launch_knows_nothing_of_the_first(machine: Machine, name: str)
 
 
 def test_sizes_of_a_common_model() -> None:
-    head = HeadSpec("columns", 8400, 80, "float16", overlapping=True, input_wh=(640, 640))
+    head = HeadSpec("columns", 8400, 84, 0, 80, "float16", overlapping=True, input_wh=(640, 640))
     plan = Postprocess(head, 16, 0.45, 300)
-    assert plan.workspace_bytes == 16 * (8400 * 28 + 4096 * 20) + 256
+    assert plan.workspace_bytes == 16 * (8400 * 28 + 4096 * 20 + 300 * 4) + 256
     assert (plan.result_shape, plan.result_bytes) == ((16, 1801), 16 * 1801 * 4)
+    assert plan.details_bytes == 0
+
+
+def test_details_of_a_common_model() -> None:
+    head = HeadSpec("columns", 8400, 116, 32, 80, "float16", overlapping=True, input_wh=(640, 640))
+    plan = Postprocess(head, 16, 0.45, 300)
+    assert (plan.details_shape, plan.details_bytes) == ((16, 300, 36), 16 * 300 * 36 * 4)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("extra", [0, 32])
 @pytest.mark.parametrize("layout", ["columns", "rows", "grid_rows", "end2end", "unit_end2end"])
-def test_kernels_of_the_package_take_what_is_launched(layout: Any, dtype: Any) -> None:
+def test_kernels_of_the_package_take_what_is_launched(layout: Any, extra: int, dtype: Any) -> None:
     kernels = layouts(
         files("framelane.inference.backends.cuda.kernels").joinpath("framelane.ptx").read_text()
     )
     kinds = {"q": "uint64", "i": "int32", "f": "float32"}
-    head = HeadSpec(layout, 8400, 80, dtype, overlapping=True, input_wh=(640, 640), strides=(8, 16, 32))
+    head = HeadSpec(
+        layout, 8400, 84 + extra, extra, 80, dtype, overlapping=True, input_wh=(640, 640), strides=(8, 16, 32)
+    )
     launched = []
 
     class Launches:
@@ -335,5 +346,5 @@ def test_kernels_of_the_package_take_what_is_launched(layout: Any, dtype: Any) -
             assert all(size >= 1 for size in (*grid, *block))
             launched.append(name)
 
-    Postprocess(head, 16, 0.45, 300).launch(Launches(), None, PostprocessAddresses(*[256] * 6))
-    assert len(launched) == 3
+    Postprocess(head, 16, 0.45, 300).launch(Launches(), None, PostprocessAddresses(*[256] * 7))
+    assert len(launched) == 3 + (extra > 0)

@@ -11,8 +11,9 @@ import numpy as np
 from framelane.gpu.memory import DeviceBuffer, PinnedBuffer
 from framelane.inference.backends.cuda.batch_rows import BatchRows
 from framelane.inference.backends.cuda.head_kernels import head_spec
-from framelane.inference.backends.cuda.postprocess import Postprocess, PostprocessAddresses
+from framelane.inference.backends.cuda.postprocess import CORNERS, Postprocess, PostprocessAddresses
 from framelane.inference.backends.cuda.results import detections
+from framelane.models.heads.head import Candidates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +25,16 @@ if TYPE_CHECKING:
     from framelane.inference.backends.cuda.contexts import SlotContexts
     from framelane.inference.backends.cuda.preprocess import Launcher
     from framelane.models.heads.class_filter import ClassFilter
+    from framelane.models.heads.head import Details
     from framelane.models.input.letterbox import Letterbox
     from framelane.models.postprocess import Postprocessor
 
-_Buffer = TypeVar("_Buffer", DeviceBuffer, PinnedBuffer, BatchRows)
+
+class _Buffer(Protocol):
+    def close(self) -> None: ...
+
+
+_Owned = TypeVar("_Owned", bound=_Buffer)
 
 
 class Finish(Protocol):
@@ -61,6 +68,9 @@ class Finish(Protocol):
 
 class KernelFinish:
     """Decodes and suppresses on the GPU, and copies only the remaining boxes; see Finish.
+
+    Details of these boxes are copied with them, and so is the output that the details need, such as the
+    prototypes of masks. The CPU finishes them.
 
     Args:
         kernels: launches them.
@@ -99,6 +109,7 @@ class KernelFinish:
         self._results = (
             self._host.array[: largest.result_bytes].view(np.float32).reshape(largest.result_shape)
         )
+        self._details = self._make_details(contexts, postprocess.head.details, largest)
         self._addresses = PostprocessAddresses(
             output=contexts.outputs[number].address,
             thresholds=self._live.thresholds_address,
@@ -106,16 +117,19 @@ class KernelFinish:
             live=self._live.count_address,
             work=self._work.address,
             result=self._result.address,
+            details=0 if self._details is None else self._details.address,
         )
 
     @property
     def device_bytes(self) -> int:
         """See Finish."""
-        return self._work.size + self._result.size
+        details = 0 if self._details is None else self._details.device_bytes
+        return self._work.size + self._result.size + details
 
-    def fill(self, wanted: Sequence[ClassFilter], letterboxes: Sequence[Letterbox]) -> None:  # noqa: ARG002 - the table has them
+    def fill(self, wanted: Sequence[ClassFilter], letterboxes: Sequence[Letterbox]) -> None:
         """See Finish."""
         self._live.fill(wanted)
+        self._letterboxes = letterboxes
 
     def upload(self, stream: Stream) -> None:
         """See Finish."""
@@ -126,18 +140,119 @@ class KernelFinish:
         after = self._after[bucket]
         after.launch(self._kernels, stream, self._addresses)
         stream.copy_out(self._host.address, self._result.address, after.result_bytes)
+        if self._details is not None:
+            self._details.enqueue(bucket, stream)
 
     def detections(self, count: int) -> list[Detections]:
         """See Finish."""
-        return detections(self._results, count)
+        found = detections(self._results, count)
+        if self._details is None:
+            return found
+        return [
+            self._details.add(each, image, letterbox)
+            for image, (each, letterbox) in enumerate(zip(found, self._letterboxes, strict=True))
+        ]
 
     def close(self) -> None:
         """See Finish."""
         self._owned.close()
 
-    def _own(self, thing: _Buffer) -> _Buffer:
+    def _make_details(
+        self, contexts: SlotContexts, details: Details | None, largest: Postprocess
+    ) -> _KeptDetails | None:
+        if details is None:
+            return None
+        return self._own(_KeptDetails(contexts, details, largest))
+
+    def _own(self, thing: _Owned) -> _Owned:
         self._owned.callback(thing.close)
         return thing
+
+
+class _KeptDetails:
+    """The details of the boxes that suppression has kept, for the CPU to finish.
+
+    Args:
+        contexts: have the outputs.
+        details: what the head reports.
+        largest: the largest bucket.
+    """
+
+    def __init__(self, contexts: SlotContexts, details: Details, largest: Postprocess) -> None:
+        self._add = details.add
+        self._owned = ExitStack()
+        with ExitStack() as guard:
+            guard.callback(self.close)
+            self._gathered = DeviceBuffer(largest.details_bytes)
+            self._owned.callback(self._gathered.close)
+            shape = largest.details_shape
+            self._copies = [_Copy(self._gathered.address, shape, "float32", self._owned)]
+            self._rows = self._copies[0].array
+            self._outputs: list[NDArray[Any]] = [np.empty(0, np.float32)] * len(contexts.outputs)
+            number = details.output
+            if number is not None:
+                tensor = contexts.shape.outputs[number]
+                copy = _Copy(
+                    contexts.outputs[number].address,
+                    contexts.output_shapes[number],
+                    tensor.dtype,
+                    self._owned,
+                )
+                self._copies.append(copy)
+                self._outputs[number] = copy.array
+            guard.pop_all()
+
+    @property
+    def address(self) -> int:
+        """Device address of the details."""
+        return self._gathered.address
+
+    @property
+    def device_bytes(self) -> int:
+        """Device memory in bytes."""
+        return self._gathered.size
+
+    def enqueue(self, bucket: int, stream: Stream) -> None:
+        """Enqueue the copies of the first `bucket` images."""
+        for copy in self._copies:
+            copy.enqueue(bucket, stream)
+
+    def add(self, found: Detections, image: int, letterbox: Letterbox) -> Detections:
+        """Return an image's detections with their details."""
+        if not len(found):
+            return found
+        rows = self._rows[image, : len(found)]
+        kept = Candidates(rows[:, :CORNERS], found.confidence, found.class_id, rows[:, CORNERS:].copy())
+        outputs = [each[image : image + 1].astype(np.float32, copy=False) for each in self._outputs]
+        return self._add(found, kept, outputs, 0, letterbox)
+
+    def close(self) -> None:
+        """Free all memory."""
+        self._owned.close()
+
+
+class _Copy:
+    """A tensor's copy in page-locked memory.
+
+    Args:
+        device: address of the tensor.
+        dims: its shape at the largest bucket; the first is the batch.
+        dtype: its element type.
+        owned: frees the memory.
+    """
+
+    def __init__(self, device: int, dims: Sequence[int], dtype: str, owned: ExitStack) -> None:
+        self._device = device
+        self._each = math.prod(dims[1:]) * np.dtype(dtype).itemsize
+        size = dims[0] * self._each
+        self._host = PinnedBuffer(max(size, 1))
+        owned.callback(self._host.close)
+        self.array: NDArray[Any] = self._host.array[:size].view(dtype).reshape(dims)
+        """What the last copy of each image has left."""
+
+    def enqueue(self, bucket: int, stream: Stream) -> None:
+        """Enqueue the copy of the first `bucket` images."""
+        stream.copy_out(self._host.address, self._device, bucket * self._each)
 
 
 class HostFinish:
@@ -151,18 +266,13 @@ class HostFinish:
     def __init__(self, contexts: SlotContexts, postprocess: Postprocessor) -> None:
         self._postprocess = postprocess
         self._owned = ExitStack()
-        self._copies: list[tuple[int, int, int]] = []
-        self._arrays: list[NDArray[Any]] = []
+        self._copies: list[_Copy] = []
         self._batch: tuple[Sequence[ClassFilter], Sequence[Letterbox]] = ((), ())
         with ExitStack() as guard:
             guard.callback(self.close)
             outputs = zip(contexts.outputs, contexts.output_shapes, contexts.shape.outputs, strict=True)
             for device, dims, tensor in outputs:
-                each = math.prod(dims[1:]) * np.dtype(tensor.dtype).itemsize
-                host = PinnedBuffer(max(dims[0] * each, 1))
-                self._owned.callback(host.close)
-                self._copies.append((host.address, device.address, each))
-                self._arrays.append(host.array[: dims[0] * each].view(tensor.dtype).reshape(dims))
+                self._copies.append(_Copy(device.address, dims, tensor.dtype, self._owned))
             guard.pop_all()
 
     @property
@@ -179,13 +289,13 @@ class HostFinish:
 
     def enqueue(self, bucket: int, stream: Stream) -> None:
         """See Finish."""
-        for host, device, each in self._copies:
-            stream.copy_out(host, device, bucket * each)
+        for copy in self._copies:
+            copy.enqueue(bucket, stream)
 
     def detections(self, count: int) -> list[Detections]:
         """See Finish."""
         wanted, letterboxes = self._batch
-        outputs = [array[:count].astype(np.float32, copy=False) for array in self._arrays]
+        outputs = [copy.array[:count].astype(np.float32, copy=False) for copy in self._copies]
         return self._postprocess(outputs, letterboxes, wanted)
 
     def close(self) -> None:

@@ -35,17 +35,20 @@ def head_spec(head: Head, shape: Sequence[int], dtype: str, labels: int) -> Head
     assert layout is not None  # noqa: S101 - the runner has looked
     classes = labels if head.classes is None else head.classes
     values, anchors = _values_and_anchors(layout, shape)
-    expected = {"columns": BOX + classes, "end2end": COLUMNS, "unit_end2end": COLUMNS}.get(
+    plain = {"columns": BOX + classes, "end2end": COLUMNS, "unit_end2end": COLUMNS}.get(
         layout, SCORES + classes
     )
-    if values != expected or anchors < 1 or len(strides) > MOST_LEVELS:
+    extra = values - plain
+    fits = extra == 0 if head.details is None else extra > 0
+    if not fits or anchors < 1 or len(strides) > MOST_LEVELS:
         raise ModelError(
             f"an output {list(shape)} does not fit the head `{head.name}` with {classes} classes on a GPU; "
             "build the engine again"
         )
     return HeadSpec(
-        layout, anchors, classes, _element(dtype, head.name), head.overlapping, head.input.size_wh, strides
-    )
+        layout, anchors, values, extra, classes, _element(dtype, head.name), head.overlapping,
+        head.input.size_wh, strides,
+    )  # fmt: skip
 
 
 def _values_and_anchors(layout: Layout, shape: Sequence[int]) -> tuple[int, int]:

@@ -86,17 +86,17 @@ __device__ __forceinline__ float decode_floor(const float* thresholds, int class
     return __uint_as_float(least);
 }
 
-// [batch, 4 + classes, anchors]: neighboring threads read neighboring anchors, class by class.
+// [batch, values, anchors]: box, scores, and values for other kernels. Neighboring threads read neighboring anchors, class by class.
 // Wanted classes are read first; all classes are read only if one of those reaches its threshold.
 template <class T>
-__device__ __forceinline__ void decode_columns(const T* output, const float* thresholds, const int* live, Candidates to, int classes) {
+__device__ __forceinline__ void decode_columns(const T* output, const float* thresholds, const int* live, Candidates to, int classes, int values) {
     __shared__ int wanted[DECODE_CHUNK];
     __shared__ float least[DECODE_CHUNK];
     __shared__ int many;
     int image = blockIdx.y, anchor = blockIdx.x * DECODE_THREADS + threadIdx.x;
     if (image >= *live) return;
     long long step = to.anchors;
-    const T* column = output + image * (4 + classes) * step + min(anchor, to.anchors - 1);
+    const T* column = output + image * values * step + min(anchor, to.anchors - 1);
     const T* scores = column + 4 * step;
     thresholds += (long long)image * classes;
     bool passed = false;
@@ -170,14 +170,15 @@ __device__ __forceinline__ void decode_rows(
     decode_keep(passed, to, image, anchor, box, confidence, class_id);
 }
 
-// [batch, anchors, 6]: box, score, class. Classes outside `classes` are ignored. Boxes are corners, or center and size
-// if `centered`, in units of `scale` pixels.
+// [batch, anchors, values]: box, score, class, and values for other kernels. Classes outside `classes` are ignored. Boxes are
+// corners, or center and size if `centered`, in units of `scale` pixels.
 template <class T>
 __device__ __forceinline__ void decode_end2end(
-    const T* output, const float* thresholds, const int* live, Candidates to, int classes, int centered, float scale_x, float scale_y) {
+    const T* output, const float* thresholds, const int* live, Candidates to, int classes, int values, int centered, float scale_x,
+    float scale_y) {
     int image = blockIdx.y, anchor = blockIdx.x * DECODE_THREADS + threadIdx.x;
     if (image >= *live) return;
-    const T* row = output + ((long long)image * to.anchors + min(anchor, to.anchors - 1)) * 6;
+    const T* row = output + ((long long)image * to.anchors + min(anchor, to.anchors - 1)) * values;
     float confidence = decode_value(row + 4), named = decode_value(row + 5);
     bool passed = anchor < to.anchors && named > -1.f && named < (float)classes;
     int class_id = passed ? (int)named : 0;
@@ -197,14 +198,14 @@ extern "C" __global__ void framelane_forget_candidates(int* count, int batch) {
 
 extern "C" __global__ void __launch_bounds__(DECODE_THREADS) framelane_decode_columns_float32(
     const float* output, const float* thresholds, const int* live, unsigned long long* key, Box* box, int* class_id, int* count,
-    int anchors, int classes) {
-    decode_columns(output, thresholds, live, DECODE_TO, classes);
+    int anchors, int classes, int values) {
+    decode_columns(output, thresholds, live, DECODE_TO, classes, values);
 }
 
 extern "C" __global__ void __launch_bounds__(DECODE_THREADS) framelane_decode_columns_float16(
     const unsigned short* output, const float* thresholds, const int* live, unsigned long long* key, Box* box, int* class_id,
-    int* count, int anchors, int classes) {
-    decode_columns(output, thresholds, live, DECODE_TO, classes);
+    int* count, int anchors, int classes, int values) {
+    decode_columns(output, thresholds, live, DECODE_TO, classes, values);
 }
 
 extern "C" __global__ void __launch_bounds__(DECODE_THREADS) framelane_decode_rows_float32(
@@ -224,12 +225,12 @@ extern "C" __global__ void __launch_bounds__(DECODE_THREADS) framelane_decode_ro
 
 extern "C" __global__ void __launch_bounds__(DECODE_THREADS) framelane_decode_end2end_float32(
     const float* output, const float* thresholds, const int* live, unsigned long long* key, Box* box, int* class_id, int* count,
-    int anchors, int classes, int centered, float scale_x, float scale_y) {
-    decode_end2end(output, thresholds, live, DECODE_TO, classes, centered, scale_x, scale_y);
+    int anchors, int classes, int values, int centered, float scale_x, float scale_y) {
+    decode_end2end(output, thresholds, live, DECODE_TO, classes, values, centered, scale_x, scale_y);
 }
 
 extern "C" __global__ void __launch_bounds__(DECODE_THREADS) framelane_decode_end2end_float16(
     const unsigned short* output, const float* thresholds, const int* live, unsigned long long* key, Box* box, int* class_id,
-    int* count, int anchors, int classes, int centered, float scale_x, float scale_y) {
-    decode_end2end(output, thresholds, live, DECODE_TO, classes, centered, scale_x, scale_y);
+    int* count, int anchors, int classes, int values, int centered, float scale_x, float scale_y) {
+    decode_end2end(output, thresholds, live, DECODE_TO, classes, values, centered, scale_x, scale_y);
 }

@@ -102,10 +102,11 @@ __device__ __forceinline__ float suppress_back(float value, const Picture& pictu
 }
 
 // Results [batch, 1 + 6 * max_det]: the count, then x1 y1 x2 y2 confidence class of each box, best first; the rest is not written.
-// strongest_box and strongest_class [batch, 4096] are scratch memory.
+// strongest_box and strongest_class [batch, 4096] are scratch memory. Unless it is null, kept_anchor [batch, max_det] tells which
+// predictions the boxes are.
 extern "C" __global__ void __launch_bounds__(SUPPRESS_THREADS) framelane_suppress(
     const unsigned long long* key, const Box* box, const int* class_id, const int* count, int anchors, const Picture* table,
-    const int* live, Box* strongest_box, int* strongest_class, int overlapping, float iou, int max_det, float* result) {
+    const int* live, Box* strongest_box, int* strongest_class, int overlapping, float iou, int max_det, float* result, int* kept_anchor) {
     __shared__ unsigned long long sorted[SUPPRESS_COMPARED];
     __shared__ unsigned short kept[SUPPRESS_COMPARED];
     __shared__ unsigned alive[SUPPRESS_WORDS];
@@ -173,6 +174,7 @@ extern "C" __global__ void __launch_bounds__(SUPPRESS_THREADS) framelane_suppres
         row[3] = suppress_back(found_box.y2, picture, 1);
         row[4] = confidence_of(sorted[from]);
         row[5] = (float)strongest_class[from];
+        if (kept_anchor) kept_anchor[(long long)image * max_det + number] = anchor_of(sorted[from]);
     }
     if (threadIdx.x == 0) result[0] = (float)many;
 }
