@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from tests.models.heads.scenes import CAR_IN_FRONT, PERSON
 
 from framelane.gpu.trt.runtime import Tensor
 from framelane.inference.backends.cuda.contexts import SlotContexts, engine_shape
+from framelane.inference.backends.cuda.frame_copier import FrameCopies
 from framelane.inference.backends.cuda.runner import CudaRunner, Task
 from framelane.models.engines.plan import buckets
 from framelane.models.heads.class_filter import ClassFilter
@@ -39,10 +40,12 @@ def opened(journal: Journal) -> CudaRunner:
     shape = engine_shape(TENSORS, ["output0", "output1"], SPEC.size_wh, buckets(1, 16))
     head = YoloV8Head(SPEC, 3, 0, PrototypeMasks(1, 4), "yolov8-seg")
     engine = FakeEngine(journal, TENSORS)
+    gpu: Any = FakeGpu(journal)
     runner = CudaRunner(
-        FakeGpu(journal),  # type: ignore[arg-type]
+        gpu,
         lambda stream: SlotContexts(engine, shape, stream),  # type: ignore[arg-type]
         Task("street", Postprocessor(head, 0.45, 300), 3, 4),
+        FrameCopies("street", gpu),
     )
     runner.open()
     return runner
