@@ -92,6 +92,11 @@ def luma(frame: av.VideoFrame) -> Array:
     return lines[: frame.height, : frame.width]
 
 
+def in_eight_bits(frame: av.VideoFrame) -> av.VideoFrame:
+    """The frame as copies have it: swscale turns more bits into colors by other code, which blurs chroma."""
+    return frame.reformat(format="yuv420p") if "10" in frame.format.name else frame
+
+
 def psnr(one: Array, other: Array) -> float:
     assert one.shape == other.shape
     return float(cv2.PSNR(one, other))
@@ -100,7 +105,7 @@ def psnr(one: Array, other: Array) -> float:
 @pytest.mark.parametrize("name", CODINGS)
 def test_copies_of_surfaces_have_the_cpu_decoders_pixels(slot: Slot, footage: Path, name: str) -> None:
     far = slot.copy(decoded(footage / f"{name}.mp4", hwaccel=nvdec()))
-    near = decoded(footage / f"{name}.mp4")
+    near = [in_eight_bits(frame) for frame in decoded(footage / f"{name}.mp4")]
     assert len(far) == len(near)
     for copy, frame in zip(far, near, strict=True):
         regions = [region_of(tuple(box), (frame.width, frame.height), 0.0) for box in BOXES.tolist()]
@@ -154,7 +159,9 @@ def play(clip: Path, folder: Path, model: ModelConfig, decode: str) -> tuple[lis
 def frames_by_time(clip: Path) -> dict[int, av.VideoFrame]:
     with av.open(str(clip)) as container:
         return {
-            round(frame.time * 1000): frame for frame in container.decode(video=0) if frame.time is not None
+            round(frame.time * 1000): in_eight_bits(frame)
+            for frame in container.decode(video=0)
+            if frame.time is not None
         }
 
 
@@ -195,13 +202,13 @@ def test_snapshots_of_nvdecs_frames_are_the_cpu_paths(
         assert psnr(as_jpeg(cut(frame, Region(*note["region"]))), crop) > 36
         assert psnr(as_jpeg(frame, LONGEST), whole) > 30
         overlaps.append(overlap(note, street))
-        regions[event.kind, event.rule, event.object.label, round(event.at, 1)] = note
+        regions[event.kind, event.rule, event.object.track_id] = note
     assert np.median(overlaps) >= 0.7
 
     on_cpu, _ = play(clip, tmp_path, demo_model, "cpu")
     both, alike = 0, 0
     for event in on_cpu:
-        note = regions.get((event.kind, event.rule, event.object.label, round(event.at, 1)))
+        note = regions.get((event.kind, event.rule, event.object.track_id))
         if note is not None:
             other = images_of(tmp_path / "cpu" / "media", event_id("gate-01", event))["jpg"][0]
             both += 1
