@@ -7,6 +7,7 @@
     python scripts/bench_gpu_pipeline.py ... --startup               # from the process's start to READY
     python scripts/bench_gpu_pipeline.py ... --rtsp 4 --streams 220 --back-to 192   # recovery after a reload
     python scripts/bench_gpu_pipeline.py ... --rtsp 4 --until-live   # all streams start at once, twice
+    python scripts/bench_gpu_pipeline.py ... --stream-option track=true events={} snapshots={}   # their cost
 
 Starting at --streams, searches for the largest number of streams that meets the goals: p95 from capture to
 publish <= --p95-ms, less than 0.1 % of the frames dropped or lost, and every clip at its own speed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from contextlib import ExitStack, suppress
@@ -45,6 +46,7 @@ class Bench:
         self._site = site
         self._feed = feed
         self._watch = watch
+        self._media = site.folder / "media"
 
     def step(self, streams: int, settings: dict[str, Any]) -> Step:
         """Measure one load; if the daemon fails, the step has failed."""
@@ -173,6 +175,8 @@ class Bench:
         options |= stream_options(arguments)
         if settings.get("fps"):
             options["fps"] = settings["fps"]
+        if options.get("snapshots") is not None or options.get("clips") is not None:
+            more["media"] = {"folder": str(self._media), "min_free_bytes": "1MiB"}
         return self._site.configure(model, urls, more, **options)
 
     def soak(self, streams: int, settings: dict[str, Any]) -> Soak:
@@ -226,6 +230,7 @@ class Bench:
             f"{step.streams} streams, {step.settings}: "
             + ", ".join(f"{name} {cell}" for name, cell in columns)
         )
+        self._tell_media()
         if step.error:
             say(f"  {step.error}")
         log = self._site.folder / "framelane.log"
@@ -233,6 +238,16 @@ class Bench:
         for line in lines[: self._arguments.log_lines]:
             say(f"    {line[:300]}")
         log.unlink(missing_ok=True)
+
+    def _tell_media(self) -> None:
+        """Say how many snapshots and clips a step has left, and delete them, as the next one counts its own."""
+        if not self._media.exists():
+            return
+        names = [path.name for path in self._media.rglob("*") if not path.name.startswith(".")]
+        crops = sum(name.endswith(".jpg") and name.count(".") == 1 for name in names)
+        wholes, clips = (sum(name.endswith(end) for name in names) for end in (".whole.jpg", ".mp4"))
+        say(f"  {crops} snapshots, {wholes} with the whole frame; {clips} clips")
+        shutil.rmtree(self._media)
 
 
 def _first_urls(urls: Sequence[str], streams: int, servers: int) -> list[str]:

@@ -69,8 +69,10 @@ def test_sum_models_adds_up_batches_and_slots_of_one_model() -> None:
     for size, meter in zip((4, 8), meters, strict=True):
         meter.slots_opened(2)
         meter.batch_done(size, 0.1, 0.2, 0.3)
+        meter.frames_copied(3, 1000)
     found = sum_models(*(meter.snapshot() for meter in meters))
     assert (found.model, found.batches, found.frames, found.slots) == ("yolox", 2, 12, 4)
+    assert (found.not_copied, found.copy_bytes) == (6, 2000)
     assert found.spent_s == pytest.approx(1.2)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import av
 import pytest
 from tests.footage.pictures import Box, found, info, picture
 
@@ -87,6 +88,7 @@ def test_frames_are_shared_and_given_up_when_they_take_too_much_memory() -> None
         assert view.frame.picture is None
         crop = crop_of(view)
         assert crop is not None
+        assert isinstance(crop, av.VideoFrame)
         assert (crop.width, crop.height) == (box[2] - box[0], box[3] - box[1])
     newest = album.best("lobby", 4)
     assert newest is not None

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections import defaultdict
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from framelane.gpu.errors import DeviceLostError, GpuError, OutOfMemoryError
 from framelane.inference import worker
 from framelane.inference.backends.cpu.runner import CpuRunner
 from framelane.inference.batcher import Batcher
+from framelane.inference.delivery import unchanged
 from framelane.inference.worker import ModelWorker
 from framelane.models.input.spec import InputSpec
 from framelane.telemetry.meters import ModelMeter
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
     from framelane.core.frames import Result
     from framelane.inference.backends.runner import Detected
+    from framelane.inference.delivery import Stage
+    from framelane.inference.job import Delivery
 
 STREAMS = ("a", "b", "c")
 SIZE = 32
@@ -99,7 +103,7 @@ class FakeRunner(CpuRunner):
 class Bench:
     """A ModelWorker between a batcher and a list of results."""
 
-    def __init__(self, model: FakeModel, batch: int = 2) -> None:
+    def __init__(self, model: FakeModel, batch: int = 2, stage: Stage = unchanged) -> None:
         self.sinks = {stream: Sink(stream, self.deliver) for stream in STREAMS}
         self.model_meter = ModelMeter("fake")
         self.fatal: list[FramelaneError] = []
@@ -113,6 +117,7 @@ class Bench:
             self.model_meter,
             clock,
             self.fatal.append,
+            stage,
         )
 
     def deliver(self, result: Result) -> None:
@@ -120,8 +125,8 @@ class Bench:
             self.results.append(result)
             self.changed.notify_all()
 
-    def offer(self, stream: str, index: int, *, wait: bool = True) -> None:
-        one = job(self.sinks[stream], index, self.worker.clock.monotonic(), SIZE)
+    def offer(self, stream: str, index: int, *, wait: bool = True, pictured: int = 0) -> None:
+        one = replace(job(self.sinks[stream], index, self.worker.clock.monotonic(), SIZE), pictured=pictured)
         self.batcher.offer(one, gray(index % 200), wait=wait)
 
     def wait_for(self, count: int) -> None:
@@ -298,6 +303,47 @@ def test_stop_closes_each_runner_on_its_own_thread(bench: Callable[..., Bench]) 
     one = bench(model, slots=2)
     assert one.worker.stop(GENEROUS_S)
     assert [run.calls[-1] for run in model.runs] == [("close", "infer-fake-0"), ("close", "infer-fake-1")]
+
+
+class Copying(FakeModel):
+    """Has room for a copy of one image per batch, as if all were on the GPU."""
+
+    def runner(self, batch: int) -> FakeRunner:
+        run = super().runner(batch)
+        detect = run.detect
+
+        def copy(images: list[av.VideoFrame], wanted: Any, crops: Any, pictured: Sequence[int]) -> Detected:
+            first = next((number for number, most in enumerate(pictured) if most), None)
+            copies: dict[int, Any] = {} if first is None else {first: f"copy of {gray_of(images[first])}"}
+            return replace(detect(images, wanted, crops), copies=copies, copy_bytes=5000)
+
+        run.detect = copy  # type: ignore[assignment,method-assign]
+        return run
+
+
+def gray_of(image: av.VideoFrame) -> int:
+    return int(image.to_ndarray()[0, 0])
+
+
+def test_copies_of_frames_on_the_gpu_go_with_their_results_and_those_without_room_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker, "ON_GPU", "gray")
+    seen: dict[str, object] = {}
+
+    def stage(batch: Sequence[Delivery]) -> Sequence[Delivery]:
+        seen.update((each.result.frame.stream, each.picture) for each in batch)
+        return batch
+
+    one = Bench(Copying(), batch=3, stage=stage)
+    for level, (stream, pictured) in enumerate(zip(STREAMS, (0, 3, 3), strict=True)):
+        one.offer(stream, level, wait=False, pictured=pictured)
+    one.worker.start(1)
+    one.wait_for(3)
+    one.worker.stop(10)
+    assert seen == {"a": None, "b": "copy of 1", "c": None}
+    counts = one.model_meter.snapshot()
+    assert (counts.not_copied, counts.copy_bytes) == (1, 5000)
 
 
 def test_start_raises_what_kept_a_slot_from_opening_and_leaves_none_running() -> None:

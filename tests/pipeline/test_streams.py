@@ -277,6 +277,30 @@ def test_what_is_wanted_changes_between_two_frames(rig: Rig) -> None:
     assert seen == [True] * changed + [False] * (len(seen) - changed)
 
 
+@pytest.mark.parametrize(("media", "objects"), [("{}", None), ("{folder: media, min_free_bytes: 1MiB}", 64)])
+def test_pixels_are_wanted_only_if_there_is_a_folder_for_snapshots(
+    tmp_path: Path, media: str, objects: int | None
+) -> None:
+    outputs = [np.asarray(tiny_models.yolov8([BOX]))]
+    tiny_models.save(tmp_path / "tiny.onnx", outputs, metadata=tiny_models.NAMES)
+    text = f"""
+jsonl: {{path: {tmp_path}/out.jsonl}}
+media: {media}
+models: {{tiny: {SMALL}}}
+defaults: {{track: true, events: {{}}, snapshots: {{}}}}
+streams: [{{id: lobby, url: clip.mp4}}]
+"""
+    app = make_node(parse_config(text, tmp_path, {}), threading.Event())
+    app.start()
+    try:
+        assert isinstance(app.pipeline, LocalPipeline)
+        (stream,) = app.pipeline.streams._streams.values()
+        snapshots = stream.plan.snapshots
+        assert objects == (None if snapshots is None else snapshots.objects)
+    finally:
+        app.stop(10)
+
+
 def test_new_rate_holds_for_the_open_camera(rig: Rig) -> None:
     def inferred_in(seconds: float) -> int:
         before = rig.pipeline.meters.snapshot().streams["new"]

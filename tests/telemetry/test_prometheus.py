@@ -36,8 +36,10 @@ DOCUMENTED = {
     "framelane_decoder_fallbacks_total": "counter",
     "framelane_decoder_info": "gauge",
     "framelane_engine_info": "gauge",
+    "framelane_frame_copy_bytes": "gauge",
     "framelane_frames_dropped_total": "counter",
     "framelane_frames_inferred_total": "counter",
+    "framelane_frames_not_copied_total": "counter",
     "framelane_frames_received_total": "counter",
     "framelane_gpu_decoder_utilization_ratio": "gauge",
     "framelane_gpu_memory_total_bytes": "gauge",
@@ -119,6 +121,7 @@ class Daemon:
         meter.result_left_out("rate")
         self.meters.model("yolox").slots_opened(2)
         self.meters.model("yolox").batch_done(3, 0.001, 0.020, 0.002)
+        self.meters.model("yolox").frames_copied(4, 1 << 20)
         self.clock.advance(2.0)
         self.window.close()
 
@@ -157,6 +160,8 @@ def test_page_has_exactly_the_documented_metrics(daemon: Daemon) -> None:
         ("framelane_frames_dropped_total", {"stream": "lobby", "reason": "replaced"}, 4),
         ("framelane_frames_dropped_total", {"stream": "lobby", "reason": "fps"}, 0),
         ("framelane_frames_inferred_total", {"stream": "lobby"}, 1),
+        ("framelane_frames_not_copied_total", {"model": "yolox"}, 4),
+        ("framelane_frame_copy_bytes", {"model": "yolox"}, 1 << 20),
         ("framelane_results_published_total", {"stream": "lobby"}, 2),
         ("framelane_results_left_out_total", {"stream": "lobby", "reason": "rate"}, 1),
         ("framelane_reconnects_total", {"stream": "lobby"}, 0),

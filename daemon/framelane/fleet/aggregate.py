@@ -171,7 +171,7 @@ class _Account:
 
     def close(self) -> None:
         self._streams_before = dict(self.streams)
-        self.models = {name: replace(counts, slots=0) for name, counts in self.models.items()}
+        self.models = {name: replace(counts, slots=0, copy_bytes=0) for name, counts in self.models.items()}
         self._models_before = dict(self.models)
         self.sinks = {name: _closed_sink(sink) for name, sink in self.sinks.items()}
         self._sinks_before = dict(self.sinks)

@@ -46,7 +46,14 @@ def sum_models(first: ModelCounts, second: ModelCounts) -> ModelCounts:
     """Return the sum of two workers' counts of one model, or of one worker's before and after a restart."""
     stages = {stage: summed(first.stages[stage], counts) for stage, counts in second.stages.items()}
     batch_size = summed(first.batch_size, second.batch_size)
-    return ModelCounts(first.model, batch_size, stages, first.slots + second.slots)
+    return ModelCounts(
+        first.model,
+        batch_size,
+        stages,
+        first.slots + second.slots,
+        first.not_copied + second.not_copied,
+        first.copy_bytes + second.copy_bytes,
+    )
 
 
 def summed(first: HistogramCounts, second: HistogramCounts) -> HistogramCounts:

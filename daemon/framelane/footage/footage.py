@@ -54,6 +54,11 @@ class Footage:
         self._clips = ClipEvents(node, url, store, clock, events)
         self._snapshots = SnapshotEvents(node, url, order, self._clips)
 
+    @property
+    def makes_snapshots(self) -> bool:
+        """Whether there is a folder for them."""
+        return self._maker is not None
+
     def album(self, model: str) -> Album:
         """Return where a model's delivery thread keeps the best views of objects."""
         return self._snapshots.album(model)

@@ -1,18 +1,29 @@
-"""Reads parts of decoded frames: their sharpness, and copies of a region."""
+"""Reads parts of decoded frames, in host memory or on the GPU: their sharpness, and copies of a region."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import av
 import cv2
 import numpy as np
 
+from framelane.core.errors import FramelaneError
 from framelane.models.input.pixel_formats import LAYOUTS, YUV
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from av.video.plane import VideoPlane
     from numpy.typing import NDArray
+
+Pixels = av.VideoFrame | Future[av.VideoFrame]
+"""A frame or a part of it, in host memory or on its way there."""
+
+_FETCH_S = 5.0
+"""Most seconds to wait for pixels from the GPU; they usually take a millisecond."""
 
 _SIDE = 64
 """Longer side in pixels at which sharpness is measured, so that it does not depend on the object's size."""
@@ -27,6 +38,51 @@ class Region(NamedTuple):
     top: int
     right: int
     bottom: int
+
+
+class Fetched(Protocol):
+    """Parts of a frame on their way from the GPU."""
+
+    @property
+    def whole(self) -> Future[av.VideoFrame]:
+        """The whole frame, reduced."""
+        ...
+
+    @property
+    def crops(self) -> Sequence[Future[av.VideoFrame]]:
+        """The regions, in their own size."""
+        ...
+
+    @property
+    def whole_bytes(self) -> int:
+        """Size of the whole frame."""
+        ...
+
+
+class FrameOnGpu(Protocol):
+    """A copy of a frame that stayed on the GPU; its memory is free again with the last reference."""
+
+    def sharpness(self, region: Region, /) -> float | None:
+        """Return how sharp an object's region is, from 0 to 1; None if that is not known."""
+        ...
+
+    def fetch(self, regions: Sequence[Region], longest: int, /) -> Fetched:
+        """Bring regions to the host, and the frame with at most `longest` pixels on its longer side."""
+        ...
+
+
+def ready(pixels: Pixels) -> av.VideoFrame:
+    """Return pixels that may still be on their way.
+
+    Raises:
+        ValueError: they don't come.
+    """
+    if isinstance(pixels, av.VideoFrame):
+        return pixels
+    try:
+        return pixels.result(_FETCH_S)
+    except (FramelaneError, FutureTimeoutError) as error:
+        raise ValueError(f"the GPU has not handed the pixels over: {str(error) or 'no answer'}") from error
 
 
 def region_of(xyxy: tuple[float, float, float, float], size_wh: tuple[int, int], margin: float) -> Region:

@@ -11,7 +11,7 @@ import structlog
 
 from framelane.core.worker import Worker
 from framelane.footage.jpegs import Note, annotated, encoded, with_note
-from framelane.footage.pixels import Region, cut
+from framelane.footage.pixels import Region, cut, ready
 from framelane.footage.store import Place
 from framelane.messages.snapshots import snapshot_message
 
@@ -19,10 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    import av
-
     from framelane.config.sections.footage import SnapshotsConfig
     from framelane.core.events import Event
+    from framelane.footage.pixels import Pixels
     from framelane.footage.views import View
     from framelane.messages.detections import Message
     from framelane.telemetry.meters import StreamMeter
@@ -53,7 +52,7 @@ class Order:
         node: where it happened.
         view: the best view of its object, from which other threads may take the pixels at any time.
         whole: the frame's pixels; None if they were given up.
-        crop: the object's pixels; None while `whole` has them.
+        crop: the object's pixels; None if `whole` has them in the camera's resolution.
         options: how to make it.
         meter: counts what becomes of it.
     """
@@ -62,8 +61,8 @@ class Order:
     name: str
     node: str
     view: View
-    whole: av.VideoFrame | None
-    crop: av.VideoFrame | None
+    whole: Pixels | None
+    crop: Pixels | None
     options: SnapshotsConfig
     meter: StreamMeter
 
@@ -239,8 +238,12 @@ def _encode(order: Order) -> _Images:
         ValueError: they can't be encoded.
     """
     options = order.options
-    crop = order.crop if order.whole is None else cut(order.whole, order.view.region)
-    if crop is None:
+    whole = None if order.whole is None else ready(order.whole)
+    if order.crop is not None:
+        crop = ready(order.crop)
+    elif whole is not None:
+        crop = cut(whole, order.view.region)
+    else:
         raise ValueError("the pixels are gone")
-    whole = b"" if order.whole is None else encoded(order.whole, options.quality, options.longest)
-    return _Images(order.view, options, encoded(crop, options.quality), whole)
+    image = b"" if whole is None else encoded(whole, options.quality, options.longest)
+    return _Images(order.view, options, encoded(crop, options.quality), image)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, cast
 
+import av
+
 from framelane.footage.pixels import cut, region_of, sharpness
 
 if TYPE_CHECKING:
-    import av
-
     from framelane.config.sections.footage import SnapshotsConfig
     from framelane.core.frames import Detections, FrameInfo, Picture
-    from framelane.footage.pixels import Region
+    from framelane.footage.pixels import FrameOnGpu, Pixels, Region
 
 _MOST_HELD_BYTES = 128 << 20
 """Most memory for whole frames, per model; the oldest are given up first, and only their crops kept."""
@@ -31,17 +31,29 @@ class HeldFrame:
 
     Attributes:
         info: the frame.
-        picture: its pixels; None once they were given up.
+        picture: its pixels, reduced if they come from the GPU; None once they were given up.
+        size: bytes of these pixels.
         views: the views that need it.
     """
 
     __slots__ = ("info", "picture", "size", "views")
 
-    def __init__(self, info: FrameInfo, picture: av.VideoFrame) -> None:
+    def __init__(self, info: FrameInfo) -> None:
         self.info = info
-        self.picture: av.VideoFrame | None = picture
-        self.size = sum(plane.buffer_size for plane in picture.planes)
+        self.picture: Pixels | None = None
+        self.size = 0
         self.views: list[View] = []
+
+    def hold(self, picture: Picture, longest: int) -> None:
+        """Take the pixels: those in host memory as they are, from the GPU only what snapshots need."""
+        if isinstance(picture, av.VideoFrame):
+            self.picture = picture
+            self.size = sum(plane.buffer_size for plane in picture.planes)
+            return
+        fetched = cast("FrameOnGpu", picture).fetch([view.region for view in self.views], longest)
+        self.picture, self.size = fetched.whole, fetched.whole_bytes
+        for view, crop in zip(self.views, fetched.crops, strict=True):
+            view.crop = crop
 
 
 class View:
@@ -54,7 +66,7 @@ class View:
         score: how good the view is.
         margin: share of the box that a crop shows beyond each of its sides.
         looked_s: time of the newest look at the object's pixels.
-        crop: the object's pixels, once the frame's were given up.
+        crop: the object's pixels, if they are kept apart from the frame's.
     """
 
     __slots__ = ("confidence", "crop", "frame", "looked_s", "margin", "score", "xyxy")
@@ -73,7 +85,7 @@ class View:
         self.score = score
         self.margin = margin
         self.looked_s = frame.info.pts_s
-        self.crop: av.VideoFrame | None = None
+        self.crop: Pixels | None = None
 
     @property
     def region(self) -> Region:
@@ -116,24 +128,18 @@ class Album:
             best = views.get(track)
             if best is not None:
                 views.move_to_end(track)
-            plain = _plain_score(box, confidence, info)
-            if best is not None and not (
-                plain > best.score * _BETTER and info.pts_s - best.looked_s >= _AGAIN_S
-            ):
+            score = _better_score(best, box, confidence, info, picture)
+            if score is None:
                 continue
-            pixels = cast("av.VideoFrame", picture)
-            score = plain * sharpness(pixels, region_of(box, (info.width, info.height), 0.0))
             if best is not None:
-                best.looked_s = info.pts_s
-                if score <= best.score * _BETTER:
-                    continue
                 self._drop(best)
-            frame = frame or HeldFrame(info, pixels)
+            frame = frame or HeldFrame(info)
             view = views[track] = View(frame, tuple(box), confidence, score, options.margin)
             frame.views.append(view)
         while len(views) > options.objects:
             self._drop(views.popitem(last=False)[1])
         if frame is not None and frame.views:
+            frame.hold(picture, options.longest)
             self._hold(frame)
 
     def best(self, stream: str, track: int) -> View | None:
@@ -178,11 +184,36 @@ class Album:
             self._bytes -= frame.size
 
 
-def crop_of(view: View) -> av.VideoFrame | None:
+def crop_of(view: View) -> Pixels | None:
     """Return a copy of the object's pixels with their margin; None if the frame's were given up without one."""
-    if view.crop is not None or view.frame.picture is None:
-        return view.crop
-    return cut(view.frame.picture, view.region)
+    picture = view.frame.picture
+    if view.crop is None and isinstance(picture, av.VideoFrame):
+        return cut(picture, view.region)
+    return view.crop
+
+
+def _sharpness(picture: Picture, region: Region) -> float | None:
+    if isinstance(picture, av.VideoFrame):
+        return sharpness(picture, region)
+    return cast("FrameOnGpu", picture).sharpness(region)
+
+
+def _better_score(
+    best: View | None, box: list[float], confidence: float, info: FrameInfo, picture: Picture
+) -> float | None:
+    """Return how good an object's view is; None unless it is better than the best one so far."""
+    plain = _plain_score(box, confidence, info)
+    if best is not None and not (plain > best.score * _BETTER and info.pts_s - best.looked_s >= _AGAIN_S):
+        return None
+    left, top, right, bottom = box
+    sharp = _sharpness(picture, region_of((left, top, right, bottom), (info.width, info.height), 0.0))
+    if sharp is None:
+        return None
+    score = plain * sharp
+    if best is None:
+        return score
+    best.looked_s = info.pts_s
+    return score if score > best.score * _BETTER else None
 
 
 def _plain_score(box: list[float], confidence: float, info: FrameInfo) -> float:

@@ -41,7 +41,7 @@ class Job:
         crop: the part of the frame to look at; None for all of it.
         destination: where the result goes.
         shown: the classes and thresholds to report if the analysis stage needs more than these; else None.
-        pictured: whether the analysis stage needs the pixels, too.
+        pictured: of how many objects the analysis stage needs the pixels, too.
     """
 
     info: FrameInfo
@@ -49,7 +49,7 @@ class Job:
     crop: Crop | None
     destination: Destination
     shown: ClassFilter | None = None
-    pictured: bool = False
+    pictured: int = 0
 
 
 class Delivery(NamedTuple):

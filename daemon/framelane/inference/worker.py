@@ -249,8 +249,13 @@ class _Slot(Worker):
             cast("list[VideoFrame]", batch.images),
             [job.wanted for job in batch.jobs],
             [job.crop for job in batch.jobs],
+            [job.pictured for job in batch.jobs],
         )
+        pictures.update(found.copies)
+        missed = sum(job.pictured > 0 for job in batch.jobs) - len(pictures)
         self._owner.meter.batch_done(len(batch.jobs), found.preprocess_s, found.infer_s, found.postprocess_s)
+        if found.copies or missed:
+            self._owner.meter.frames_copied(missed, found.copy_bytes)
         return self._deliveries(batch, found, pictures)
 
     def _infer_one_by_one(self, batch: Batch) -> list[Delivery]:
@@ -298,7 +303,7 @@ class _Slot(Worker):
 def _needed(batch: Batch) -> dict[int, Picture]:
     """Return the images in host memory that the analysis stage needs, by their place in the batch.
 
-    A surface on the GPU must go back to its decoder.
+    A surface on the GPU must go back to its decoder: the runner copies it.
     """
     return {
         number: batch.images[number]

@@ -175,7 +175,7 @@ class StreamInput:
             wanted = plan.wanted.get(key)
             # None if the stream has switched to other models; this connection is about to close then.
             if wanted is not None:
-                pictured = plan.snapshots is not None
+                pictured = 0 if plan.snapshots is None else plan.snapshots.objects
                 job = Job(frame.info, wanted, plan.crop, self._stream, plan.shown.get(key), pictured)
                 batcher.offer(job, frame.picture, wait=wait)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from framelane.gpu.availability import why_no_nvdec
@@ -123,7 +124,8 @@ class StreamRegistry:
         self._ingest.stop(max(deadline_s - self._clock.monotonic(), 0.0))
 
     def _plan(self, config: StreamConfig) -> Plan:
-        return Plan.of(config, {key: worker.model for key, worker in self._pool.workers.items()})
+        plan = Plan.of(config, {key: worker.model for key, worker in self._pool.workers.items()})
+        return plan if self._footage.makes_snapshots else replace(plan, snapshots=None)
 
     def _add(self, config: StreamConfig) -> CameraWorker:
         meter = self._meters.stream(config.id)

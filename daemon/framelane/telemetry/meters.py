@@ -266,12 +266,23 @@ class StreamMeter:
 
 @dataclass(frozen=True, slots=True)
 class ModelCounts:
-    """A ModelMeter's values at one moment: batch sizes, seconds per batch by stage, and running slots."""
+    """A ModelMeter's values at one moment.
+
+    Attributes:
+        model: the model's name.
+        batch_size: frames per batch.
+        stages: seconds per batch, by stage.
+        slots: that run.
+        not_copied: frames on the GPU that snapshots could not use, for lack of room for a copy.
+        copy_bytes: memory of the GPU for copies of frames.
+    """
 
     model: str
     batch_size: HistogramCounts
     stages: Mapping[str, HistogramCounts]
     slots: int = 0
+    not_copied: int = 0
+    copy_bytes: int = 0
 
     @property
     def batches(self) -> int:
@@ -292,7 +303,10 @@ class ModelCounts:
 class ModelMeter:
     """Counts one model's batches; called by its slots' threads."""
 
-    __slots__ = ("_batch_size", "_infer", "_lock", "_postprocess", "_preprocess", "_slots", "model")
+    __slots__ = (
+        "_batch_size", "_copy_bytes", "_infer", "_lock", "_not_copied", "_postprocess", "_preprocess", "_slots",
+        "model",
+    )  # fmt: skip
 
     def __init__(self, model: str) -> None:
         self.model = model
@@ -302,6 +316,8 @@ class ModelMeter:
         self._infer = Histogram(STAGE_BUCKETS_S)
         self._postprocess = Histogram(STAGE_BUCKETS_S)
         self._slots = 0
+        self._not_copied = 0
+        self._copy_bytes = 0
 
     def slots_opened(self, count: int) -> None:
         """Set the number of running slots."""
@@ -315,6 +331,12 @@ class ModelMeter:
             self._infer.observe(infer_s)
             self._postprocess.observe(postprocess_s)
 
+    def frames_copied(self, missed: int, held_bytes: int) -> None:
+        """Count frames on the GPU that snapshots may need and that found no room, and set the room in use."""
+        with self._lock:
+            self._not_copied += missed
+            self._copy_bytes = held_bytes
+
     def snapshot(self) -> ModelCounts:
         """All totals at one moment."""
         with self._lock:
@@ -323,7 +345,9 @@ class ModelMeter:
                 "infer": self._infer.counts(),
                 "postprocess": self._postprocess.counts(),
             }
-            return ModelCounts(self.model, self._batch_size.counts(), stages, self._slots)
+            return ModelCounts(
+                self.model, self._batch_size.counts(), stages, self._slots, self._not_copied, self._copy_bytes
+            )
 
 
 @dataclass(frozen=True, slots=True)

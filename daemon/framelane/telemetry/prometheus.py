@@ -78,6 +78,7 @@ class FramelaneCollector(Collector):
         yield from _stream_counts(counts)
         yield from _stream_gauges(self._board.streams(), self._latest())
         yield from _histograms(counts)
+        yield from _copies(counts)
         latest = self._latest()
         if latest is not None and latest.load is not None:
             yield GaugeMetricFamily(
@@ -242,6 +243,21 @@ def _histograms(counts: Counts) -> Iterator[Metric]:
             stage.add_metric((label, "", name), _buckets(histogram), histogram.total)
         batch.add_metric((name,), _buckets(model.batch_size), model.batch_size.total)
     return iter((latency, stage, batch))
+
+
+def _copies(counts: Counts) -> Iterator[Metric]:
+    missed = CounterMetricFamily(
+        "framelane_frames_not_copied",
+        "Frames on the GPU that snapshots could not use, for lack of room for a copy.",
+        labels=("model",),
+    )
+    held = GaugeMetricFamily(
+        "framelane_frame_copy_bytes", "Memory of the GPU for copies of frames.", labels=("model",)
+    )
+    for name, model in counts.models.items():
+        missed.add_metric((name,), model.not_copied)
+        held.add_metric((name,), model.copy_bytes)
+    return iter((missed, held))
 
 
 def _gpus(samples: Sequence[GpuSample]) -> Iterator[Metric]:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ import framelane.inference.backends.cuda.kernels
 SHIM = Path(__file__).with_name("cuda_shim.h")
 KERNELS = Path(framelane.inference.backends.cuda.kernels.__file__).parent
 _KERNEL = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(")
+# The shim's grid is global, and a slot and the thread that fetches pixels launch kernels at the same time.
+_ONE_GRID = threading.Lock()
 _BARRIER = re.compile(r"__sync|_sync\(")
 # No fused multiply-add, as in the PTX.
 _FLAGS = ("-O2", "-g", "-std=c++14", "-shared", "-fPIC", "-ffp-contract=off", "-w")
@@ -52,7 +55,8 @@ class GridOnCpu:
         values = [np.atleast_1d(np.asarray(arg)) for arg in args]
         pointers = (ctypes.c_void_p * max(len(values), 1))(*[value.ctypes.data for value in values])
         three = ctypes.c_uint * 3
-        self._library[f"launch_{name}"](three(*grid), three(*block), pointers, int(self._barriers))
+        with _ONE_GRID:
+            self._library[f"launch_{name}"](three(*grid), three(*block), pointers, int(self._barriers))
 
 
 def address_of(array: np.ndarray[Any, Any]) -> int:

@@ -38,3 +38,24 @@ class HostStream:
         ctypes.memmove(dst, src, size)
 
     copy_out = copy_in
+
+    def synchronize(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class HostEvent:
+    """Passed as soon as it is recorded."""
+
+    done = True
+
+    def record(self, stream: HostStream | None) -> None:
+        pass
+
+    def wait(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Runner:
-    """Finds each picture's name, filter and crop, and takes a second per picture and stage."""
+    """Finds each picture's name, filter and crop, copies some, and takes a second per picture and stage."""
 
     def __init__(self) -> None:
         self.told: list[Any] = []
@@ -20,12 +20,19 @@ class Runner:
     def open(self) -> None:
         self.told.append("open")
 
-    def detect(self, pictures: list[Any], wanted: Sequence[Any], crops: Sequence[Any]) -> Detected:
+    def detect(
+        self,
+        pictures: list[Any],
+        wanted: Sequence[Any],
+        crops: Sequence[Any],
+        pictured: Sequence[int] = (),
+    ) -> Detected:
         self.told.append(len(pictures))
         found: list[Any] = list(zip(pictures, wanted, crops, strict=True))
+        copies: Any = {number: f"copy of {pictures[number]}" for number, most in enumerate(pictured) if most}
         seconds = float(len(pictures))
         pictures.clear()
-        return Detected(found, seconds, 10 * seconds, 100 * seconds)
+        return Detected(found, seconds, 10 * seconds, 100 * seconds, copies, 1000)
 
     def close(self) -> None:
         self.told.append("close")
@@ -45,6 +52,14 @@ def test_detect_gives_the_runner_parts_and_keeps_their_order(count: int, most: i
     assert (parts, expected) == (runner.told, found.detections)
     assert (found.preprocess_s, found.infer_s, found.postprocess_s) == (count, 10 * count, 100 * count)
     assert not pictures
+
+
+def test_copies_keep_their_place_in_the_whole_batch() -> None:
+    pictures: list[Any] = [f"picture{number}" for number in range(7)]
+    nothing: list[Any] = [None] * 7
+    found = SplitBatches(Runner(), 3).detect(pictures, nothing, nothing, [0, 1, 0, 5, 0, 0, 2])
+    assert found.copies == {1: "copy of picture1", 3: "copy of picture3", 6: "copy of picture6"}
+    assert found.copy_bytes == 1000
 
 
 def test_open_and_close_go_to_the_runner() -> None:

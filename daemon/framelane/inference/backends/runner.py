@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import av
 
-    from framelane.core.frames import Detections
+    from framelane.core.frames import Detections, Picture
     from framelane.models.heads.class_filter import ClassFilter
     from framelane.models.input.letterbox import Crop
 
@@ -24,12 +24,16 @@ class Detected:
         preprocess_s: seconds until the images were no longer needed.
         infer_s: seconds from then until the results were available.
         postprocess_s: seconds from then until the detections were ready.
+        copies: copies of images on the GPU, by their place in the batch; see `pictured` of `Runner.detect`.
+        copy_bytes: memory of the GPU that holds all copies of the model's images, or may hold the next ones.
     """
 
     detections: list[Detections]
     preprocess_s: float
     infer_s: float
     postprocess_s: float
+    copies: Mapping[int, Picture] = field(default_factory=dict)
+    copy_bytes: int = 0
 
 
 class Runner(Protocol):
@@ -45,7 +49,11 @@ class Runner(Protocol):
         ...
 
     def detect(
-        self, images: list[av.VideoFrame], wanted: Sequence[ClassFilter], crops: Sequence[Crop | None]
+        self,
+        images: list[av.VideoFrame],
+        wanted: Sequence[ClassFilter],
+        crops: Sequence[Crop | None],
+        pictured: Sequence[int] = (),
     ) -> Detected:
         """Return the detections of a batch, at most as large as the runner was made for.
 
@@ -54,6 +62,9 @@ class Runner(Protocol):
                 their memory back while the model still runs.
             wanted: the classes and thresholds that each image's stream wants.
             crops: the part of each image to look at, or None for all of it.
+            pictured: of how many objects of each image the pixels are needed afterwards; empty if of none. Who
+                calls can hold images in host memory, but not those on the GPU: these are copied, if there is
+                room.
         """
         ...
 

@@ -33,19 +33,29 @@ class SplitBatches:
         self._runner.open()
 
     def detect(
-        self, images: list[av.VideoFrame], wanted: Sequence[ClassFilter], crops: Sequence[Crop | None]
+        self,
+        images: list[av.VideoFrame],
+        wanted: Sequence[ClassFilter],
+        crops: Sequence[Crop | None],
+        pictured: Sequence[int] = (),
     ) -> Detected:
         """See Runner; the times are summed over all parts."""
         parts = []
         for start in range(0, len(images), self._most):
             part = slice(start, start + self._most)
-            parts.append(self._runner.detect(images[part], wanted[part], crops[part]))
+            parts.append(self._runner.detect(images[part], wanted[part], crops[part], pictured[part]))
         images.clear()
         return Detected(
             [found for part in parts for found in part.detections],
             sum(part.preprocess_s for part in parts),
             sum(part.infer_s for part in parts),
             sum(part.postprocess_s for part in parts),
+            {
+                number * self._most + place: copy
+                for number, part in enumerate(parts)
+                for place, copy in part.copies.items()
+            },
+            max((part.copy_bytes for part in parts), default=0),
         )
 
     def close(self) -> None:

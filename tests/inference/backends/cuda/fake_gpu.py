@@ -13,7 +13,18 @@ import numpy as np
 
 from framelane.gpu import graph, memory, stream
 from framelane.gpu.module import layouts
-from framelane.inference.backends.cuda import backend, batch_rows, contexts, finish, image_table, runner
+from framelane.inference.backends.cuda import (
+    backend,
+    batch_rows,
+    contexts,
+    fetcher,
+    finish,
+    frame_memory,
+    image_table,
+    looks,
+    runner,
+    twin_buffer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,11 +84,12 @@ class FakeStream:
 
 
 class FakeEvent:
-    names = ("decoded", "read", "done")
+    names = ("decoded", "read", "done", "looked")
+    done = True
 
     def __init__(self, journal: Journal, number: int) -> None:
         self.journal = journal
-        self.name = self.names[number % len(self.names)]
+        self.name = self.names[number]
         self.before_wait: Callable[[], None] = lambda: None
         journal.opened(f"event {self.name}")
 
@@ -267,13 +279,15 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Journal:
 
     fakes = {
         "Stream": lambda: FakeStream(journal),
-        "Event": lambda: FakeEvent(journal, next(events)),
+        "Event": lambda: FakeEvent(journal, next(events) % 3),
         "DeviceBuffer": lambda size: FakeBuffer(journal, "device", size),
         "PinnedBuffer": lambda size: FakeBuffer(journal, "pinned", size),
         "capture": record,
     }
-    for module in (contexts, batch_rows, finish, image_table, runner, backend, stream, memory, graph):
+    modules = (contexts, batch_rows, finish, image_table, frame_memory, twin_buffer, looks, fetcher)
+    for module in (*modules, runner, backend, stream, memory, graph):
         for name, fake in fakes.items():
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, fake)
+    monkeypatch.setattr(looks, "Event", lambda: FakeEvent(journal, 3))
     return journal

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from tests.models.heads.scenes import CAR_IN_FRONT, PERSON
 
 from framelane.gpu.trt.runtime import Tensor
 from framelane.inference.backends.cuda.contexts import SlotContexts, engine_shape
+from framelane.inference.backends.cuda.frame_copier import FrameCopies
 from framelane.inference.backends.cuda.runner import CudaRunner, Task
 from framelane.models.engines.plan import buckets
 from framelane.models.heads.class_filter import ClassFilter
@@ -45,10 +46,12 @@ def opened(journal: Journal, columns: NDArray[np.float32], details: Details) -> 
     )
     shape = engine_shape(tensors, ["output0", "output1"], SPEC.size_wh, buckets(1, 16))
     engine = FakeEngine(journal, tensors)
+    gpu: Any = FakeGpu(journal)
     runner = CudaRunner(
-        FakeGpu(journal),  # type: ignore[arg-type]
+        gpu,
         lambda stream: SlotContexts(engine, shape, stream),  # type: ignore[arg-type]
         Task("street", Postprocessor(YoloV8Head(SPEC, 3, 0, details), 0.45, MOST), 3, 4),
+        FrameCopies("street", gpu),
     )
     runner.open()
     return runner

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.inference.backends.cuda.fake_gpu import FakeEngine, FakeGpu, Journal
+from tests.inference.backends.cuda.test_preprocess import PictureOnGpu, picture
 
 from framelane.core.errors import ModelError
 from framelane.gpu.errors import DeviceLostError, GpuError, OutOfMemoryError
 from framelane.gpu.trt.runtime import Tensor
 from framelane.inference.backends.cuda import runner
 from framelane.inference.backends.cuda.contexts import SlotContexts, engine_shape
+from framelane.inference.backends.cuda.frame_copier import FrameCopies
 from framelane.inference.backends.cuda.runner import CudaRunner, Task
 from framelane.models.engines.plan import buckets
 from framelane.models.heads.class_filter import ClassFilter
@@ -39,10 +41,12 @@ class Bench:
         self.engine = FakeEngine(journal, TENSORS)
         shape = engine_shape(TENSORS, ["output0"], SPEC.size_wh, buckets(1, 16))
         postprocess = Postprocessor(YoloV8Head(SPEC, CLASSES, 0), 0.45, MAX_DET)
+        self.copies = FrameCopies("gate", self.gpu)  # type: ignore[arg-type]
         self.runner = CudaRunner(
             self.gpu,  # type: ignore[arg-type]
             lambda stream: SlotContexts(self.engine, shape, stream),  # type: ignore[arg-type]
             Task("gate", postprocess, CLASSES, batch),
+            self.copies,
         )
 
     def opened(self) -> Bench:
@@ -127,6 +131,51 @@ def test_contexts_of_a_slot_share_scratch_and_buffers(bench: Bench) -> None:
     addresses = [context.addresses for context in bench.engine.contexts]
     assert set(addresses[0]) == {"images", "output0"}
     assert addresses == [addresses[0]] * 3
+
+
+def surface(seed: int) -> Any:
+    return PictureOnGpu(picture("nv12", (64, 32), seed))
+
+
+def test_frames_for_snapshots_are_copied_before_they_go_and_looked_at_after_the_results(bench: Bench) -> None:
+    bench.opened()
+    row = bench.runner._finish._results[1]  # type: ignore[attr-defined]
+    row[:7] = [1, 1, 2, 30, 20, 0.9, 2]
+    given: list[Any] = [surface(0), surface(1)]
+    found = bench.runner.detect(given, [everything()] * 2, [None] * 2, [0, 9])
+    assert list(found.copies) == [1]
+    assert found.copy_bytes == 64 << 10
+    done = bench.journal.done
+    preprocess = done.index("framelane_preprocess_float16 of 2")
+    expected = ["copy in", "framelane_copy_planes", "record read", "launch graph 1", "record done"]
+    assert done[preprocess + 1 : preprocess + 6] == expected
+    after = [*expected_look(1), "record looked"]
+    assert [step for step in done[done.index("wait for done") + 1 :] if not step.startswith("make")] == after
+    bench.runner.close()
+    bench.copies.close(1)
+    assert bench.journal.open == []
+
+
+def expected_look(boxes: int) -> list[str]:
+    return ["copy in", "framelane_sharpness", f"copy out {4 * boxes}"]
+
+
+def test_batch_without_frames_for_snapshots_does_nothing_for_them(bench: Bench) -> None:
+    plain = bench.opened().detect(2)
+    bench.journal.done.clear()
+    given: list[Any] = [surface(0), surface(1)]
+    found = bench.runner.detect(given, [everything()] * 2, [None] * 2, [0, 0])
+    assert found.copies == {}
+    assert [step for step in plain if step != "copy in"] == [
+        step for step in bench.journal.done if step != "copy in"
+    ]
+
+
+def test_frames_without_objects_are_copied_and_not_looked_at(bench: Bench) -> None:
+    bench.opened()
+    found = bench.runner.detect([surface(0)], [everything()], [None], [9])
+    assert list(found.copies) == [0]
+    assert "framelane_sharpness" not in bench.journal.done
 
 
 def test_thresholds_are_sent_only_when_they_change(bench: Bench) -> None:

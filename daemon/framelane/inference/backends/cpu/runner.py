@@ -47,7 +47,11 @@ class CpuRunner:
             self._infer(spec.blank(size))
 
     def detect(
-        self, images: list[av.VideoFrame], wanted: Sequence[ClassFilter], crops: Sequence[Crop | None]
+        self,
+        images: list[av.VideoFrame],
+        wanted: Sequence[ClassFilter],
+        crops: Sequence[Crop | None],
+        pictured: Sequence[int] = (),  # noqa: ARG002 - the caller has the pixels
     ) -> Detected:
         """See Runner."""
         start_s = time.perf_counter()

@@ -13,6 +13,7 @@ from framelane.gpu.errors import DeviceLostError, GpuError
 from framelane.gpu.stream import Stream
 from framelane.gpu.trt.runtime import Engine
 from framelane.inference.backends.cuda.contexts import EngineShape, SlotContexts, engine_shape
+from framelane.inference.backends.cuda.frame_copier import FrameCopies
 from framelane.inference.backends.cuda.runner import CudaRunner, Task
 from framelane.models.engines.cache import DeviceFacts, ensure_engine
 from framelane.models.engines.plan import Plan
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from framelane.models.postprocess import Postprocessor
 
 log = structlog.get_logger(__name__)
+
+_FETCH_S = 5.0
+"""Seconds within which the last parts of frames must have been fetched when the model is closed."""
 
 
 def open_tensorrt(
@@ -79,6 +83,7 @@ class TensorRtBackend:
         self.engine = engine
         self.shape = shape
         self.plan = plan
+        self._copies = FrameCopies(name, gpu)
         self._closed = False
 
     @property
@@ -116,7 +121,7 @@ class TensorRtBackend:
 
     def runner(self, postprocess: Postprocessor, classes: int, batch: int) -> Runner:
         """See Backend."""
-        return CudaRunner(self.gpu, self.contexts, Task(self.name, postprocess, classes, batch))
+        return CudaRunner(self.gpu, self.contexts, Task(self.name, postprocess, classes, batch), self._copies)
 
     def close(self) -> None:
         """Free the engine, once every runner has been closed; may be called twice."""
@@ -126,4 +131,5 @@ class TensorRtBackend:
         self._closed = True
         # A lost GPU has freed everything.
         with suppress(GpuError, DeviceLostError), self.gpu.device.current():
+            self._copies.close(_FETCH_S)
             self.engine.close()

@@ -17,6 +17,7 @@ from framelane.gpu.graph import capture
 from framelane.gpu.stream import Event, Stream
 from framelane.inference.backends.cuda.contexts import pixel_type
 from framelane.inference.backends.cuda.finish import HostFinish, KernelFinish
+from framelane.inference.backends.cuda.frame_copier import FrameCopier
 from framelane.inference.backends.cuda.image_table import ImageTable
 from framelane.inference.backends.cuda.preprocess import launch_preprocess
 from framelane.inference.backends.runner import Detected
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from framelane.gpu.graph import Graph
     from framelane.inference.backends.cuda.contexts import SlotContexts
     from framelane.inference.backends.cuda.finish import Finish
+    from framelane.inference.backends.cuda.frame_copier import FrameCopies
+    from framelane.inference.backends.cuda.frame_copy import FrameCopy
     from framelane.inference.backends.cuda.shared_gpu import SharedGpu
     from framelane.models.input.letterbox import Crop
     from framelane.models.postprocess import Postprocessor
@@ -68,12 +71,14 @@ class CudaRunner:
 
     Each bucket has a CUDA graph of inference, box decoding, suppression and the copy of the results to the
     host. If the head has no kernels, it copies the raw outputs, and the CPU decodes them. Preprocessing runs
-    before the graph, separately: when it is done, the images go back to their decoders.
+    before the graph, separately: when it is done, the images go back to their decoders. Frames that snapshots
+    may need are copied within the GPU before that.
 
     Args:
         gpu: the GPU.
         contexts: creates the engine's contexts on a CUDA stream.
         task: the model and batch size.
+        copies: what the model's slots share for copies of frames.
     """
 
     def __init__(
@@ -81,10 +86,12 @@ class CudaRunner:
         gpu: SharedGpu,
         contexts: Callable[[Stream], SlotContexts],
         task: Task,
+        copies: FrameCopies,
     ) -> None:
         self._gpu = gpu
         self._make_contexts = contexts
         self._task = task
+        self._copies = copies
         self._owned = ExitStack()
         self._graphs: dict[int, Graph] = {}
 
@@ -131,7 +138,11 @@ class CudaRunner:
         return self._contexts.bytes + self._finish.device_bytes
 
     def detect(
-        self, images: list[av.VideoFrame], wanted: Sequence[ClassFilter], crops: Sequence[Crop | None]
+        self,
+        images: list[av.VideoFrame],
+        wanted: Sequence[ClassFilter],
+        crops: Sequence[Crop | None],
+        pictured: Sequence[int] = (),
     ) -> Detected:
         """See Runner."""
         start_s = time.perf_counter()
@@ -139,7 +150,7 @@ class CudaRunner:
         with ExitStack() as guard:
             # After a failure the GPU must be done with all memory before it is reused.
             guard.callback(self._stream.synchronize)
-            self._enqueue(images, wanted, crops)
+            copies = self._enqueue(images, wanted, crops, pictured)
             self._read.wait()
             images.clear()
             read_s = time.perf_counter()
@@ -147,8 +158,11 @@ class CudaRunner:
             guard.pop_all()
         inferred_s = time.perf_counter()
         found = self._finish.detections(count)
+        if copies:
+            self._copier.look(copies, found, pictured, self._stream)
         done_s = time.perf_counter()
-        return Detected(found, read_s - start_s, inferred_s - read_s, done_s - inferred_s)
+        times_s = read_s - start_s, inferred_s - read_s, done_s - inferred_s
+        return Detected(found, *times_s, copies, self._copies.memory.bytes)
 
     def close(self) -> None:
         """Free graphs, then contexts, then memory, then the CUDA stream; see Runner."""
@@ -166,9 +180,13 @@ class CudaRunner:
         self._done.wait()
 
     def _enqueue(
-        self, images: list[av.VideoFrame], wanted: Sequence[ClassFilter], crops: Sequence[Crop | None]
-    ) -> None:
-        """Enqueue a whole batch on the GPU; returns at once."""
+        self,
+        images: list[av.VideoFrame],
+        wanted: Sequence[ClassFilter],
+        crops: Sequence[Crop | None],
+        pictured: Sequence[int],
+    ) -> dict[int, FrameCopy]:
+        """Enqueue a whole batch on the GPU and return the copies of frames that it makes; returns at once."""
         stream, count = self._stream, len(images)
         letterboxes = self._table.fill(images, crops)
         self._finish.fill(wanted, letterboxes)
@@ -185,9 +203,11 @@ class CudaRunner:
             self._contexts.input.address,
             self._input,
         )
+        copies = self._copier.copy(images, pictured, stream) if any(pictured) else {}
         self._read.record(stream)
         self._graphs[self._bucket(count)].launch(stream)
         self._done.record(stream)
+        return copies
 
     def _check_batch(self) -> None:
         most = self._contexts.shape.buckets[-1]
@@ -201,6 +221,7 @@ class CudaRunner:
         self._input = replace(task.postprocess.head.input, dtype=pixel_type(shape.image.dtype))
         self._table = self._own(ImageTable(self._input, shape.buckets[-1]))
         self._finish = self._own(self._make_finish())
+        self._copier = self._own(FrameCopier(self._kernels, self._copies))
 
     def _make_finish(self) -> Finish:
         task = self._task
