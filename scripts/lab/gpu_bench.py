@@ -172,12 +172,12 @@ class Bench:
         if arguments.gpus:
             more["gpus"] = arguments.gpus
         options: dict[str, object] = {"loop": True, "model": names, "decode": arguments.decode}
-        options |= stream_options(arguments)
         if settings.get("fps"):
             options["fps"] = settings["fps"]
-        if options.get("snapshots") is not None or options.get("clips") is not None:
+        own = stream_options(arguments)
+        if own.get("snapshots") is not None or own.get("clips") is not None:
             more["media"] = {"folder": str(self._media), "min_free_bytes": "1MiB"}
-        return self._site.configure(model, urls, more, **options)
+        return self._site.configure(model, urls, more | {"defaults": options}, own)
 
     def soak(self, streams: int, settings: dict[str, Any]) -> Soak:
         """Run for minutes at one load and sample every five seconds."""

@@ -165,19 +165,24 @@ class Site:
         child = Child(name, [*command, "--port", str(port), "--print-urls"], self.folder)
         return self._stack.enter_context(child)
 
-    def daemon(self, model: Mapping[str, object], urls: Sequence[str], **options: object) -> Child:
+    def daemon(self, model: Mapping[str, object], urls: Sequence[str], **defaults: object) -> Child:
         """Return `framelane run` on streams cam00, cam01, ... of these URLs; the caller starts and stops it.
 
         Args:
             model: the model's section.
             urls: URLs of the streams.
-            options: options of all streams.
+            defaults: options of all streams.
         """
-        path = self.configure(model, urls, {}, **options)
+        path = self.configure(model, urls, {}, None, **defaults)
         return Child("framelane", [sys.executable, "-m", "framelane", "run", str(path)], self.folder)
 
     def configure(
-        self, model: Mapping[str, object], urls: Sequence[str], more: Mapping[str, object], **options: object
+        self,
+        model: Mapping[str, object],
+        urls: Sequence[str],
+        more: Mapping[str, object],
+        each: Mapping[str, object] | None = None,
+        **defaults: object,
     ) -> Path:
         """Write the configuration of such a daemon.
 
@@ -185,14 +190,19 @@ class Site:
             model: the model's section.
             urls: URLs of the streams.
             more: further sections, which replace these.
-            options: options of all streams.
+            each: options in each stream's own section, as lines and zones must be.
+            defaults: options of all streams.
         """
         config = {
             "node": {"id": NODE, "stats_s": 5},
             "log": {"level": "warning"},
             "mqtt": {"url": self.url, "spool": {"folder": str(self.folder / "spool")}},
+            "journal": {"folder": str(self.folder / "journal")},
             "models": {"model": dict(model)},
-            "streams": [{"id": stream_id(number), "url": url} | options for number, url in enumerate(urls)],
+            "defaults": defaults,
+            "streams": [
+                {"id": stream_id(number), "url": url} | dict(each or {}) for number, url in enumerate(urls)
+            ],
         } | dict(more)
         path = self.folder / "framelane.yaml"
         path.write_text(yaml.safe_dump(config), encoding="utf-8")
