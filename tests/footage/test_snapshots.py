@@ -97,23 +97,24 @@ def test_event_gets_the_address_of_its_snapshot_and_both_images_are_kept(bench: 
 
 
 @pytest.mark.parametrize(
-    ("options", "track", "kind"),
+    ("options", "track", "kind", "fates"),
     [
-        (None, 7, "line"),
-        (SnapshotsConfig(kinds=["end"]), 7, "line"),
-        (SnapshotsConfig(), 8, "line"),
-        (SnapshotsConfig(), 7, "new"),
+        (None, 7, "line", {}),
+        (SnapshotsConfig(kinds=["end"]), 7, "line", {}),
+        (SnapshotsConfig(), 8, "line", {"unseen": 1}),
+        (SnapshotsConfig(), 7, "new", {}),
     ],
     ids=["off", "other kind", "object without a view", "not by default"],
 )
 def test_other_events_pass_unchanged(
-    bench: Bench, options: SnapshotsConfig | None, track: int, kind: str
+    bench: Bench, options: SnapshotsConfig | None, track: int, kind: str, fates: dict[str, int]
 ) -> None:
     bench.show(options, 7)
     event, occupancy = event_of(track, kind), Occupancy("lobby", "yard", "person", 1, 1.0)
     bench.happen(event, occupancy)
     assert bench.taken == [event, occupancy]
     assert bench.disk.files == {}
+    assert bench.fates == fates
 
 
 def test_ended_object_gives_its_last_snapshot_and_is_forgotten(bench: Bench) -> None:

@@ -82,7 +82,10 @@ class SnapshotEvents:
         view = album.best(event.stream, event.object.track_id)
         if event.kind == "end":
             album.forget(event.stream, event.object.track_id)
-        if view is None or event.kind not in stream.options.kinds:
+        if event.kind not in stream.options.kinds:
+            return event
+        if view is None:
+            stream.meter.snapshot_made("unseen")
             return event
         name = event_id(self._node, event)
         # With its pixels, whatever becomes of those of the view.

@@ -28,6 +28,7 @@ RING = 2048
 """Latencies kept per stream for percentiles: 68 s at 30 frames per second. A power of two."""
 
 FootageFate = Literal["kept", "queue", "disk", "failed"]
+SnapshotFate = Literal["kept", "queue", "disk", "failed", "unseen"]
 """Kept; or lost: too many waited, it could not be written to disk, it could not be made."""
 
 _births = itertools.count(1)
@@ -163,7 +164,7 @@ class StreamMeter:
         self._ring = array("d", bytes(8 * RING))
         # By model: tracks now, and objects that found no room.
         self._tracks: dict[str, tuple[int, int]] = {}
-        self._snapshots: dict[str, int] = dict.fromkeys(get_args(FootageFate), 0)
+        self._snapshots: dict[str, int] = dict.fromkeys(get_args(SnapshotFate), 0)
         self._clips: dict[str, int] = dict.fromkeys(get_args(FootageFate), 0)
 
     def frame_received(self) -> None:
@@ -208,7 +209,7 @@ class StreamMeter:
         """Take a model's number of tracks now, and of objects that found no room among them so far."""
         self._tracks[model] = tracks, capped
 
-    def snapshot_made(self, fate: FootageFate) -> None:
+    def snapshot_made(self, fate: SnapshotFate) -> None:
         """Count a snapshot by what became of it."""
         with self._lock:
             self._snapshots[fate] += 1
@@ -266,15 +267,9 @@ class StreamMeter:
 
 @dataclass(frozen=True, slots=True)
 class ModelCounts:
-    """A ModelMeter's values at one moment.
+    """A ModelMeter's values at one moment: batch sizes, seconds per batch by stage, and running slots.
 
-    Attributes:
-        model: the model's name.
-        batch_size: frames per batch.
-        stages: seconds per batch, by stage.
-        slots: that run.
-        not_copied: frames on the GPU that snapshots could not use, for lack of room for a copy.
-        copy_bytes: memory of the GPU for copies of frames.
+    `not_copied` frames on the GPU found no room for a copy, for snapshots; copies have `copy_bytes`.
     """
 
     model: str

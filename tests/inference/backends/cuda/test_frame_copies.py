@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -9,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 from structlog.testing import capture_logs
-from tests.gpu.shim.host import HostBuffer
+from tests.gpu.shim.host import HostBuffer, HostEvent
 from tests.inference.backends.cuda.shim_copies import found_in, shim_copies
 from tests.inference.backends.cuda.test_preprocess import PictureOnGpu, picture
 
 from framelane.footage.pixels import Region, cut, region_of, sharpness
-from framelane.gpu.errors import GpuError
+from framelane.gpu.errors import GpuError, OutOfMemoryError
 from framelane.inference.backends.cuda.frame_memory import FrameMemory
 from framelane.inference.backends.cuda.looks import regions_of
 from framelane.models.input.pixel_formats import LAYOUTS
@@ -208,6 +209,56 @@ def test_copies_that_find_no_room_are_left_out(shim: ShimCopies) -> None:
         shim.copies.memory.close()
 
 
+def test_surface_itself_is_not_held(shim: ShimCopies) -> None:
+    images: Any = [PictureOnGpu(picture("nv12", SIZE_WH, 1))]
+    surface = weakref.ref(images[0])
+    copies = shim.copier.copy(images, [1], shim.stream)
+    images.clear()
+    assert surface() is None
+    assert copies[0].width == SIZE_WH[0]
+
+
+@pytest.mark.parametrize("place", ["frame_memory.DeviceBuffer", "twin_buffer.PinnedBuffer"])
+def test_full_gpu_costs_the_copies_and_not_the_batch(
+    shim: ShimCopies, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def full(size: int) -> None:
+        raise OutOfMemoryError(f"{size} bytes on GPU 0")
+
+    monkeypatch.setattr(f"framelane.inference.backends.cuda.{place}", full)
+    assert shim.of([picture("nv12", SIZE_WH, 1)]) == []
+
+
+def test_full_gpu_costs_the_look_alone(shim: ShimCopies, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(size: int) -> None:
+        raise OutOfMemoryError(f"{size} bytes of pinned memory")
+
+    box = (10.0, 10.0, 60.0, 60.0)
+    images: Any = [PictureOnGpu(picture("nv12", SIZE_WH, 1))]
+    copies = shim.copier.copy(images, [1], shim.stream)
+    monkeypatch.setattr("framelane.inference.backends.cuda.twin_buffer.PinnedBuffer", full)
+    shim.copier.look(copies, [found_in([box])], [1], shim.stream)
+    assert copies[0].sharpness(region_of(box, SIZE_WH, 0.0)) is None
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_buffers_of_a_look_are_used_again_once_the_gpu_is_done(
+    shim: ShimCopies, monkeypatch: pytest.MonkeyPatch, *, done: bool
+) -> None:
+    frame, box = scene(3), (10.0, 10.0, 160.0, 160.0)
+    before = HostBuffer.open_now
+    first = shim.of([frame], [[box]])
+    one_look = HostBuffer.open_now - before
+    monkeypatch.setattr(HostEvent, "done", done)
+    del first
+    (copy,) = shim.of([frame], [[box]])
+    more = HostBuffer.open_now - before - one_look
+    assert more == (0 if done else 2)
+    assert copy.sharpness(region_of(box, SIZE_WH, 0.0)) == pytest.approx(
+        sharpness(frame, region_of(box, SIZE_WH, 0.0)), abs=0.02
+    )
+
+
 def test_free_blocks_make_room_for_those_of_another_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("framelane.inference.backends.cuda.frame_memory.DeviceBuffer", HostBuffer)
     now_s = [0.0]
@@ -222,7 +273,12 @@ def test_free_blocks_make_room_for_those_of_another_size(monkeypatch: pytest.Mon
     assert large is not None
     assert memory.bytes == (1 << 19) + (1 << 18)
     memory.close()
+    del large, blocks
     assert memory.bytes == 0
+    fresh = memory.take(1 << 19)
+    assert fresh is not None
+    assert fresh.address
+    memory.close()
 
 
 @pytest.mark.parametrize("pixel_format", ["yuv422p10le", None])

@@ -49,9 +49,9 @@ LOOK = np.dtype(
     align=True,
 )
 
-# Threads per block, and adjacent samples per thread: kSamples in kernels/copies.cu.
+# Threads per block, and what each computes: kSamples and kLines in kernels/copies.cu.
 _BLOCK = (32, 8, 1)
-_SAMPLES = 16
+_SAMPLES, _LINES = 16, 4
 # SHARPNESS_THREADS in kernels/sharpness.cu.
 _LOOK_THREADS = 256
 
@@ -76,7 +76,7 @@ def launch_reduce(
 ) -> None:
     """Reduce parts of Y, U and V; `rows` [n] of REDUCED_PLANE are what lies at the table's address."""
     columns, lines = (int(side) for side in rows["target_wh"].max(axis=0))
-    grid = (-(-columns // _BLOCK[0]), -(-lines // _BLOCK[1]), len(rows))
+    grid = (-(-columns // _BLOCK[0]), -(-lines // (_BLOCK[1] * _LINES)), len(rows))
     kernels.launch("framelane_reduce_planes", grid, _BLOCK, stream, np.uint64(table_address))
 
 

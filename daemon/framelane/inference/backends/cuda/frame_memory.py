@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 MOST_BYTES = 256 << 20
-"""Most device memory for copies of frames, per model: 86 of 1920 x 1080."""
+"""Most device memory for copies of frames, per model: 80 of 1920 x 1080."""
 _STEP = 64 << 10
 """Sizes of blocks are multiples of this, so that frames of almost the same size share them."""
 _REST_S = 10.0
@@ -65,7 +65,8 @@ class FrameMemory:
         with self._lock:
             while self._returned:
                 returned = self._returned.popleft()
-                self._free.setdefault(returned.size, []).append(returned)
+                if returned in self._all:
+                    self._free.setdefault(returned.size, []).append(returned)
             free = self._free.get(size)
             buffer = free.pop() if free else self._make(size)
         return None if buffer is None else Block(buffer, self._returned)

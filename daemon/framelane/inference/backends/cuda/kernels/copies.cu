@@ -3,8 +3,8 @@
 
 namespace {
 
-// Adjacent samples per thread.
-enum { kSamples = 16 };
+// Adjacent samples of a copy per thread, and lines of a reduced plane.
+enum { kSamples = 16, kLines = 4 };
 
 template <typename T>
 struct alignas(16) Group {
@@ -54,15 +54,18 @@ extern "C" __global__ void __launch_bounds__(256) framelane_copy_planes(const Co
         copy_group<unsigned short>(plane, at, line);
 }
 
-// Grid: x covers the longest line of the targets, y the lines, z the planes.
+// Grid: x covers the longest line of the targets, y the lines with kLines per thread, z the planes.
 extern "C" __global__ void __launch_bounds__(256) framelane_reduce_planes(const ReducedPlane* __restrict__ table) {
     const ReducedPlane& plane = table[blockIdx.z];
     int at = blockIdx.x * blockDim.x + threadIdx.x;
-    int line = blockIdx.y * blockDim.y + threadIdx.y;
-    if (at >= plane.target_wh[0] || line >= plane.target_wh[1]) return;
-    Covered across = covered_by(at, plane.source_wh[0], plane.target_wh[0]);
-    Covered down = covered_by(line, plane.source_wh[1], plane.target_wh[1]);
+    int first = (blockIdx.y * blockDim.y + threadIdx.y) * kLines;
+    if (at >= plane.target_wh[0] || first >= plane.target_wh[1]) return;
     const unsigned char* source = (const unsigned char*)plane.source;
-    unsigned char* target = (unsigned char*)(plane.target + (long long)line * plane.target_pitch);
-    target[at] = (unsigned char)covered_average(source, plane.source_pitch, plane.step, across, down);
+    Covered across = covered_by(at, plane.source_wh[0], plane.target_wh[0]);
+    int end = min(first + kLines, plane.target_wh[1]);
+    for (int line = first; line < end; ++line) {
+        Covered down = covered_by(line, plane.source_wh[1], plane.target_wh[1]);
+        unsigned char* target = (unsigned char*)(plane.target + (long long)line * plane.target_pitch);
+        target[at] = (unsigned char)covered_average(source, plane.source_pitch, plane.step, across, down);
+    }
 }
