@@ -14,6 +14,7 @@ from framelane.core.errors import (
     Finding,
     FramelaneError,
     ModelError,
+    NotStoredError,
     RestartNeededError,
     UnknownStreamError,
 )
@@ -128,6 +129,7 @@ def test_changes_are_passed_on_and_answered_with_what_they_came_to(site: Site) -
         (ConfigError([FINDING]), 422, 1),
         (RestartNeededError([FINDING]), 409, 1),
         (ConflictError("`gate` is already the id of streams[0]"), 409, 0),
+        (NotStoredError("`gate` is in a.yaml, which is written by hand"), 409, 0),
         (UnknownStreamError("no stream has the id `gate`"), 404, 0),
         (ModelError("m.onnx is not an ONNX model"), 500, 0),
     ],
@@ -142,6 +144,7 @@ def test_refusals_are_problems_with_every_finding_and_no_secret(
     body = reply.json()
     assert (reply.status_code, reply.headers["content-type"]) == (status, "application/problem+json")
     assert (body["status"], len(body["findings"])) == (status, findings)
+    assert body["not_stored"] == isinstance(error, NotStoredError)
     assert "hunter2" not in reply.text
     if findings:
         told = {

@@ -13,7 +13,7 @@ from framelane.config.yaml.written import Entry, Place
 from framelane.control.allowed_sources import forbidden_files
 from framelane.control.changes import Edit
 from framelane.control.public_view import shown
-from framelane.core.errors import ConfigError, ConflictError, Finding, UnknownStreamError
+from framelane.core.errors import ConfigError, ConflictError, Finding, NotStoredError, UnknownStreamError
 from framelane.core.redact import MASK
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ class StreamEdits:
         """Add a stream.
 
         Raises:
-            ConflictError: Its id is taken, or it can't be persisted.
+            ConflictError: Its id is taken.
+            NotStoredError: It can't be persisted.
             FramelaneError: As LiveConfig raises.
         """
 
@@ -85,7 +86,7 @@ class StreamEdits:
 
         Raises:
             UnknownStreamError: There is no such stream.
-            ConflictError: The change can't be persisted.
+            NotStoredError: The change can't be persisted.
             FramelaneError: As LiveConfig raises.
         """
 
@@ -132,13 +133,13 @@ class StreamEdits:
         if not persist:
             return None
         if self._folder is None:
-            raise ConflictError("there is no folder to persist it in; set `streams_dir`, or omit `persist`")
+            raise NotStoredError("there is no folder to persist it in; set `streams_dir`, or omit `persist`")
         if entry is None or entry.place.document is None:
             return self._folder
         file = entry.place.file
         if file and Path(file) == self._folder.file_of(entry.id) and self._folder.owns(Path(file)):
             return self._folder
-        raise ConflictError(
+        raise NotStoredError(
             f"`{entry.id}` is in {file or self._live.path}, which is written by hand: change it there, "
             "or add ?persist=false for a change that lasts until that file is read again"
         )

@@ -67,6 +67,10 @@ class ConflictError(FramelaneError):
     """The request conflicts with the current state, such as a taken id or a file written by hand."""
 
 
+class NotStoredError(ConflictError):
+    """The change can't be stored in a file; it can be made until the files are read again."""
+
+
 class RequestError(FramelaneError):
     """The request can't be served, at least not now; `reason` is one word for programs."""
 

@@ -46,6 +46,11 @@ class RefusalReply(ProblemReply):
     """Why a change was not made."""
 
     findings: list[FindingReply] = Field(description="Everything wrong with a configuration, at once.")
+    not_stored: bool = Field(
+        default=False,
+        description="Whether the change can't be stored, but `?persist=false` would make it, "
+        "until the files are read again.",
+    )
 
 
 def new_stream_schema(ref_template: str) -> dict[str, Any]:

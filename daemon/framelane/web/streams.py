@@ -15,6 +15,7 @@ from framelane.core.errors import (
     ConflictError,
     Finding,
     FramelaneError,
+    NotStoredError,
     RestartNeededError,
     UnknownStreamError,
 )
@@ -249,7 +250,13 @@ def _reply(outcome: Outcome, status: int = 200, stream: Options | None = None) -
 def _problem(error: FramelaneError) -> JSONResponse:
     status, title = next((code, title) for kind, code, title in _ANSWERS if isinstance(error, kind))
     findings = [_finding(each) for each in error.findings] if isinstance(error, ConfigError) else []
-    reply = RefusalReply(title=title, status=status, detail=redact(str(error)), findings=findings)
+    reply = RefusalReply(
+        title=title,
+        status=status,
+        detail=redact(str(error)),
+        findings=findings,
+        not_stored=isinstance(error, NotStoredError),
+    )
     return JSONResponse(reply.model_dump(), status, media_type=MEDIA_TYPE)
 
 
