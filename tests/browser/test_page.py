@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from framelane.core.frames import Result
+    from framelane.web.streams import Probed
     from lab.browser import Browser, Tab
 
 AXE = Path(__file__).parents[2] / ".venv" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
@@ -61,6 +62,9 @@ class Editor:
         raise NotImplementedError
 
     def reload(self) -> Done:
+        raise NotImplementedError
+
+    def probe(self, options: Mapping[str, Any]) -> Probed:
         raise NotImplementedError
 
 

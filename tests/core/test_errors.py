@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from framelane.core.errors import (
+    BusyError,
     ConfigError,
     ConflictError,
     Finding,
@@ -55,6 +56,7 @@ def test_config_error_lists_all_findings() -> None:
         (UnknownStreamError("no"), 1, "no"),
         (ConflictError("no"), 1, "no"),
         (NotStoredError("no"), 1, "no"),
+        (BusyError("no", 5), 1, "no"),
         (ModelError("no"), 3, "no"),
         (RequestError("busy", "no"), 1, "no"),
         (SourceError("lost", "no"), 1, "no"),

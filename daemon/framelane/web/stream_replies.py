@@ -58,6 +58,14 @@ def new_stream_schema(ref_template: str) -> dict[str, Any]:
     return StreamConfig.model_json_schema(ref_template=ref_template)
 
 
+def probed_stream_schema(ref_template: str) -> dict[str, Any]:
+    """Return the schema of a stream to probe: `url`, and any option of a stream but `id`."""
+    schema = new_stream_schema(ref_template)
+    schema["properties"] = {key: value for key, value in schema["properties"].items() if key != "id"}
+    schema |= {"title": "ProbedStream", "description": "A stream to open once.", "required": ["url"]}
+    return schema
+
+
 def stream_change_schema(ref_template: str) -> dict[str, Any]:
     """Return the schema of a change: any options of a stream."""
     schema = new_stream_schema(ref_template)
