@@ -184,3 +184,23 @@ def test_the_page_shows_the_past_and_the_stages(site: Site) -> None:
     past = httpx.get(f"{site.http}/api/streams/plain/history").json()
     assert "live" in {change["state"] for change in past["changes"]}
     assert httpx.get(f"{site.http}/").status_code == 200
+
+
+def test_a_camera_is_looked_at_and_a_zone_counts_without_a_second_session(site: Site) -> None:
+    """What the page does to add a camera and to draw a zone."""
+    assert httpx.get(f"{site.http}/api/models").json()[0]["labels"][:1] == ["person"]
+    url = site.cameras.url("plain")
+    found = httpx.post(f"{site.http}/api/probe", json={"url": url}, timeout=WAIT_S).json()
+    assert (found["reason"], found["video"]["width"], found["video"]["codec"]) == ("ok", 320, "h264")
+    wait_until(lambda: sessions(site) == len(CAMERAS))
+    everywhere = {"polygon": [[0, 0], [1, 0], [1, 1], [0, 1]], "anchor": "center"}
+    wanted = {"track": True, "zones": {"everywhere": everywhere}}
+    reply = httpx.patch(f"{site.http}/api/streams/plain", json=wanted, timeout=WAIT_S).json()
+    assert (reply["changed"], reply["reopened"]) == (["plain"], [])
+
+    def counts() -> list[dict[str, Any]]:
+        streams = httpx.get(f"{site.http}/api/rules").json()["streams"]
+        found: list[dict[str, Any]] = streams["plain"]["zones"]["everywhere"]["counts"]
+        return found
+
+    wait_until(lambda: any(each["count"] for each in counts()))

@@ -2,6 +2,7 @@
 
 const place = "framelane.token";
 const patience = 15000;
+const probePatience = 40000;
 
 export class TokenError extends Error {}
 
@@ -50,14 +51,23 @@ export const get = (path) => request(path, { method: "GET" });
 export const change = (stream, options, stored = true) =>
   request(`/api/streams/${encodeURIComponent(stream)}${lasting(stored)}`, { method: "PATCH", ...json(options) });
 
+/** Add a stream; see change. */
+export const add = (options, stored = true) =>
+  request(`/api/streams${lasting(stored)}`, { method: "POST", ...json(options) });
+
+/** Open a stream that is not configured, and return what is in it; see get. */
+export const probe = (options, signal) =>
+  request("/api/probe", { method: "POST", signal, ...json(options) }, probePatience);
+
 const lasting = (stored) => (stored ? "" : "?persist=false");
 
 const json = (value) => ({ body: JSON.stringify(value), headers: { "Content-Type": "application/json" } });
 
-async function request(path, options) {
+async function request(path, options, within = patience) {
   const headers = { ...options.headers };
   if (token()) headers.Authorization = `Bearer ${token()}`;
-  const reply = await fetch(path, { ...options, headers, cache: "no-store", signal: AbortSignal.timeout(patience) });
+  const signals = [AbortSignal.timeout(within), ...(options.signal ? [options.signal] : [])];
+  const reply = await fetch(path, { ...options, headers, cache: "no-store", signal: AbortSignal.any(signals) });
   if (reply.status === 401) throw new TokenError("the token is missing or wrong");
   const body = await reply.json().catch(() => ({}));
   if (!reply.ok) throw new Refusal(reply.status, body);
