@@ -72,8 +72,8 @@ class Site:
         main = folder / "framelane.yaml"
         main.write_text(MAIN)
         self.live = LiveConfig(main, {}, check_config(main, {}))
-        editor = StreamEdits(self.live, StreamFolder(self.folder))
-        self.scene = Scene(["cam", "other"], editor=editor, **camera)
+        self.editor = StreamEdits(self.live, StreamFolder(self.folder))
+        self.scene = Scene(["cam", "other"], editor=self.editor, **camera)
         self.scene.streams = lambda: self.live.config.streams
         self.scene.models = [ModelInfo("yolox", "0" * 12, "onnxruntime", ("person", "car", "dog"))]
         self.scene.configured_models = list(self.live.config.models)

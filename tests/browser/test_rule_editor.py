@@ -366,6 +366,21 @@ def test_every_point_is_reached_by_tab_and_says_where_it_is(browser: Browser, tm
         ]
 
 
+def test_what_others_have_changed_is_replaced_only_when_asked_to(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path) as site, browser.open(site.page) as tab:
+        begin(tab)
+        focus(tab, "Point 1 of 2 of line street")
+        tab.press("ArrowUp")
+        second = {"points": [[0.1, 0.6], [0.9, 0.6]]}
+        lines = {**site.stream("cam").model_dump(mode="json")["lines"], "second": second}
+        site.editor.change("cam", {"lines": lines}, persist=None)
+        press_button(tab, "Save")
+        tab.wait_for(f"{EDITOR}.innerText.includes('were changed elsewhere meanwhile')")
+        assert list(site.stream("cam").lines) == ["street", "second"]
+        save(tab, site)
+        assert list(site.stream("cam").lines) == ["street"]
+
+
 def test_a_daemon_that_does_not_answer_is_told_and_nothing_is_lost(browser: Browser, tmp_path: Path) -> None:
     with serving(tmp_path) as site, browser.open(site.page) as tab:
         begin(tab)

@@ -127,6 +127,11 @@ export class RuleDraft {
     return wanted;
   }
 
+  /** Return whether what is to be sent would replace what others have changed since the draft began. */
+  replaces(options) {
+    return Object.entries(this.stored).some(([group, own]) => group in this.wanted() && JSON.stringify(options[group]) !== own);
+  }
+
   get changed() {
     return Object.keys(this.wanted()).length > 0;
   }

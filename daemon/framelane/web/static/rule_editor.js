@@ -99,6 +99,8 @@ export class RuleEditor {
     drafts.set(this.stream, kept);
     this.draft = kept.draft;
     this.labels = kept.labels;
+    /** Whether the user knows that saving replaces what others have changed. */
+    this.warned = false;
     this.forms = new Map();
     this.element.hidden = false;
     this.button.hidden = true;
@@ -235,6 +237,13 @@ export class RuleEditor {
     this.say("Saving …");
     this.saveButton.disabled = this.cancelButton.disabled = true;
     try {
+      // A map of lines or zones is replaced as a whole.
+      if (!this.warned && this.draft.replaces(await get(`/api/streams/${encodeURIComponent(this.stream)}`))) {
+        this.warned = true;
+        this.say("");
+        this.tell("Lines or zones were changed elsewhere meanwhile. Save again to replace them, or cancel and begin again.");
+        return;
+      }
       const { stream, took_ms: took } = await change(this.stream, wanted, stored);
       const lasts = stream.persisted ? "" : " They last until the configuration is read again, as at a restart.";
       this.end({ stream, text: `Lines and zones are saved, in ${Math.round(took)} ms.${lasts}` });
