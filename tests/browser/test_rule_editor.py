@@ -216,7 +216,7 @@ def test_rules_are_renamed_timed_limited_to_classes_turned_and_removed(
         tab.press("Enter")
         tab.run("document.querySelector('.rule.line .rule-head').click()")
         fill(tab, "Classes", "dog,")
-        press_button(tab, "Exchange left and right")
+        press_button(tab, "Swap left and right")
         save(tab, site)
         cam = site.stream("cam")
         court = cam.zones["court"]
@@ -244,7 +244,7 @@ def test_the_sides_of_a_line_are_where_the_daemon_counts_them(browser: Browser, 
         tops = tab.run(words)
         assert tops["left"] < tops["right"]
         tab.run("document.querySelector('.rule.line .rule-head').click()")
-        press_button(tab, "Exchange left and right")
+        press_button(tab, "Swap left and right")
         tops = tab.run(words)
         assert tops["left"] > tops["right"]
 

@@ -38,7 +38,7 @@ export class AddCamera {
       el("option", { value: "tcp" }, "TCP"),
       el("option", { value: "udp" }, "UDP"),
     );
-    this.look = el("button", { type: "submit", class: "primary" }, "Look at it");
+    this.preview = el("button", { type: "submit", class: "primary" }, "Preview");
     this.stop = el("button", { type: "button", hidden: true, click: () => this.running?.abort() }, "Stop");
     this.waiting = el("p", { class: "hint", role: "status" });
     this.result = el("section", { class: "panel", "aria-labelledby": "camera-result", hidden: true });
@@ -89,7 +89,7 @@ export class AddCamera {
         el("div", {}, el("label", { for: "camera-password" }, "Password"), this.password),
         el("div", {}, el("label", { for: "camera-transport" }, "RTSP over"), this.transport),
       ),
-      el("p", { class: "actions" }, this.look, this.stop, this.waiting),
+      el("p", { class: "actions" }, this.preview, this.stop, this.waiting),
     );
   }
 
@@ -166,7 +166,7 @@ export class AddCamera {
     this.running?.abort();
     const run = new AbortController();
     this.running = run;
-    this.look.disabled = true;
+    this.preview.disabled = true;
     this.stop.hidden = false;
     const began = performance.now();
     const tick = () => setText(this.waiting, `Opening the camera … ${Math.round((performance.now() - began) / 1000)} s`);
@@ -183,7 +183,7 @@ export class AddCamera {
       clearInterval(timer);
       if (this.running === run) {
         this.running = null;
-        this.look.disabled = false;
+        this.preview.disabled = false;
         this.stop.hidden = true;
       }
     }
@@ -193,7 +193,7 @@ export class AddCamera {
   show(found) {
     this.forgetPicture();
     const { video } = found;
-    const heading = el("h2", { id: "camera-result", tabindex: -1 }, video ? "This is the camera" : "The camera can't be read");
+    const heading = el("h2", { id: "camera-result", tabindex: -1 }, video ? "Preview" : "The camera can't be read");
     this.result.replaceChildren(heading, ...(video ? this.sight(found) : this.trouble(found)));
     this.result.hidden = false;
     this.details.hidden = false;
@@ -207,7 +207,7 @@ export class AddCamera {
     const declared = video.declared_fps ? `, ${rate(video.declared_fps)} declared` : "";
     const facts = [
       ["Video", `${video.codec}, ${video.width} × ${video.height}`],
-      ["Frames per second", video.measured_fps ? `${rate(video.measured_fps)} came${declared}` : `not known yet${declared}`],
+      ["Frames per second", video.measured_fps ? `${rate(video.measured_fps)} measured${declared}` : `not known yet${declared}`],
       ["First frame after", `${video.first_frame_s.toFixed(1)} s`],
       ["Clock", video.clock],
       ["Read by", video.reader],
@@ -231,7 +231,7 @@ export class AddCamera {
     return [
       el("p", { class: "bad-text" }, `${reason}: ${text}`),
       remedy ? el("p", {}, `Check: ${remedy}.`) : null,
-      el("p", { class: "hint" }, "Change the address and look again. If the camera is off now, add it anyway: it is tried again and again."),
+      el("p", { class: "hint" }, "Correct the address and try again. If the camera is off now, add it anyway: Framelane keeps trying."),
     ].filter(Boolean);
   }
 

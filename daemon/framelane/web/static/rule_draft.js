@@ -92,7 +92,7 @@ export class RuleDraft {
     return true;
   }
 
-  /** Exchange the left and the right of a line. */
+  /** Swap the left and the right of a line. */
   turn(rule) {
     this.put(rule, pointsOf(rule).toReversed());
   }

@@ -167,7 +167,7 @@ export class RuleEditor {
         this.draft.turn(rule);
         this.points.draw();
         this.changed();
-        this.say("Left and right are exchanged.");
+        this.say("Left and right are swapped.");
       },
       removePoint: () => this.points.removeLast(rule),
     });

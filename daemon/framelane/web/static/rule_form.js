@@ -37,7 +37,7 @@ export class RuleForm {
     this.picker.suggest(labels);
     this.picker.value = rule.options.classes;
     this.fault = el("p", { class: "bad-text", id: id("fault"), role: "alert", hidden: true });
-    const turn = el("button", { type: "button", click: () => acts.turn() }, "Exchange left and right");
+    const turn = el("button", { type: "button", click: () => acts.turn() }, "Swap left and right");
     const zone = rule.kind === "zone";
     this.body = el(
       "div",
