@@ -24,6 +24,19 @@ _START_S = 60.0
 _ANSWER_S = 60.0
 _LOOK_S = 0.05
 _PHONE_WIDTH = 500
+_SHIFT = 8
+_KEYS = {
+    "Backspace": 8,
+    "Tab": 9,
+    "Enter": 13,
+    "Escape": 27,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+    "Delete": 46,
+}
+"""Windows' numbers of keys, by their names in the browser."""
 _FLAGS = (
     "--headless=new",
     # Root may not use the sandbox, and containers have a small /dev/shm.
@@ -123,6 +136,12 @@ class Tab:
             mobile=width < _PHONE_WIDTH,
         )
 
+    def reload(self) -> None:
+        """Load the page again, and wait until it is there."""
+        self.call("Page.reload")
+        while (message := json.loads(self._line.recv(_ANSWER_S))).get("method") != "Page.loadEventFired":
+            self._note(message)
+
     def call(self, method: str, **parameters: Any) -> Any:  # noqa: ANN401 - JSON
         """Call a method of the protocol and return its result."""
         number = next(self._numbers)
@@ -151,12 +170,32 @@ class Tab:
             time.sleep(_LOOK_S)
         return value
 
-    def press(self, key: str) -> None:
+    def press(self, key: str, *, shift: bool = False) -> None:
         """Press and release a key, such as Tab."""
-        codes = {"Tab": 9, "Enter": 13, "ArrowRight": 39, "ArrowDown": 40, "ArrowLeft": 37, "ArrowUp": 38}
-        text = {"text": "\r"} if key == "Enter" else {}
+        more: dict[str, Any] = {"text": "\r"} if key == "Enter" else {}
+        if shift:
+            more["modifiers"] = _SHIFT
         for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=codes[key], **text)
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=_KEYS[key], **more)
+
+    def click(self, place_xy: tuple[float, float]) -> None:
+        """Click with the mouse at a place of the window, in pixels."""
+        self.drag(place_xy, place_xy)
+
+    def drag(self, from_xy: tuple[float, float], to_xy: tuple[float, float], *, finger: bool = False) -> None:
+        """Drag with the mouse, or with a finger, from one place of the window to another, in pixels."""
+        middle = ((from_xy[0] + to_xy[0]) / 2, (from_xy[1] + to_xy[1]) / 2)
+        if finger:
+            self._touch("touchStart", [from_xy])
+            self._touch("touchMove", [middle])
+            self._touch("touchMove", [to_xy])
+            self._touch("touchEnd", [])
+            return
+        self._mouse("mouseMoved", from_xy, held=False)
+        self._mouse("mousePressed", from_xy)
+        self._mouse("mouseMoved", middle)
+        self._mouse("mouseMoved", to_xy)
+        self._mouse("mouseReleased", to_xy, held=False)
 
     def write(self, text: str) -> None:
         """Type text where the focus is."""
@@ -166,6 +205,17 @@ class Tab:
         """Save what is seen as PNG, or as WebP if the name ends so."""
         options = {"format": "webp", "quality": 80} if path.suffix == ".webp" else {"format": "png"}
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", **options)["data"]))
+
+    def _mouse(self, kind: str, place_xy: tuple[float, float], *, held: bool = True) -> None:
+        """Send a mouse event; `held` is whether the left button is down after it."""
+        x, y = place_xy
+        button = "left" if held or kind == "mouseReleased" else "none"
+        buttons = {"button": button, "buttons": int(held), "clickCount": 1}
+        self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, pointerType="mouse", **buttons)
+
+    def _touch(self, kind: str, places: list[tuple[float, float]]) -> None:
+        points = [{"x": x, "y": y} for x, y in places]
+        self.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
 
     def _note(self, message: dict[str, Any]) -> None:
         said = message.get("params", {})

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from fastapi import APIRouter
 from tests.live.coded import FPS, recording, unit_of
 from tests.live.found import frame, result
 
@@ -29,6 +30,7 @@ from framelane.web.app import create_app
 from framelane.web.insight import insight
 from framelane.web.insight import router as insight_router
 from framelane.web.live import router as live_router
+from framelane.web.models import router as model_router
 from framelane.web.rules import rules
 from framelane.web.server import HttpServer
 from framelane.web.status import describe
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from tests.live.coded import Kind
 
     from framelane.config.sections.stream import StreamConfig
-    from framelane.core.frames import Result
+    from framelane.core.frames import ModelInfo, Result
     from framelane.messages.events import LineState, ZoneState
     from framelane.web.rules import RulesReply
     from framelane.web.status import StatusReply
@@ -158,6 +160,8 @@ class Scene:
         self.hub = LiveHub(self.clock)
         self.counts = Counts()
         self.streams: Callable[[], Sequence[StreamConfig]] = list
+        self.models: list[ModelInfo] = []
+        self.configured_models: list[str] = []
         self.cameras: dict[str, Camera] = {}
         for name in names:
             tap = StreamTap()
@@ -202,9 +206,11 @@ class Scene:
 
     def _app(self, token: str | None, editor: StreamEditor | None) -> Any:
         live = live_router(partial(Viewer, self.hub, self.clock), self.clock)
-        node = insight_router(
-            self.history, lambda: insight(self.window.latest, {"street": 2}, []), self._rules
+        node = APIRouter()
+        node.include_router(
+            insight_router(self.history, lambda: insight(self.window.latest, {"street": 2}, []), self._rules)
         )
+        node.include_router(model_router(lambda: self.configured_models, lambda: self.models))
         return create_app(
             self,
             lambda _accept: (b"", "text/plain"),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from framelane.core.frames import Result
+    from framelane.web.streams import Probed
     from lab.browser import Browser, Tab
 
 AXE = Path(__file__).parents[2] / ".venv" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
@@ -63,6 +64,9 @@ class Editor:
     def reload(self) -> Done:
         raise NotImplementedError
 
+    def probe(self, options: Mapping[str, Any]) -> Probed:
+        raise NotImplementedError
+
 
 def text_of(tab: Tab, selector: str) -> str:
     found: str = tab.run(f"document.querySelector({selector!r})?.textContent ?? ''")
@@ -86,7 +90,7 @@ def test_the_page_asks_for_the_token_and_keeps_it_out_of_addresses(browser: Brow
         assert TOKEN not in entries
         assert tab.run("localStorage.length") == 0
         # It is valid in this tab until it is forgotten.
-        tab.call("Page.reload")
+        tab.reload()
         tab.wait_for("window.shown > 0")
         tab.run("document.getElementById('forget').click()")
         tab.wait_for("document.querySelector('.login') !== null")
@@ -205,7 +209,8 @@ def test_options_are_changed_live(browser: Browser) -> None:
             tab.run(f"document.getElementById({field!r}).focus()")
             tab.write(text)
         tab.press("Enter")
-        tab.wait_for("document.querySelector('.panel [role=status]')?.textContent.startsWith('Applied')")
+        said = "document.querySelector('[aria-labelledby=options-title] [role=status]')"
+        tab.wait_for(f"{said}.textContent.startsWith('Applied')")
         assert (editor.options["confidence"], editor.options["classes"]) == (0.55, ["person", "car"])
 
 

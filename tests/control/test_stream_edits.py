@@ -9,7 +9,13 @@ import pytest
 from framelane.config.yaml.load import check_config
 from framelane.control.stream_edits import StreamEdits
 from framelane.control.stream_folder import MARK
-from framelane.core.errors import ConfigError, ConflictError, FramelaneError, UnknownStreamError
+from framelane.core.errors import (
+    ConfigError,
+    ConflictError,
+    FramelaneError,
+    NotStoredError,
+    UnknownStreamError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,13 +121,13 @@ def test_files_of_others_are_left_alone(rig: Rig) -> None:
     hand.write_text("# mine\nid: other\nurl: rtsp://h\n")
     rig.live.reload_folder()
     with pytest.raises(
-        ConflictError, match=r"gate\.yaml was not written by Framelane and would be overwritten"
+        NotStoredError, match=r"gate\.yaml was not written by Framelane and would be overwritten"
     ):
         rig.edits.add(GATE, persist=None)
-    with pytest.raises(ConflictError, match="which is written by hand: change it there"):
+    with pytest.raises(NotStoredError, match="which is written by hand: change it there"):
         rig.edits.change("other", {"fps": 1}, persist=None)
     for stream in ("other", "lobby"):
-        with pytest.raises(ConflictError, match="which is written by hand: change it there"):
+        with pytest.raises(NotStoredError, match="which is written by hand: change it there"):
             rig.edits.remove(stream, persist=None)
     rig.edits.add(GATE, persist=False)
     rig.edits.remove("gate", persist=None)  # it has no file, and gate.yaml is not it
@@ -133,7 +139,7 @@ def test_change_is_not_persisted_without_a_folder(rig: Rig) -> None:
     edits = StreamEdits(rig.live, None)
     edits.add(GATE, persist=None)
     assert not edits.shown("gate")["persisted"]
-    with pytest.raises(ConflictError, match="there is no folder to persist it in"):
+    with pytest.raises(NotStoredError, match="there is no folder to persist it in"):
         edits.change("gate", {"fps": 1}, persist=True)
 
 
@@ -147,7 +153,7 @@ def test_refused_change_leaves_no_file(rig: Rig) -> None:
 def test_change_that_cant_be_kept_is_not_made(rig: Rig) -> None:
     (rig.main.parent / "streams.d").rmdir()
     (rig.main.parent / "streams.d").write_text("a file")
-    with pytest.raises(ConflictError, match=r"can't be changed: .*; make the folder writable"):
+    with pytest.raises(NotStoredError, match=r"can't be changed: .*; make the folder writable"):
         StreamEdits(rig.live, rig.folder).add(GATE, persist=None)
     assert (rig.node.committed, rig.ids) == ([], ["lobby"])
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from framelane.control.stream_folder import MARK, StreamFolder
-from framelane.core.errors import ConflictError
+from framelane.core.errors import NotStoredError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,7 @@ def test_link_in_the_way_is_not_followed(folder: StreamFolder, tmp_path: Path) -
     victim = tmp_path / "victim"
     victim.write_text("untouched")
     folder.file_of("a").with_name(".a.yaml.new").symlink_to(victim)
-    with pytest.raises(ConflictError, match="can't be changed"):
+    with pytest.raises(NotStoredError, match="can't be changed"):
         folder.write("a", f"{MARK}new")
     assert victim.read_text() == "untouched"
 

@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from framelane.core.errors import (
+    BusyError,
     ConfigError,
     ConflictError,
     Finding,
     FramelaneError,
     ModelError,
+    NotStoredError,
     RequestError,
     RestartNeededError,
     SourceError,
@@ -53,6 +55,8 @@ def test_config_error_lists_all_findings() -> None:
         (RestartNeededError([Finding("node.id", "needs a restart")]), 2, "node.id: needs a restart"),
         (UnknownStreamError("no"), 1, "no"),
         (ConflictError("no"), 1, "no"),
+        (NotStoredError("no"), 1, "no"),
+        (BusyError("no", 5), 1, "no"),
         (ModelError("no"), 3, "no"),
         (RequestError("busy", "no"), 1, "no"),
         (SourceError("lost", "no"), 1, "no"),

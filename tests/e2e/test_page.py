@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import struct
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +20,7 @@ import pytest
 from tests.e2e.daemon import Daemon, free_port
 from tests.live.viewers import records
 from tests.neighbours.clips import ClipShape, draw_clip
+from tests.neighbours.silent_server import SilentServer
 from tests.waiting import wait_until
 from tests.web.watching import open_socket
 
@@ -25,6 +29,7 @@ from framelane.live.records import Kind, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.e2e.conftest import Material
     from websockets.sync.client import ClientConnection
@@ -184,3 +189,46 @@ def test_the_page_shows_the_past_and_the_stages(site: Site) -> None:
     past = httpx.get(f"{site.http}/api/streams/plain/history").json()
     assert "live" in {change["state"] for change in past["changes"]}
     assert httpx.get(f"{site.http}/").status_code == 200
+
+
+def test_a_camera_is_looked_at_and_a_zone_counts_without_a_second_session(site: Site) -> None:
+    """What the page does to add a camera and to draw a zone."""
+    assert httpx.get(f"{site.http}/api/models").json()[0]["labels"][:1] == ["person"]
+    url = site.cameras.url("plain")
+    found = httpx.post(f"{site.http}/api/probe", json={"url": url}, timeout=WAIT_S).json()
+    assert (found["reason"], found["video"]["width"], found["video"]["codec"]) == ("ok", 320, "h264")
+    wait_until(lambda: sessions(site) == len(CAMERAS))
+    everywhere = {"polygon": [[0, 0], [1, 0], [1, 1], [0, 1]], "anchor": "center"}
+    wanted = {"track": True, "zones": {"everywhere": everywhere}}
+    reply = httpx.patch(f"{site.http}/api/streams/plain", json=wanted, timeout=WAIT_S).json()
+    assert (reply["changed"], reply["reopened"]) == (["plain"], [])
+
+    def counts() -> list[dict[str, Any]]:
+        streams = httpx.get(f"{site.http}/api/rules").json()["streams"]
+        found: list[dict[str, Any]] = streams["plain"]["zones"]["everywhere"]["counts"]
+        return found
+
+    wait_until(lambda: any(each["count"] for each in counts()))
+
+
+@pytest.mark.parametrize("reader", ["native", "ffmpeg"])
+def test_a_probe_in_progress_does_not_hold_up_the_end(
+    material: Material, tmp_path: Path, reader: str
+) -> None:
+    port = free_port()
+    config = {
+        "node": {"id": "gate-01", "shutdown_s": 5},
+        "jsonl": {"path": str(tmp_path / "out.jsonl")},
+        "http": {"listen": f"127.0.0.1:{port}"},
+        "models": {"tiny": {"path": str(material.tiny)}},
+        "streams": [],
+    }
+    with SilentServer() as silent, Daemon(tmp_path, config) as daemon, ThreadPoolExecutor(1) as pool:
+        daemon.wait_for_event("started")
+        asked = {"url": silent.url, "reader": reader}
+        reply = pool.submit(httpx.post, f"http://127.0.0.1:{port}/api/probe", json=asked, timeout=WAIT_S)
+        wait_until(lambda: silent.connections == 1)
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait(15.0) == 0
+        with suppress(httpx.HTTPError):
+            reply.result()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 EXAMPLES = 40
 OPERATIONS = {
     "get_health", "get_readiness", "get_metrics", "get_status", "list_streams", "get_stream", "add_stream",
-    "change_stream", "remove_stream", "reload",
+    "change_stream", "remove_stream", "reload", "probe_stream",
 }  # fmt: skip
 
 
@@ -71,6 +71,8 @@ def test_streams_have_bodies_and_answers(description: dict[str, Any]) -> None:
         assert answer == {"$ref": "#/components/schemas/OutcomeReply"}
         for refusal in ("401", "409", "421", "422"):
             assert list(found[name]["responses"][refusal]["content"]) == ["application/problem+json"]
+    probed = schemas["ProbedStream"]
+    assert ("id" in probed["properties"], probed["required"]) == (False, ["url"])
     assert schemas["OutcomeReply"]["properties"].keys() == {
         "added", "changed", "reopened", "removed", "took_ms", "stream",
     }  # fmt: skip
@@ -108,6 +110,8 @@ def test_answers_are_what_the_description_says(url: str, description: dict[str, 
         == 415
     )
     assert ask("POST", "/api/reload", "reload")["removed"] == []
+    assert ask("POST", "/api/probe", "probe_stream", json={"url": "/nothing"})["reason"] == "missing"
+    assert ask("POST", "/api/probe", "probe_stream", json={"url": "gopher://h"})["findings"]
 
 
 def test_no_answer_differs_from_the_description(url: str) -> None:

@@ -9,16 +9,18 @@ import httpx
 import pytest
 
 from framelane.core.errors import (
+    BusyError,
     ConfigError,
     ConflictError,
     Finding,
     FramelaneError,
     ModelError,
+    NotStoredError,
     RestartNeededError,
     UnknownStreamError,
 )
 from framelane.core.redact import forget_secrets, register_secret
-from framelane.web.streams import MOST_BYTES
+from framelane.web.edit_requests import MOST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,12 +42,43 @@ class Done:
     took_s: float = 0.0123
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a probe found."""
+
+    reason: str = "refused"
+    text: str = "nothing listens at this address"
+    remedy: str = "host, port"
+    video: dict[str, Any] | None = None
+    image: bytes | None = None
+
+
+VIDEO = {
+    "codec": "h264",
+    "width": 640,
+    "height": 480,
+    "pixel_format": "yuv420p",
+    "declared_fps": None,
+    "measured_fps": 25.0,
+    "clock": "receive",
+    "clock_offset_ms": None,
+    "first_frame_s": 0.4,
+    "frames": 50,
+    "packets": 50,
+    "undecodable": 0,
+    "transport": "tcp",
+    "reader": "framelane",
+    "hints": ["one frame late"],
+}
+
+
 class Editor:
     """Records its calls, and raises the given error."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
         self.error: FramelaneError | None = None
+        self.found = Found()
 
     def listed(self) -> list[dict[str, Any]]:
         return [self.shown("lobby")]
@@ -66,6 +99,10 @@ class Editor:
 
     def reload(self) -> Done:
         return self.note(("reload",), Done())
+
+    def probe(self, options: dict[str, Any]) -> Found:
+        self.note(("probe", options), Done())
+        return self.found
 
     def note(self, asked: tuple[Any, ...], done: Done) -> Done:
         self.asked.append(asked)
@@ -128,6 +165,7 @@ def test_changes_are_passed_on_and_answered_with_what_they_came_to(site: Site) -
         (ConfigError([FINDING]), 422, 1),
         (RestartNeededError([FINDING]), 409, 1),
         (ConflictError("`gate` is already the id of streams[0]"), 409, 0),
+        (NotStoredError("`gate` is in a.yaml, which is written by hand"), 409, 0),
         (UnknownStreamError("no stream has the id `gate`"), 404, 0),
         (ModelError("m.onnx is not an ONNX model"), 500, 0),
     ],
@@ -142,6 +180,7 @@ def test_refusals_are_problems_with_every_finding_and_no_secret(
     body = reply.json()
     assert (reply.status_code, reply.headers["content-type"]) == (status, "application/problem+json")
     assert (body["status"], len(body["findings"])) == (status, findings)
+    assert body["not_stored"] == isinstance(error, NotStoredError)
     assert "hunter2" not in reply.text
     if findings:
         told = {
@@ -166,7 +205,11 @@ def test_refusals_are_problems_with_every_finding_and_no_secret(
 def test_bodies_that_are_not_options_never_reach_the_editor(
     site: Site, content: bytes, kind: str, status: int
 ) -> None:
-    for method, path in (("POST", "/api/streams"), ("PATCH", "/api/streams/lobby")):
+    for method, path in (
+        ("POST", "/api/streams"),
+        ("PATCH", "/api/streams/lobby"),
+        ("POST", "/api/probe"),
+    ):
         reply = site.call(method, path, content=content, headers={"Content-Type": kind})
         assert reply.status_code == status
     assert site.editor.asked == []
@@ -191,6 +234,9 @@ def test_without_a_token_only_this_host_may_change_streams(
     reply = site.call("POST", "/api/streams", json=new, headers=headers)
     assert reply.status_code == status
     assert len(site.editor.asked) == (status == 201)
+    probed = site.call("POST", "/api/probe", json={"url": "rtsp://h/2"}, headers=headers)
+    assert probed.status_code == (200 if status == 201 else 403)
+    assert len(site.editor.asked) == 2 * (status == 201)
     assert site.call("GET", "/api/streams", headers=headers).status_code == 200
 
 
@@ -203,6 +249,7 @@ def test_without_a_token_only_this_host_may_change_streams(
         ("PATCH", "/api/streams/lobby"),
         ("DELETE", "/api/streams/lobby"),
         ("POST", "/api/reload"),
+        ("POST", "/api/probe"),
     ],
 )
 def test_a_token_is_asked_for_where_there_is_one(
@@ -230,3 +277,21 @@ def test_parameter_that_is_no_boolean_is_a_problem(site: Site) -> None:
     assert (reply.status_code, reply.headers["content-type"]) == (422, "application/problem+json")
     assert "persist" in reply.json()["detail"]
     assert site.editor.asked == []
+
+
+def test_probe_answers_with_what_was_found(site: Site) -> None:
+    reply = site.call("POST", "/api/probe", json={"url": "rtsp://h/2", "transport": "udp"})
+    refused = {"reason": "refused", "text": "nothing listens at this address", "remedy": "host, port"}
+    assert (reply.status_code, reply.json()) == (200, {**refused, "video": None, "image": None})
+    assert site.editor.asked == [("probe", {"url": "rtsp://h/2", "transport": "udp"})]
+    site.editor.found = Found("ok", "", "", VIDEO, b"\xff\xd8\xff")
+    found = site.call("POST", "/api/probe", json={"url": "rtsp://h/2"}).json()
+    assert found == {"reason": "ok", "text": "", "remedy": "", "video": VIDEO, "image": "/9j/"}
+
+
+def test_probe_that_has_to_wait_says_how_long(site: Site) -> None:
+    site.editor.error = BusyError("2 probes are in progress: try again", 5)
+    reply = site.call("POST", "/api/probe", json={"url": "rtsp://h/2"})
+    assert (reply.status_code, reply.headers["retry-after"]) == (429, "5")
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert reply.json()["detail"] == "2 probes are in progress: try again"

@@ -164,6 +164,14 @@ class LiveConfig:
         """
         return self._try(_HTTP, lambda: make(self.written))
 
+    def check(self, written: Written) -> Config:
+        """Return the configuration with this content of its files, checked as for an edit, and apply nothing.
+
+        Raises:
+            ConfigError: It has findings.
+        """
+        return self._checked(written, needs_streams=False)
+
     def _read(self) -> Edit:
         written = read_config(self.path, self._environ)
         return Edit(written, written)

@@ -1,8 +1,9 @@
-"""Lists and changes streams one at a time, for `/api/streams`."""
+"""Lists, changes and probes streams, for `/api/streams` and `/api/probe`."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,13 +14,15 @@ from framelane.config.yaml.written import Entry, Place
 from framelane.control.allowed_sources import forbidden_files
 from framelane.control.changes import Edit
 from framelane.control.public_view import shown
-from framelane.core.errors import ConfigError, ConflictError, Finding, UnknownStreamError
+from framelane.control.stream_probes import StreamProbes
+from framelane.core.errors import ConfigError, ConflictError, Finding, NotStoredError, UnknownStreamError
 from framelane.core.redact import MASK
 
 if TYPE_CHECKING:
     from framelane.config.yaml.written import Written
     from framelane.control.changes import ChangeOutcome, LiveConfig
     from framelane.control.stream_folder import StreamFolder
+    from framelane.control.stream_probes import Probed
 
 Options: TypeAlias = dict[str, Any]
 
@@ -34,11 +37,15 @@ class StreamEdits:
     Args:
         live: the configuration.
         folder: the folder that persists changes; None if none is configured.
+        probes: opens streams that are not configured.
     """
 
-    def __init__(self, live: LiveConfig, folder: StreamFolder | None) -> None:
+    def __init__(
+        self, live: LiveConfig, folder: StreamFolder | None, probes: StreamProbes | None = None
+    ) -> None:
         self._live = live
         self._folder = folder
+        self._probes = probes or StreamProbes()
 
     def listed(self) -> list[Options]:
         """Return all streams, in the files' order."""
@@ -61,7 +68,8 @@ class StreamEdits:
         """Add a stream.
 
         Raises:
-            ConflictError: Its id is taken, or it can't be persisted.
+            ConflictError: Its id is taken.
+            NotStoredError: It can't be persisted.
             FramelaneError: As LiveConfig raises.
         """
 
@@ -85,7 +93,7 @@ class StreamEdits:
 
         Raises:
             UnknownStreamError: There is no such stream.
-            ConflictError: The change can't be persisted.
+            NotStoredError: The change can't be persisted.
             FramelaneError: As LiveConfig raises.
         """
 
@@ -117,6 +125,23 @@ class StreamEdits:
 
         return self._live.edit(make)
 
+    def probe(self, options: Options) -> Probed:
+        """Open a stream as if it had been added, for a few seconds; nothing changes.
+
+        Args:
+            options: as for `add`; `id` is ignored.
+
+        Raises:
+            ConfigError: It could not be added with these options.
+            BusyError: Too many probes are in progress.
+        """
+        written = self._live.written
+        taken = {entry.id for entry in written.entries}
+        name = next(each for each in map("probe-{}".format, count()) if each not in taken)
+        data, problems = self._parse({**options, "id": name}, ("streams", len(written.entries)))
+        asked = _with(written, [*written.entries, Entry(data, Place(), changed=True)], problems)
+        return self._probes.run(self._live.check(asked).streams[-1])
+
     def _parse(self, options: Options, path: KeyPath) -> tuple[Node, list[Problem]]:
         """Return options as the loader reads them, and problems that only a request can have."""
         data, problems = _plain(options, path)
@@ -132,13 +157,13 @@ class StreamEdits:
         if not persist:
             return None
         if self._folder is None:
-            raise ConflictError("there is no folder to persist it in; set `streams_dir`, or omit `persist`")
+            raise NotStoredError("there is no folder to persist it in; set `streams_dir`, or omit `persist`")
         if entry is None or entry.place.document is None:
             return self._folder
         file = entry.place.file
         if file and Path(file) == self._folder.file_of(entry.id) and self._folder.owns(Path(file)):
             return self._folder
-        raise ConflictError(
+        raise NotStoredError(
             f"`{entry.id}` is in {file or self._live.path}, which is written by hand: change it there, "
             "or add ?persist=false for a change that lasts until that file is read again"
         )

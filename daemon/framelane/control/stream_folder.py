@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from framelane.config.yaml.document import parse_document, written_as_yaml
 from framelane.config.yaml.dropins import Fingerprint, fingerprint
 from framelane.config.yaml.written import Entry, Place
-from framelane.core.errors import ConflictError
+from framelane.core.errors import NotStoredError
 from framelane.core.folders import sync_folder
 
 if TYPE_CHECKING:
@@ -48,12 +48,12 @@ class StreamFolder:
         """Create or replace a stream's file atomically, with mode 0600, as it may contain a password.
 
         Raises:
-            ConflictError: A file that Framelane didn't write has that name, or the file can't be written.
+            NotStoredError: A file that Framelane didn't write has that name, or the file can't be written.
         """
         file = self.file_of(stream)
         if file.exists() and not self.owns(file):
             text = "was not written by Framelane and would be overwritten; remove or rename it"
-            raise ConflictError(f"{file} {text}")
+            raise NotStoredError(f"{file} {text}")
         fresh = file.with_name(f".{file.name}.new")
         try:
             self._path.mkdir(exist_ok=True)
@@ -72,7 +72,7 @@ class StreamFolder:
         """Delete a stream's file if Framelane wrote it.
 
         Raises:
-            ConflictError: The file can't be deleted.
+            NotStoredError: The file can't be deleted.
         """
         file = self.file_of(stream)
         if not self.owns(file):
@@ -100,8 +100,8 @@ class StreamFolder:
         self._seen = others if now is None else {**others, file.name: now}
 
 
-def _write_failed(file: Path, error: OSError) -> ConflictError:
-    return ConflictError(
+def _write_failed(file: Path, error: OSError) -> NotStoredError:
+    return NotStoredError(
         f"{file} can't be changed: {error.strerror or error}; make the folder writable by the daemon, "
         "or add ?persist=false for a change that lasts until the files are read again"
     )

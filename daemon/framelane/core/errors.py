@@ -67,6 +67,18 @@ class ConflictError(FramelaneError):
     """The request conflicts with the current state, such as a taken id or a file written by hand."""
 
 
+class NotStoredError(ConflictError):
+    """The change can't be stored in a file; it can be made until the files are read again."""
+
+
+class BusyError(FramelaneError):
+    """As many requests of this kind are in progress as may be; another one may succeed in `retry_s` seconds."""
+
+    def __init__(self, message: str, retry_s: int) -> None:
+        self.retry_s = retry_s
+        super().__init__(message)
+
+
 class RequestError(FramelaneError):
     """The request can't be served, at least not now; `reason` is one word for programs."""
 

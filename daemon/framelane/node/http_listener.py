@@ -52,6 +52,7 @@ class HttpContent:
     feeds: Feeds
     streams: Callable[[], Sequence[StreamConfig]]
     counts: CountSource
+    configured_models: Callable[[], Iterable[str]]
     editor: StreamEditor | None = None
     files: EventFiles | None = None
 
@@ -73,6 +74,8 @@ def start_http(
     if config.http.listen is None:
         return None
     # Imported only when needed: the web stack takes memory that a small host may lack.
+    from fastapi import APIRouter  # noqa: PLC0415
+
     from framelane.live.viewer import Viewer  # noqa: PLC0415
     from framelane.telemetry.prometheus import FramelaneCollector, MetricsPage, RequestCollector  # noqa: PLC0415
     from framelane.telemetry.requests import RequestMeter  # noqa: PLC0415
@@ -81,6 +84,7 @@ def start_http(
     from framelane.web.insight import insight  # noqa: PLC0415
     from framelane.web.insight import router as insight_router  # noqa: PLC0415
     from framelane.web.live import router as live_router  # noqa: PLC0415
+    from framelane.web.models import router as model_router  # noqa: PLC0415
     from framelane.web.rules import rules  # noqa: PLC0415
     from framelane.web.server import HttpServer  # noqa: PLC0415
     from framelane.web.status import describe  # noqa: PLC0415
@@ -108,6 +112,9 @@ def start_http(
     page = MetricsPage(collector, RequestCollector(requests.snapshot), *more())
     secret = None if token is None else token.get_secret_value()
     hosts = _hosts(config.http, config.http.listen)
+    figures = APIRouter()
+    figures.include_router(insight_router(shown.history, node_insight, current_rules))
+    figures.include_router(model_router(shown.configured_models, shown.models))
     app = create_app(
         shown.health,
         page,
@@ -117,7 +124,7 @@ def start_http(
         shown.editor,
         hosts,
         live_router(partial(Viewer, shown.feeds, clock), clock) if config.http.page else None,
-        insight_router(shown.history, node_insight, current_rules),
+        figures,
         config.http.hosts or (),
         None if shown.files is None else _event_router(shown.files),
     )

@@ -341,6 +341,7 @@ class Node:
             self.pipeline.live,
             lambda: self.config.streams,
             self.journal,
+            lambda: self.config.models,
             self._editor,
             None if self._media is None else self._media.index,
         )

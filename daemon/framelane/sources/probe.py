@@ -27,6 +27,8 @@ from framelane.telemetry.meters import StreamMeter
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from av import VideoFrame
+
     from framelane.sources.http.opening import HttpSource
     from framelane.sources.interfaces.source import Decoded
 
@@ -95,62 +97,96 @@ def probe_stream(
     Raises:
         SourceError: the stream can't be opened, or no frame of it can be decoded.
     """
-    clock = clock or SystemClock()
+    asked = {"id": "probe", "url": url, "transport": transport, "video": video}
+    return probe_source(StreamConfig.model_validate(asked), seconds, clock or SystemClock())
+
+
+def probe_source(
+    options: StreamConfig,
+    seconds: float,
+    clock: Clock,
+    stopping: threading.Event | None = None,
+    first: Callable[[VideoFrame], None] = lambda _picture: None,
+) -> ProbeReport:
+    """Read a stream as `probe_stream` does, with all its options.
+
+    Args:
+        options: the stream.
+        seconds: how long to read.
+        clock: the source of time.
+        stopping: once set, opening and reading end as soon as the reader allows.
+        first: called with the first frame.
+
+    Raises:
+        SourceError: the stream can't be opened, or no frame of it can be decoded; with reason `closed` if it
+            was stopped before.
+    """
+    stopping = stopping or threading.Event()
     meter = StreamMeter("probe")
     opened_s = clock.monotonic()
-    asked = {"id": "probe", "url": url, "transport": transport, "video": video}
-    options = StreamConfig.model_validate(asked)
+    url = options.url.get_secret_value()
     choice = ReaderChoice(clock, own=reads_itself(url, options))
     with (
         choice.open(
-            lambda: StandaloneCamera(url, options, clock, meter),
-            lambda: _open(url, options, clock, meter),
+            lambda: StandaloneCamera(url, options, clock, meter, stopping),
+            lambda: _open(options, clock, meter, stopping),
         ) as opened,
-        _hanging_up(opened, options.read_timeout_s, clock) as silent,
+        _hanging_up(opened, options.read_timeout_s, clock, stopping) as silent,
     ):
         seen = _Seen(clock)
         try:
             for decoded in opened.pictures():
+                if not seen.frames:
+                    first(decoded.picture)
                 seen.add(decoded)
-                if seen.last_s - seen.first_s >= seconds:
+                if seen.last_s - seen.first_s >= seconds or stopping.is_set():
                     break
         except SourceError as fault:
-            if not silent.is_set() and (fault.reason != "timeout" or seen.newest is None):
+            cut = silent.is_set() or stopping.is_set()
+            if not cut and (fault.reason != "timeout" or seen.newest is None):
                 raise
-            if seen.newest is None:
-                raise SourceError("timeout", NO_VIDEO) from None
         if seen.newest is None:
-            raise SourceError("undecodable", "the stream ended before any frame could be decoded")
+            raise _nothing_seen(stopped=stopping.is_set(), silent=silent.is_set())
         source = opened.source if isinstance(opened, StandaloneCamera) else opened
         hints = [*remarks(source, choice.why).values(), *later_notes(source).values()]
         if is_unverified(url, options):
             hints.append(UNVERIFIED)
-        via = transport if kind_of(url) == "rtsp" else None
+        via = options.transport if kind_of(url) == "rtsp" else None
         return _report(source, seen, meter, seen.first_s - opened_s, _Way(via, tuple(hints)))
 
 
-def _open(url: str, options: StreamConfig, clock: Clock, meter: StreamMeter) -> HttpSource:
+def _nothing_seen(*, stopped: bool, silent: bool) -> SourceError:
+    if stopped:
+        return SourceError("closed", "the probe was stopped before a frame came")
+    if silent:
+        return SourceError("timeout", NO_VIDEO)
+    return SourceError("undecodable", "the stream ended before any frame could be decoded")
+
+
+def _open(options: StreamConfig, clock: Clock, meter: StreamMeter, stopping: threading.Event) -> HttpSource:
+    url = options.url.get_secret_value()
     if kind_of(url) != "http":
         return ContainerSource(url, options, clock, meter)
     ignore: Callable[[object], None] = lambda _what: None  # noqa: E731
-    return HttpOpener(options, clock, meter, ON_CPU, ignore, threading.Event(), ignore).open()
+    return HttpOpener(options, clock, meter, ON_CPU, ignore, stopping, ignore).open()
 
 
 @contextmanager
 def _hanging_up(
-    source: HttpSource | StandaloneCamera, silence_s: float, clock: Clock
+    source: HttpSource | StandaloneCamera, silence_s: float, clock: Clock, stopping: threading.Event
 ) -> Iterator[threading.Event]:
-    """Within the block, disconnect a camera that sends no video, which FFmpeg would read forever."""
+    """Within the block, disconnect a camera that FFmpeg would read forever: without video, or once stopped."""
     over, silent = threading.Event(), threading.Event()
     reader = threading.get_native_id()
 
     def look(source: ContainerSource) -> None:
         while not over.wait(_LOOK_S):
-            if clock.monotonic() - source.heard_s > silence_s:
+            if source.kind == "rtsp" and clock.monotonic() - source.heard_s > silence_s:
                 silent.set()
+            if silent.is_set() or stopping.is_set():
                 hang_up(reader)
 
-    if isinstance(source, ContainerSource) and source.kind == "rtsp":
+    if isinstance(source, ContainerSource) and source.kind in ("rtsp", "http"):
         threading.Thread(target=look, args=(source,), name="probe-watch", daemon=True).start()
     try:
         yield silent

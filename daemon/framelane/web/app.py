@@ -14,6 +14,7 @@ from framelane.web import metrics as metrics_routes
 from framelane.web import page as page_routes
 from framelane.web import probes as probe_routes
 from framelane.web import status as status_routes
+from framelane.web import stream_probe as stream_probe_routes
 from framelane.web import streams as stream_routes
 from framelane.web.middleware import SecurityMiddleware
 from framelane.web.openapi import describe_fully
@@ -57,7 +58,7 @@ def create_app(
         status: returns the reply to /api/status.
         token: bearer token required for all but the probes; None for none.
         detect: the route of `/api/detect`; None for none.
-        editor: lists and changes streams; None for no such routes.
+        editor: lists, changes and probes streams; None for no such routes.
         hosts: the names that a request's Host header may have; None for any.
         live: the route of `/api/live`; None for neither that nor the page.
         insight: the routes of a stream's past, of the node's stages and of rules; None for none.
@@ -88,8 +89,8 @@ def create_app(
             app.include_router(optional, dependencies=locked, responses=refusals)
     if editor is not None:
         writers = [] if token is not None else [Depends(stream_routes.require_local)]
-        routes = stream_routes.router(editor, writers)
-        app.include_router(routes, dependencies=locked, responses=refusals)
+        for routes in (stream_routes.router(editor, writers), stream_probe_routes.router(editor, writers)):
+            app.include_router(routes, dependencies=locked, responses=refusals)
     pages = {} if live is None else page_files()
     if live is not None:
         app.include_router(live)

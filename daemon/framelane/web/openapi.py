@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from framelane.web.problem import ProblemReply
-from framelane.web.stream_replies import RefusalReply, new_stream_schema, stream_change_schema
+from framelane.web.stream_replies import (
+    RefusalReply,
+    new_stream_schema,
+    probed_stream_schema,
+    stream_change_schema,
+)
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -31,6 +36,7 @@ def describe_fully(app: FastAPI) -> None:
 def _schemas() -> dict[str, Any]:
     named = {
         "NewStream": new_stream_schema(_REFS),
+        "ProbedStream": probed_stream_schema(_REFS),
         "StreamChange": stream_change_schema(_REFS),
         "ProblemReply": ProblemReply.model_json_schema(ref_template=_REFS),
         "RefusalReply": RefusalReply.model_json_schema(ref_template=_REFS),

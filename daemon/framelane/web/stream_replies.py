@@ -46,11 +46,24 @@ class RefusalReply(ProblemReply):
     """Why a change was not made."""
 
     findings: list[FindingReply] = Field(description="Everything wrong with a configuration, at once.")
+    not_stored: bool = Field(
+        default=False,
+        description="Whether the change can't be stored, but `?persist=false` would make it, "
+        "until the files are read again.",
+    )
 
 
 def new_stream_schema(ref_template: str) -> dict[str, Any]:
     """Return the schema of a new stream: `id`, `url` and any option of `streams` in the YAML file."""
     return StreamConfig.model_json_schema(ref_template=ref_template)
+
+
+def probed_stream_schema(ref_template: str) -> dict[str, Any]:
+    """Return the schema of a stream to probe: `url`, and any option of a stream but `id`."""
+    schema = new_stream_schema(ref_template)
+    schema["properties"] = {key: value for key, value in schema["properties"].items() if key != "id"}
+    schema |= {"title": "ProbedStream", "description": "A stream to open once.", "required": ["url"]}
+    return schema
 
 
 def stream_change_schema(ref_template: str) -> dict[str, Any]:

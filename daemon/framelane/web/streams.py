@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
-import orjson
 from fastapi import APIRouter, HTTPException, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from framelane.config.address import is_loopback
-from framelane.core.errors import (
-    ConfigError,
-    ConflictError,
-    Finding,
-    FramelaneError,
-    RestartNeededError,
-    UnknownStreamError,
-)
-from framelane.core.redact import redact
-from framelane.web.body import read_body
+from framelane.web.edit_requests import answer, answer_with_options, options_body
 from framelane.web.hosts import host_of
-from framelane.web.problem import MEDIA_TYPE, ProblemError, documented, problem_response
-from framelane.web.stream_replies import FindingReply, OutcomeReply, RefusalReply, StreamReply
+from framelane.web.problem import documented
+from framelane.web.stream_replies import OutcomeReply, RefusalReply, StreamReply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from fastapi.params import Depends
 
-Options: TypeAlias = dict[str, Any]
-
-MOST_BYTES = 262_144
-BODY_S = 10.0
-# Most specific first; any other FramelaneError is our fault, or a model's.
-_ANSWERS: tuple[tuple[type[FramelaneError], int, str], ...] = (
-    (UnknownStreamError, 404, "there is no such stream"),
-    (ConflictError, 409, "the change conflicts with the current state"),
-    (RestartNeededError, 409, "a restart is needed; nothing was changed"),
-    (ConfigError, 422, "the configuration has findings; nothing was changed"),
-    (FramelaneError, 500, "the change failed; nothing was changed"),
-)
+    from framelane.web.edit_requests import Options
 
 
 class Outcome(Protocol):
@@ -72,8 +50,37 @@ class Outcome(Protocol):
         ...
 
 
+class Probed(Protocol):
+    """What a probe found."""
+
+    @property
+    def reason(self) -> str:
+        """`ok`, or why no frame came."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """The reason as a sentence."""
+        ...
+
+    @property
+    def remedy(self) -> str:
+        """What to check."""
+        ...
+
+    @property
+    def video(self) -> Mapping[str, Any] | None:
+        """The fields of `VideoReply`; None without a frame."""
+        ...
+
+    @property
+    def image(self) -> bytes | None:
+        """The first frame as JPEG."""
+        ...
+
+
 class StreamEditor(Protocol):
-    """Lists and changes streams; every call may take a while, and raises FramelaneError if it fails."""
+    """Lists, changes and probes streams; a call may take a while, and raises FramelaneError if it fails."""
 
     def listed(self) -> list[Options]:
         """Return all streams."""
@@ -99,6 +106,10 @@ class StreamEditor(Protocol):
         """Read the files again."""
         ...
 
+    def probe(self, options: Options) -> Probed:
+        """Open a stream that is not configured, and change nothing."""
+        ...
+
 
 # Refusals of each route; 401, 421 and 503 come from SecurityMiddleware.
 _READS = documented((500,), RefusalReply)
@@ -107,11 +118,6 @@ _RELOADS = documented((403,)) | documented((409, 422, 500), RefusalReply)
 _REMOVES = documented((403,)) | documented((404, 409, 422, 500), RefusalReply)
 _ADDS = documented((400, 403, 408, 413, 415)) | documented((409, 422, 500), RefusalReply)
 _CHANGES = _ADDS | documented((404,), RefusalReply)
-
-
-def _body(schema: str) -> dict[str, Any]:
-    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-    return {"requestBody": {"required": True, "content": content}}
 
 
 def require_local(request: Request) -> None:
@@ -142,17 +148,17 @@ def router(editor: StreamEditor, writers: Sequence[Depends]) -> APIRouter:
     @routes.get("/streams", response_model=list[StreamReply], responses=_READS)
     async def list_streams() -> JSONResponse:
         """Return all streams with their effective options; URLs have no credentials."""
-        return await _run(lambda: JSONResponse(editor.listed()))
+        return await answer(lambda: JSONResponse(editor.listed()))
 
     @routes.get("/streams/{stream}", response_model=StreamReply, responses=_READS_ONE)
     async def get_stream(stream: str) -> JSONResponse:
         """Return one stream."""
-        return await _run(lambda: JSONResponse(editor.shown(stream)))
+        return await answer(lambda: JSONResponse(editor.shown(stream)))
 
     @writes.post(
         "/streams",
         status_code=201,
-        openapi_extra=_body("NewStream"),
+        openapi_extra=options_body("NewStream"),
         response_model=OutcomeReply,
         responses=_ADDS,
     )
@@ -162,11 +168,11 @@ def router(editor: StreamEditor, writers: Sequence[Depends]) -> APIRouter:
         def add(options: Options) -> JSONResponse:
             return _reply(editor.add(options, persist=persist), 201, editor.shown(str(options["id"])))
 
-        return await _run_change(request, add)
+        return await answer_with_options(request, add)
 
     @writes.patch(
         "/streams/{stream}",
-        openapi_extra=_body("StreamChange"),
+        openapi_extra=options_body("StreamChange"),
         response_model=OutcomeReply,
         responses=_CHANGES,
     )
@@ -176,62 +182,20 @@ def router(editor: StreamEditor, writers: Sequence[Depends]) -> APIRouter:
         def change(options: Options) -> JSONResponse:
             return _reply(editor.change(stream, options, persist=persist), 200, editor.shown(stream))
 
-        return await _run_change(request, change)
+        return await answer_with_options(request, change)
 
     @writes.delete("/streams/{stream}", response_model=OutcomeReply, responses=_REMOVES)
     async def remove_stream(stream: str, *, persist: bool | None = None) -> JSONResponse:
         """Remove a stream."""
-        return await _run(lambda: _reply(editor.remove(stream, persist=persist)))
+        return await answer(lambda: _reply(editor.remove(stream, persist=persist)))
 
     @writes.post("/reload", response_model=OutcomeReply, responses=_RELOADS)
     async def reload() -> JSONResponse:
         """Read the configuration's files again and apply them."""
-        return await _run(lambda: _reply(editor.reload()))
+        return await answer(lambda: _reply(editor.reload()))
 
     routes.include_router(writes)
     return routes
-
-
-async def _run(work: Callable[[], JSONResponse]) -> JSONResponse:
-    """Run the work on another thread, since it may take a while; return its answer or the refusal."""
-    try:
-        return await run_in_threadpool(work)
-    except FramelaneError as error:
-        return _problem(error)
-
-
-async def _run_change(request: Request, change: Callable[[Options], JSONResponse]) -> JSONResponse:
-    """Answer a change that has options in its body."""
-    try:
-        options = await _options(request)
-    except ProblemError as error:
-        return problem_response(error)
-    return await _run(lambda: change(options))
-
-
-async def _options(request: Request) -> Options:
-    """Return the body, a JSON object.
-
-    The content type is required, because browsers send it from another site's page only after a CORS
-    preflight.
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise ProblemError(415, "the content type must be application/json")
-    body = await read_body(
-        request,
-        MOST_BYTES,
-        BODY_S,
-        too_large=ProblemError(413, f"a stream's options take no more than {MOST_BYTES} bytes"),
-        too_slow=ProblemError(408, f"the body was not complete within {BODY_S:g} s"),
-    )
-    try:
-        options = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise ProblemError(400, f"the body is not JSON: {error}") from error
-    if not isinstance(options, dict):
-        raise ProblemError(400, "the body must be a JSON object with a stream's options")
-    return options
 
 
 def _reply(outcome: Outcome, status: int = 200, stream: Options | None = None) -> JSONResponse:
@@ -244,16 +208,3 @@ def _reply(outcome: Outcome, status: int = 200, stream: Options | None = None) -
         "stream": stream,
     }
     return JSONResponse(reply, status)
-
-
-def _problem(error: FramelaneError) -> JSONResponse:
-    status, title = next((code, title) for kind, code, title in _ANSWERS if isinstance(error, kind))
-    findings = [_finding(each) for each in error.findings] if isinstance(error, ConfigError) else []
-    reply = RefusalReply(title=title, status=status, detail=redact(str(error)), findings=findings)
-    return JSONResponse(reply.model_dump(), status, media_type=MEDIA_TYPE)
-
-
-def _finding(finding: Finding) -> FindingReply:
-    return FindingReply(
-        path=finding.path, message=redact(finding.message), file=finding.file, line=finding.line
-    )

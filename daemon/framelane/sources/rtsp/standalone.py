@@ -33,18 +33,27 @@ class StandaloneCamera:
         options: the stream's configuration.
         clock: the source of time.
         meter: counts pictures.
+        stopping: once set, opening and reading end.
 
     Raises:
         UnsupportedError: only FFmpeg can read this stream.
         SourceError: the camera can't be opened.
     """
 
-    def __init__(self, url: str, options: StreamOptions, clock: Clock, meter: StreamMeter) -> None:
+    def __init__(
+        self,
+        url: str,
+        options: StreamOptions,
+        clock: Clock,
+        meter: StreamMeter,
+        stopping: threading.Event | None = None,
+    ) -> None:
+        self._stopping = stopping or threading.Event()
         with ExitStack() as stack:
             reactor = Reactor(clock)
             stack.callback(reactor.stop, _END_S)
             self.source = stack.enter_context(
-                RtspSource(url, options, clock, meter, reactor, ON_CPU, _ignore_fallback, threading.Event())
+                RtspSource(url, options, clock, meter, reactor, ON_CPU, _ignore_fallback, self._stopping)
             )
             self._waiting = UnitQueue(_WAIT_S, SkipPolicy(None), clock, meter.frame_dropped)
             self._stack = stack.pop_all()
@@ -56,14 +65,14 @@ class StandaloneCamera:
         self._stack.close()
 
     def pictures(self) -> Iterator[Decoded]:
-        """Yield decoded frames until the camera ends or falls silent.
+        """Yield decoded frames until the camera ends or falls silent, or until `stopping`.
 
         Raises:
             SourceError: the camera has ended or is silent, or nothing can be decoded.
         """
         source, waiting = self.source, self._waiting
         source.start(waiting.put)
-        while True:
+        while not self._stopping.is_set():
             source.wait()
             while (unit := waiting.take()) is not None:
                 yield from source.decoder.decode(unit)

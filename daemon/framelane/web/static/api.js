@@ -1,8 +1,22 @@
 // Requests to the daemon, with the token that the user has entered. The token is never part of a URL.
 
 const place = "framelane.token";
+const patience = 15000;
+const probePatience = 40000;
 
 export class TokenError extends Error {}
+
+/** A request that the daemon refuses; the message is its reason. */
+export class Refusal extends Error {
+  constructor(status, body) {
+    super(reason(body) || `the daemon answers ${status}`);
+    this.status = status;
+    /** @type {Array<{path: string, message: string, file: string, line: number}>} */
+    this.findings = Array.isArray(body.findings) ? body.findings : [];
+    /** Whether the change can't be stored, but can be made until the files are read again. */
+    this.notStored = body.not_stored === true;
+  }
+}
 
 /** Return the token; empty if none has been entered. */
 export function token() {
@@ -27,24 +41,36 @@ export function protocols() {
   return ["framelane.live.1", ...(encoded ? [`bearer.${encoded}`] : [])];
 }
 
-/** Return the JSON reply to a GET. Throw TokenError if a token is needed, Error with the reason otherwise. */
+/** Return the JSON reply to a GET. Throw TokenError if a token is needed, Refusal for other refusals. */
 export const get = (path) => request(path, { method: "GET" });
 
-/** Change options of a stream; see get. */
-export const change = (stream, options) =>
-  request(`/api/streams/${encodeURIComponent(stream)}`, {
-    method: "PATCH",
-    body: JSON.stringify(options),
-    headers: { "Content-Type": "application/json" },
-  });
+/**
+ * Change options of a stream; see get.
+ * @param {boolean} [stored] false for a change that lasts until the files are read again
+ */
+export const change = (stream, options, stored = true) =>
+  request(`/api/streams/${encodeURIComponent(stream)}${lasting(stored)}`, { method: "PATCH", ...json(options) });
 
-async function request(path, options) {
+/** Add a stream; see change. */
+export const add = (options, stored = true) =>
+  request(`/api/streams${lasting(stored)}`, { method: "POST", ...json(options) });
+
+/** Open a stream that is not configured, and return what is in it; see get. */
+export const probe = (options, signal) =>
+  request("/api/probe", { method: "POST", signal, ...json(options) }, probePatience);
+
+const lasting = (stored) => (stored ? "" : "?persist=false");
+
+const json = (value) => ({ body: JSON.stringify(value), headers: { "Content-Type": "application/json" } });
+
+async function request(path, options, within = patience) {
   const headers = { ...options.headers };
   if (token()) headers.Authorization = `Bearer ${token()}`;
-  const reply = await fetch(path, { ...options, headers, cache: "no-store", signal: AbortSignal.timeout(15000) });
+  const signals = [AbortSignal.timeout(within), ...(options.signal ? [options.signal] : [])];
+  const reply = await fetch(path, { ...options, headers, cache: "no-store", signal: AbortSignal.any(signals) });
   if (reply.status === 401) throw new TokenError("the token is missing or wrong");
   const body = await reply.json().catch(() => ({}));
-  if (!reply.ok) throw new Error(reason(body) || `the daemon answers ${reply.status}`);
+  if (!reply.ok) throw new Refusal(reply.status, body);
   return body;
 }
 

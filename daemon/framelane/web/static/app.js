@@ -1,5 +1,6 @@
 // The page: chooses a view by the address, and keeps status and socket.
 
+import { AddCamera } from "./add_camera.js";
 import { TokenError, forgetToken, get, token } from "./api.js";
 import { setText } from "./dom.js";
 import { Login } from "./login.js";
@@ -83,10 +84,15 @@ export class App {
   route() {
     if (!this.status || !this.socket) return;
     const [, name, id] = location.hash.split("/");
-    this.open(name === "stream" && id ? this.streamView(id) : name === "node" ? new NodeView(this) : new Wall(this));
+    this.open(
+      name === "stream" && id ? this.streamView(id)
+      : name === "node" ? new NodeView(this)
+      : name === "add" ? new AddCamera(this)
+      : new Wall(this),
+    );
     const here = name === "node" ? "#/node" : "#/";
     for (const link of document.querySelectorAll("nav a")) {
-      if (link.getAttribute("href") === here && name !== "stream") link.setAttribute("aria-current", "page");
+      if (link.getAttribute("href") === here && !["add", "stream"].includes(name)) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
     this.show();
@@ -139,6 +145,7 @@ export class App {
     clearTimeout(this.hiding);
     if (document.hidden) {
       this.hiding = setTimeout(() => {
+        if (this.view?.stays) return;
         this.view?.close();
         this.view = null;
       }, hiddenAfter);

@@ -60,7 +60,7 @@ export const countText = (count) => (count === null ? "–" : String(count));
  * Return the middle of a line, and the unit vector to its left, as seen when walking along it.
  * @param {number[][]} points in pixels, downwards
  */
-function middleOf(points) {
+export function middleOf(points) {
   const lengths = points.slice(1).map(([x, y], index) => Math.hypot(x - points[index][0], y - points[index][1]));
   let rest = lengths.reduce((sum, each) => sum + each, 0) / 2;
   let at = 0;

@@ -5,6 +5,7 @@ import { el, headings, setText, terms } from "./dom.js";
 import { ago, milliseconds, percent, rate, timeOfDay, total } from "./format.js";
 import { colorOf } from "./overlay.js";
 import { Plot } from "./plot.js";
+import { RuleEditor } from "./rule_editor.js";
 import { RuleTable } from "./rule_table.js";
 import { RuleCounts, unknown } from "./rules.js";
 import { Stage } from "./stage.js";
@@ -40,6 +41,7 @@ export class StreamView {
       new Plot("Dropped", "per s", [["dropped_per_s", "dropped"]]),
     ];
     this.ruleTable = new RuleTable();
+    this.editor = new RuleEditor(stream, this.stage, (saved) => this.edited(saved));
     this.changes = el("ol", { class: "changes" });
     this.options = new Options(stream);
     this.saved = el("p", { class: "hint", role: "status" });
@@ -59,12 +61,15 @@ export class StreamView {
             "p",
             { class: "actions" },
             el("button", { type: "button", click: () => this.save() }, "Save this picture"),
+            this.editor.button,
             this.saved,
           ),
+          this.editor.trouble,
         ),
         el(
           "div",
           { class: "stream-side" },
+          this.editor.element,
           el(
             "section",
             { class: "panel", "aria-labelledby": "found-title" },
@@ -92,6 +97,7 @@ export class StreamView {
     this.timer = setInterval(() => this.load(), historyEvery);
     this.load();
     this.options.load();
+    this.editor.restore();
   }
 
   update(status) {
@@ -113,14 +119,24 @@ export class StreamView {
   close() {
     clearInterval(this.timer);
     this.counts.close();
+    this.editor.close();
     this.stage.close();
+  }
+
+  /** Show lines and zones either as they are in effect or as they are edited. */
+  edited(saved) {
+    this.stage.layer.show(this.editor.isOpen ? null : this.rules);
+    if (!saved) return;
+    setText(this.saved, saved.text);
+    this.options.show(saved.stream);
+    this.counts.ask();
   }
 
   /** Show what lines and zones count; what was known last is unknown while the daemon does not answer. */
   count(streams) {
     if (streams) this.rules = streams[this.stream] ?? null;
     else this.rules = unknown(this.rules);
-    this.stage.layer.show(this.rules);
+    if (!this.editor.isOpen) this.stage.layer.show(this.rules);
     this.ruleTable.show(this.rules);
   }
 
@@ -202,6 +218,12 @@ function reasons(dropped) {
   return some.length ? ` (${some.map(([reason, count]) => `${reason} ${count}`).join(", ")})` : "";
 }
 
+/** Return how long a stream's options last, if that is not forever. */
+function lasting({ source, persisted }) {
+  if (source === "http") return "This stream is in no file: it is gone after a restart. With “streams_dir” it would be kept.";
+  return persisted === false ? "Its file has other options, which come back when it is read again, as at a restart." : "";
+}
+
 /** The stream's options, some of which can be changed. */
 class Options {
   constructor(stream) {
@@ -210,6 +232,7 @@ class Options {
     this.classes = el("input", { type: "text", id: "classes", autocomplete: "off", spellcheck: "false" });
     this.pause = el("button", { type: "button", click: () => this.toggle() }, "Pause");
     this.said = el("p", { class: "hint", role: "status" });
+    this.kept = el("p", { class: "hint" });
     this.all = el("dl", { class: "facts" });
     this.form = el(
       "form",
@@ -230,6 +253,7 @@ class Options {
       el("h2", { id: "options-title" }, "Options"),
       this.form,
       this.said,
+      this.kept,
       el("details", {}, el("summary", {}, "All options"), this.all),
     );
   }
@@ -249,6 +273,7 @@ class Options {
     this.classes.value = (options.classes ?? []).join(", ");
     this.enabled = options.enabled;
     setText(this.pause, options.enabled ? "Pause" : "Resume");
+    setText(this.kept, lasting(options));
     const texts = Object.entries(options).map(([name, value]) => [
       name,
       typeof value === "string" ? value : JSON.stringify(value),

@@ -26,19 +26,21 @@ export class Wall {
       "section",
       { class: "empty", hidden: true },
       el("h2", {}, "No cameras yet"),
+      el("p", {}, el("a", { class: "button primary", href: "#/add" }, "Add a camera")),
       el(
         "p",
         {},
-        ...["Add one under ", el("code", {}, "streams:"), " in the configuration, or with "],
+        ...["Or add one under ", el("code", {}, "streams:"), " in the configuration, or with "],
         ...[el("code", {}, "POST /api/streams"), "."],
       ),
     );
     this.summary = el("p", { class: "summary", role: "status" });
+    this.add = el("a", { class: "button", href: "#/add" }, "Add a camera");
     this.element = el(
       "section",
       { "aria-label": "Cameras" },
       el("h1", { class: "unseen" }, "Wall"),
-      this.summary,
+      el("div", { class: "wall-head" }, this.summary, this.add),
       this.list,
       this.empty,
     );
@@ -53,6 +55,7 @@ export class Wall {
   update(status) {
     const { streams, node } = status;
     this.empty.hidden = streams.length > 0;
+    this.add.hidden = streams.length === 0;
     setText(this.summary, streams.length ? `${node.streams_live} of ${streams.length} cameras live` : "");
     const ids = new Set(streams.map((stream) => stream.id));
     for (const [id, tile] of this.tiles) if (!ids.has(id)) this.remove(id, tile);
