@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from framelane.telemetry.stats import StatsWindow
     from framelane.telemetry.status import StatusBoard
     from framelane.web.detect import Detector
+    from framelane.web.event_history import HistorySource
     from framelane.web.events import EventFiles
     from framelane.web.hosts import Hosts
     from framelane.web.insight import NodeInsightReply
@@ -52,6 +53,7 @@ class HttpContent:
     feeds: Feeds
     streams: Callable[[], Sequence[StreamConfig]]
     counts: CountSource
+    past: HistorySource
     editor: StreamEditor | None = None
     files: EventFiles | None = None
 
@@ -119,18 +121,27 @@ def start_http(
         live_router(partial(Viewer, shown.feeds, clock), clock) if config.http.page else None,
         insight_router(shown.history, node_insight, current_rules),
         config.http.hosts or (),
-        None if shown.files is None else _event_router(shown.files),
+        _event_router(config, shown),
     )
     server = HttpServer(app, config.http.listen, _tls(config.http))
     server.start()
     return server
 
 
-def _event_router(files: EventFiles) -> APIRouter:
-    from framelane.footage.jpegs import annotated  # noqa: PLC0415
-    from framelane.web.events import router  # noqa: PLC0415
+def _event_router(config: Config, shown: HttpContent) -> APIRouter:
+    from fastapi import APIRouter  # noqa: PLC0415
 
-    return router(files, annotated)
+    from framelane.footage.address import base_url  # noqa: PLC0415
+    from framelane.web.event_history import router as history_router  # noqa: PLC0415
+
+    routes = APIRouter()
+    routes.include_router(history_router(shown.past, shown.files, base_url(config)))
+    if shown.files is not None:
+        from framelane.footage.jpegs import annotated  # noqa: PLC0415
+        from framelane.web.events import router as file_router  # noqa: PLC0415
+
+        routes.include_router(file_router(shown.files, annotated))
+    return routes
 
 
 def _hosts(http: HttpConfig, listen: str) -> Hosts | None:

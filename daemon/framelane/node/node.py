@@ -341,6 +341,7 @@ class Node:
             self.pipeline.live,
             lambda: self.config.streams,
             self.journal,
+            self.journal.history,
             self._editor,
             None if self._media is None else self._media.index,
         )
