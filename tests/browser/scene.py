@@ -9,10 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from fastapi import APIRouter
 from tests.live.coded import FPS, recording, unit_of
 from tests.live.found import frame, result
 
 from framelane.core.clock import SystemClock
+from framelane.core.log_tail import LogTail
 from framelane.core.worker import Worker
 from framelane.live.hub import LiveHub
 from framelane.live.tap import StreamTap
@@ -29,6 +31,7 @@ from framelane.web.app import create_app
 from framelane.web.insight import insight
 from framelane.web.insight import router as insight_router
 from framelane.web.live import router as live_router
+from framelane.web.log_lines import router as log_router
 from framelane.web.rules import rules
 from framelane.web.server import HttpServer
 from framelane.web.status import describe
@@ -151,6 +154,9 @@ class Scene:
         **camera: Any,
     ) -> None:
         self.clock = SystemClock()
+        self.tail = LogTail()
+        self.seen = result(1)
+        """What each frame of all cameras shows, for figures."""
         self.meters = Meters()
         self.history = History(self.clock, 1.0)
         self.board = StatusBoard(self.clock, self.history.changed, lambda _node: None)
@@ -205,6 +211,11 @@ class Scene:
         node = insight_router(
             self.history, lambda: insight(self.window.latest, {"street": 2}, []), self._rules
         )
+        figures = APIRouter()
+        figures.include_router(node)
+        figures.include_router(
+            log_router(lambda after, faults: self.tail.lines(after, faults_only=faults), "run-1")
+        )
         return create_app(
             self,
             lambda _accept: (b"", "text/plain"),
@@ -212,7 +223,7 @@ class Scene:
             token,
             editor=editor,
             live=live,
-            insight=node,
+            insight=figures,
         )
 
     def _rules(self) -> RulesReply:
@@ -229,6 +240,7 @@ class Scene:
                     meter.frame_decoded()
                     meter.frame_inferred(0.01, 0.05)
                     meter.result_published(0.08)
+                    meter.objects.saw(self.seen)
             model.batch_done(4, 0.004, 0.05, 0.002)
             if time.monotonic() % 1 < _TICK_S:
                 self.history.note(self.window.close())

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from framelane.config.address import parse_listen
+from framelane.core.log_tail import TAIL
 
 if TYPE_CHECKING:
     import ssl
@@ -54,6 +55,7 @@ class HttpContent:
     streams: Callable[[], Sequence[StreamConfig]]
     counts: CountSource
     past: HistorySource
+    run: str
     editor: StreamEditor | None = None
     files: EventFiles | None = None
 
@@ -81,7 +83,6 @@ def start_http(
     from framelane.web.app import create_app  # noqa: PLC0415
     from framelane.web.detect import router as detect_router  # noqa: PLC0415
     from framelane.web.insight import insight  # noqa: PLC0415
-    from framelane.web.insight import router as insight_router  # noqa: PLC0415
     from framelane.web.live import router as live_router  # noqa: PLC0415
     from framelane.web.rules import rules  # noqa: PLC0415
     from framelane.web.server import HttpServer  # noqa: PLC0415
@@ -119,13 +120,27 @@ def start_http(
         shown.editor,
         hosts,
         live_router(partial(Viewer, shown.feeds, clock), clock) if config.http.page else None,
-        insight_router(shown.history, node_insight, current_rules),
+        _insight_router(shown, node_insight, current_rules),
         config.http.hosts or (),
         _event_router(config, shown),
     )
     server = HttpServer(app, config.http.listen, _tls(config.http))
     server.start()
     return server
+
+
+def _insight_router(
+    shown: HttpContent, node: Callable[[], NodeInsightReply], rules: Callable[[], RulesReply]
+) -> APIRouter:
+    from fastapi import APIRouter  # noqa: PLC0415
+
+    from framelane.web.insight import router as insight_router  # noqa: PLC0415
+    from framelane.web.log_lines import router as log_router  # noqa: PLC0415
+
+    routes = APIRouter()
+    routes.include_router(insight_router(shown.history, node, rules))
+    routes.include_router(log_router(lambda after, faults: TAIL.lines(after, faults_only=faults), shown.run))
+    return routes
 
 
 def _event_router(config: Config, shown: HttpContent) -> APIRouter:

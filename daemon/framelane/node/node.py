@@ -342,6 +342,7 @@ class Node:
             lambda: self.config.streams,
             self.journal,
             self.journal.history,
+            self.run,
             self._editor,
             None if self._media is None else self._media.index,
         )
