@@ -143,6 +143,7 @@ class Scene:
         names: the cameras.
         token: of the listener.
         editor: changes streams.
+        events: the routes of events.
         camera: more options of all cameras.
     """
 
@@ -151,6 +152,7 @@ class Scene:
         names: Iterable[str],
         token: str | None = None,
         editor: StreamEditor | None = None,
+        events: APIRouter | None = None,
         **camera: Any,
     ) -> None:
         self.clock = SystemClock()
@@ -172,7 +174,7 @@ class Scene:
             status = self.board.stream(name, meter=self.meters.stream(name))
             status.opened(StreamDetails(self.cameras[name].codec, 320, 240, 25.0, "cpu", "receive"))
             status.frame_seen(self.clock.monotonic())
-        self._server = HttpServer(self._app(token, editor), "127.0.0.1:0")
+        self._server = HttpServer(self._app(token, editor, events), "127.0.0.1:0")
         self._over = threading.Event()
         self._ticker = threading.Thread(target=self._tick, daemon=True)
 
@@ -206,7 +208,7 @@ class Scene:
         now_s = self.clock.monotonic()
         return describe("gate-01", self.board.node(), self.board.streams(), self.window.latest, now_s)
 
-    def _app(self, token: str | None, editor: StreamEditor | None) -> Any:
+    def _app(self, token: str | None, editor: StreamEditor | None, events: APIRouter | None) -> Any:
         live = live_router(partial(Viewer, self.hub, self.clock), self.clock)
         node = insight_router(
             self.history, lambda: insight(self.window.latest, {"street": 2}, []), self._rules
@@ -224,6 +226,7 @@ class Scene:
             editor=editor,
             live=live,
             insight=figures,
+            events=events,
         )
 
     def _rules(self) -> RulesReply:

@@ -27,8 +27,11 @@ export function protocols() {
   return ["framelane.live.1", ...(encoded ? [`bearer.${encoded}`] : [])];
 }
 
-/** Return the JSON reply to a GET. Throw TokenError if a token is needed, Error with the reason otherwise. */
+/** Return the JSON reply to a GET. Throw TokenError if a token is needed, Error with reason and status otherwise. */
 export const get = (path) => request(path, { method: "GET" });
+
+/** Return what a GET replies as a Blob; see get. */
+export const blob = async (path) => (await send(path, { method: "GET" })).blob();
 
 /** Change options of a stream; see get. */
 export const change = (stream, options) =>
@@ -39,13 +42,17 @@ export const change = (stream, options) =>
   });
 
 async function request(path, options) {
+  return (await send(path, options)).json().catch(() => ({}));
+}
+
+async function send(path, options) {
   const headers = { ...options.headers };
   if (token()) headers.Authorization = `Bearer ${token()}`;
   const reply = await fetch(path, { ...options, headers, cache: "no-store", signal: AbortSignal.timeout(15000) });
   if (reply.status === 401) throw new TokenError("the token is missing or wrong");
+  if (reply.ok) return reply;
   const body = await reply.json().catch(() => ({}));
-  if (!reply.ok) throw new Error(reason(body) || `the daemon answers ${reply.status}`);
-  return body;
+  throw Object.assign(new Error(reason(body) || `the daemon answers ${reply.status}`), { status: reply.status });
 }
 
 function reason(body) {

@@ -2,6 +2,7 @@
 
 import { TokenError, forgetToken, get, token } from "./api.js";
 import { setText } from "./dom.js";
+import { EventsView } from "./events.js";
 import { Login } from "./login.js";
 import { NodeView } from "./node.js";
 import { LiveSocket } from "./socket.js";
@@ -83,8 +84,9 @@ export class App {
   route() {
     if (!this.status || !this.socket) return;
     const [, name, id] = location.hash.split("/");
-    this.open(name === "stream" && id ? this.streamView(id) : name === "node" ? new NodeView(this) : new Wall(this));
-    const here = name === "node" ? "#/node" : "#/";
+    const views = { node: () => new NodeView(this), events: () => new EventsView(this, id ?? "") };
+    this.open(name === "stream" && id ? this.streamView(id) : (views[name]?.() ?? new Wall(this)));
+    const here = name in views ? `#/${name}` : "#/";
     for (const link of document.querySelectorAll("nav a")) {
       if (link.getAttribute("href") === here && name !== "stream") link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");

@@ -61,6 +61,7 @@ export class StreamView {
             "p",
             { class: "actions" },
             el("button", { type: "button", click: () => this.save() }, "Save this picture"),
+            el("a", { href: `#/events/${new URLSearchParams({ stream })}` }, "Events of this camera"),
             this.saved,
           ),
         ),
