@@ -14,6 +14,7 @@ from tests.live.coded import FPS, recording, unit_of
 from tests.live.found import frame, result
 
 from framelane.core.clock import SystemClock
+from framelane.core.log_tail import LogTail
 from framelane.core.worker import Worker
 from framelane.live.hub import LiveHub
 from framelane.live.tap import StreamTap
@@ -30,6 +31,7 @@ from framelane.web.app import create_app
 from framelane.web.insight import insight
 from framelane.web.insight import router as insight_router
 from framelane.web.live import router as live_router
+from framelane.web.log_lines import router as log_router
 from framelane.web.models import router as model_router
 from framelane.web.rules import rules
 from framelane.web.server import HttpServer
@@ -142,6 +144,7 @@ class Scene:
         names: the cameras.
         token: of the listener.
         editor: changes streams.
+        events: the routes of events.
         camera: more options of all cameras.
     """
 
@@ -150,9 +153,13 @@ class Scene:
         names: Iterable[str],
         token: str | None = None,
         editor: StreamEditor | None = None,
+        events: APIRouter | None = None,
         **camera: Any,
     ) -> None:
         self.clock = SystemClock()
+        self.tail = LogTail()
+        self.seen = result(1)
+        """What each frame of all cameras shows, for figures."""
         self.meters = Meters()
         self.history = History(self.clock, 1.0)
         self.board = StatusBoard(self.clock, self.history.changed, lambda _node: None)
@@ -170,7 +177,7 @@ class Scene:
             status = self.board.stream(name, meter=self.meters.stream(name))
             status.opened(StreamDetails(self.cameras[name].codec, 320, 240, 25.0, "cpu", "receive"))
             status.frame_seen(self.clock.monotonic())
-        self._server = HttpServer(self._app(token, editor), "127.0.0.1:0")
+        self._server = HttpServer(self._app(token, editor, events), "127.0.0.1:0")
         self._over = threading.Event()
         self._ticker = threading.Thread(target=self._tick, daemon=True)
 
@@ -204,13 +211,16 @@ class Scene:
         now_s = self.clock.monotonic()
         return describe("gate-01", self.board.node(), self.board.streams(), self.window.latest, now_s)
 
-    def _app(self, token: str | None, editor: StreamEditor | None) -> Any:
+    def _app(self, token: str | None, editor: StreamEditor | None, events: APIRouter | None) -> Any:
         live = live_router(partial(Viewer, self.hub, self.clock), self.clock)
         node = APIRouter()
         node.include_router(
             insight_router(self.history, lambda: insight(self.window.latest, {"street": 2}, []), self._rules)
         )
         node.include_router(model_router(lambda: self.configured_models, lambda: self.models))
+        node.include_router(
+            log_router(lambda after, faults: self.tail.lines(after, faults_only=faults), "run-1")
+        )
         return create_app(
             self,
             lambda _accept: (b"", "text/plain"),
@@ -219,6 +229,7 @@ class Scene:
             editor=editor,
             live=live,
             insight=node,
+            events=events,
         )
 
     def _rules(self) -> RulesReply:
@@ -235,6 +246,7 @@ class Scene:
                     meter.frame_decoded()
                     meter.frame_inferred(0.01, 0.05)
                     meter.result_published(0.08)
+                    meter.objects.saw(self.seen)
             model.batch_done(4, 0.004, 0.05, 0.002)
             if time.monotonic() % 1 < _TICK_S:
                 self.history.note(self.window.close())

@@ -70,10 +70,21 @@ def site(
             {"id": name, "url": server.url(name), "backoff": {"first_s": 0.2, "most_s": 1}}
             for name in CAMERAS
         ]
-        streams.append({"id": "file", "url": str(material.plain), "loop": True})
+        streams.append(
+            {
+                "id": "file",
+                "url": str(material.plain),
+                "loop": True,
+                "track": True,
+                "events": {},
+                "snapshots": {"kinds": ["new"]},
+            }
+        )
         config = {
             "node": {"id": "gate-01", "shutdown_s": 5},
             "jsonl": {"path": str(folder / "out.jsonl")},
+            "journal": {"folder": str(folder / "journal")},
+            "media": {"folder": str(folder / "media")},
             "http": {"listen": f"127.0.0.1:{port}"},
             "models": {"tiny": {"path": str(material.tiny)}},
             "workers": request.param,
@@ -232,3 +243,29 @@ def test_a_probe_in_progress_does_not_hold_up_the_end(
         assert daemon.wait(15.0) == 0
         with suppress(httpx.HTTPError):
             reply.result()
+
+
+def test_what_has_happened_is_listed_with_snapshots_and_log(site: Site) -> None:
+    def came() -> list[Any]:
+        reply = httpx.get(f"{site.http}/api/events?stream=file&kind=new").json()
+        return [each for each in reply["events"] if "snapshot_url" in each]
+
+    wait_until(lambda: len(came()) >= 3)
+    events = came()
+    assert len({each["event"] for each in events}) == len(events)
+    picture = httpx.get(events[0]["snapshot_url"])
+    assert (picture.status_code, picture.headers["content-type"]) == (200, "image/jpeg")
+
+    def logged() -> list[str]:
+        return [line["text"] for line in httpx.get(f"{site.http}/api/log").json()["lines"]]
+
+    wait_until(lambda: any(text.startswith("stream_live") for text in logged()))
+    # Only workers say which process they are; with several, they have the cameras.
+    live = [text for text in logged() if text.startswith("stream_live")]
+    assert all(("process=" in text) == (site.workers > 1) for text in live)
+
+    def labels() -> set[str]:
+        reply = httpx.get(f"{site.http}/api/streams/file/history").json()
+        return {each["label"] for each in reply["objects"]}
+
+    wait_until(lambda: len(labels()) == 2)

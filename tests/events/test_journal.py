@@ -187,7 +187,7 @@ def test_node_without_events_touches_no_disk(tmp_path: Path) -> None:
         assert desk.line() == (0, 0, True)
 
 
-def test_without_an_acknowledging_sink_no_event_is_kept(config: Config) -> None:
+def test_without_an_acknowledging_sink_no_event_waits(config: Config) -> None:
     with begun(config, delivers=False) as desk:
         desk.turn(event(1), crossing(1))
         assert [each["total"] for each in desk.events()] == [None, 1]
@@ -342,14 +342,14 @@ def test_journal_of_a_newer_version_is_left_alone(config: Config) -> None:
     with begun(config) as desk:
         desk.turn(crossing(1))
     with closing(sqlite3.connect(desk.path)) as database:
-        database.execute("PRAGMA user_version=2")
+        database.execute("PRAGMA user_version=99")
         database.commit()
     content = desk.path.read_bytes()
     with begun(config) as desk:
         desk.turn(crossing(2), after_s=60)
         assert [(each["total"], each["epoch"]) for each in desk.events()] == [(None, None)]
         assert desk.line() == (None, None, False)
-        assert "version 2): upgrade, or set another journal.folder" in str(desk.troubles[-1])
+        assert "version 99): upgrade, or set another journal.folder" in str(desk.troubles[-1])
         assert len(desk.deliver_all()) == 1
     assert desk.path.read_bytes() == content
     assert not desk.path.with_name("gate-01.journal.corrupt").exists()
@@ -444,8 +444,8 @@ def test_limits_drop_the_oldest_and_count_them(tmp_path: Path) -> None:
         assert desk.line() == (3002, 0, True)
 
 
-def test_space_of_delivered_events_is_returned(config: Config) -> None:
-    with begun(config) as desk:
+def test_space_of_delivered_events_is_returned(tmp_path: Path) -> None:
+    with begun(config_of(tmp_path, history_events=0)) as desk:
         for start in range(1, 4001, 100):
             desk.turn(*(crossing(number) for number in range(start, start + 100)))
         desk.turn(after_s=2)

@@ -48,6 +48,13 @@ def test_publish_goes_on_from_the_last_number() -> None:
     assert output.close() == 43
 
 
+def test_objects_are_counted_whether_the_result_is_published_or_not() -> None:
+    output, meter = output_of(Sender(), empty="never")
+    for index, count in [(0, 2), (1, 0)]:
+        output.publish(result(index, count))
+    assert meter.objects.counts().per_frame_since(None) == {"person": 0.5, "bicycle": 0.5}
+
+
 def test_publish_uses_no_number_and_keeps_the_dropped_when_a_result_is_left_out() -> None:
     sender = Sender()
     output, meter = output_of(sender, empty="never")

@@ -45,6 +45,37 @@ def test_database_of_another_version_is_told_apart_from_damage(tmp_path: Path) -
     assert found.value.version == 3
 
 
+def test_database_of_an_older_version_is_upgraded_step_by_step_and_keeps_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "a.notes"
+    with opened(path) as database, database.transaction():
+        database.change("INSERT INTO notes VALUES (?)", [("kept",)])
+    newer = LAYOUT._replace(
+        version=5,
+        tables="never used",
+        upgrades={
+            3: "ALTER TABLE notes ADD COLUMN page INTEGER NOT NULL DEFAULT 7",
+            4: "CREATE TABLE covers (text TEXT); INSERT INTO covers SELECT text FROM notes WHERE page = 7",
+        },
+    )
+    for _ in range(2):
+        with opened(path, newer) as database:
+            assert database.rows("SELECT text, page FROM notes") == [("kept", 7)]
+            assert database.rows("SELECT text FROM covers") == [("kept",)]
+    with pytest.raises(OtherVersionError, match="version 5"):
+        opened(path)
+
+
+def test_upgrade_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "a.notes"
+    with opened(path):
+        pass
+    odd = LAYOUT._replace(version=4, upgrades={3: "CREATE TABLE covers (text TEXT); SELECT * FROM missing"})
+    with pytest.raises(DamagedError, match="no such table"):
+        opened(path, odd)
+    with opened(path) as database:
+        assert database.rows("SELECT * FROM notes") == []
+
+
 def test_database_without_its_tables_is_damaged(tmp_path: Path) -> None:
     path = tmp_path / "a.notes"
     with opened(path) as database:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import httpx
+from tests.sinks.examples import result
 
 from framelane.telemetry.history import History
 from framelane.telemetry.sink_health import SinkHealth, SpoolHealth
@@ -40,6 +41,7 @@ def url_of(daemon: Daemon, serve: Serve, history: History) -> str:
     for _ in range(10):
         model.batch_done(4, 0.01, 0.1, 0.02)
     daemon.meters.stream("lobby").frame_inferred(0.05, 0.13)
+    daemon.meters.stream("lobby").objects.saw(result(count=3))
     stats = window.close()
     history.note(stats)
     routes = router(history, lambda: insight(stats, {"street": 2}, [BROKER]), lambda: RulesReply(streams={}))
@@ -85,4 +87,12 @@ def test_a_streams_past_is_shown(daemon: Daemon, serve: Serve) -> None:
 
 def test_an_unknown_stream_has_no_past(daemon: Daemon, serve: Serve) -> None:
     reply = httpx.get(url_of(daemon, serve, History(daemon.clock, 10.0)) + "/api/streams/nobody/history")
-    assert reply.json() == {"samples": [], "changes": []}
+    assert reply.json() == {"samples": [], "objects": [], "changes": []}
+
+
+def test_the_objects_of_a_streams_past_are_shown(daemon: Daemon, serve: Serve) -> None:
+    history = History(daemon.clock, 10.0)
+    reply = httpx.get(url_of(daemon, serve, history) + "/api/streams/lobby/history").json()
+    assert [sample["fps_inferred"] for sample in reply["samples"]] == [0.5]
+    found = {each["label"]: each["per_frame"] for each in reply["objects"]}
+    assert found == {"person": [1.0], "bicycle": [1.0], "car": [1.0]}

@@ -20,6 +20,7 @@ import structlog
 
 from framelane.core.clock import SystemClock
 from framelane.core.fold import FOLD_KEY, Fold
+from framelane.core.log_tail import TAIL
 from framelane.core.redact import redact_event
 from framelane.core.systemd import is_journal, with_priority
 
@@ -69,6 +70,7 @@ def setup(
             _Timestamp(clock),
             structlog.processors.format_exc_info,
             redact_event,
+            TAIL,
             _renderer(form, colors=stream.isatty()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from framelane.core.clock import Clock
     from framelane.events.ledger import Ledger
     from framelane.events.outbox import Outbox
+    from framelane.messages.rows import StoredRow
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +35,20 @@ _MOST_S = 30.0
 _AT_ONCE = 200
 # One event in this many is deleted at once when the file is full.
 _SHARE = 100
+
+
+class Newest(NamedTuple):
+    """What was read of the newest events.
+
+    Attributes:
+        identity: of the file.
+        last_row: the file's newest row.
+        rows: the newest first.
+    """
+
+    identity: str
+    last_row: int
+    rows: Sequence[StoredRow]
 
 
 class Disk:
@@ -60,6 +75,8 @@ class Disk:
         self.outage = Outage("journal", clock)
         self._max_bytes = parse_bytes(config.max_bytes)
         self._max_age_s = config.max_age_s
+        self._most_kept = config.history_events
+        self._most_kept_s = config.history_age_s
         self._ledger = ledger
         self._outbox = outbox
         self._clock = clock
@@ -91,7 +108,7 @@ class Disk:
             self.usable = False
         else:
             try:
-                self._write(self._file, entries)
+                self._write_or_forget(self._file, entries)
             except (sqlite3.Error, OSError, DamagedError) as error:
                 self._failed(error)
             else:
@@ -101,16 +118,29 @@ class Disk:
         return self.usable
 
     def tidy(self) -> None:
-        """Delete delivered events, keep the limits, read ahead, and return unused space."""
-        if self._file is None or self._outbox is None:
+        """Settle delivered events, keep the limits, read ahead, and return unused space."""
+        if self._file is None:
             return
         try:
-            self._delete(self._file, self._outbox)
-            self._keep_bounds(self._file, self._outbox)
-            self._read_ahead(self._file, self._outbox)
+            if self._outbox is not None:
+                self._settle(self._file, self._outbox)
+            self._keep_bounds(self._file)
+            if self._outbox is not None:
+                self._read_ahead(self._file, self._outbox)
             self._file.shrink()
         except (sqlite3.Error, OSError, DamagedError) as error:
             self._failed(error)
+
+    def newest(self, after_row: int, before_row: int, most: int) -> Newest | None:
+        """Return the newest events between two rows; None if they can't be read now."""
+        file = self._file
+        if file is None:
+            return None
+        try:
+            return Newest(file.identity, file.next_row - 1, file.newest(after_row, before_row, most))
+        except (sqlite3.Error, OSError, DamagedError) as error:
+            self._failed(error)
+            return None
 
     def close(self) -> None:
         """Close the file. A repeated call does nothing."""
@@ -141,32 +171,60 @@ class Disk:
         if file.events:
             log.info("journal_opened", path=str(self.path), events=file.events)
 
+    def _write_or_forget(self, file: JournalFile, entries: Sequence[Entry]) -> None:
+        """Write; on a full disk, in the place of the oldest delivered events."""
+        while True:
+            try:
+                self._write(file, entries)
+            except (sqlite3.OperationalError, OSError) as error:
+                if not is_full(error) or not file.forget_oldest(_AT_ONCE):
+                    raise
+            else:
+                return
+
     def _write(self, file: JournalFile, entries: Sequence[Entry]) -> None:
-        facts = self._ledger.facts
-        while self._outbox is not None and (loose := self._outbox.loose(_AT_ONCE)):
-            self._outbox.wrote(loose, file.write(loose, facts.unsaved()))
+        facts, outbox = self._ledger.facts, self._outbox
+        while outbox is not None and (loose := outbox.loose(_AT_ONCE)):
+            outbox.wrote(loose, file.write(loose, facts.unsaved()))
             facts.saved()
         if entries or facts.unsaved():
-            kept = entries if self._outbox is not None else []
-            first = file.write(kept, facts.unsaved())
+            kept = entries if outbox is not None or self._most_kept else []
+            first = file.write(kept, facts.unsaved(), delivered=outbox is None)
             facts.saved()
-            if self._outbox is not None and entries:
-                self._outbox.add(entries, first)
+            if outbox is not None and entries:
+                outbox.add(entries, first)
 
-    def _delete(self, file: JournalFile, outbox: Outbox) -> None:
+    def _settle(self, file: JournalFile, outbox: Outbox) -> None:
         settled = outbox.settled()
         for start in range(0, len(settled), _AT_ONCE):
             rows = settled[start : start + _AT_ONCE]
-            file.delete(rows)
+            file.settle(rows, keep=self._most_kept > 0)
             outbox.deleted(rows, file.events)
 
-    def _keep_bounds(self, file: JournalFile, outbox: Outbox) -> None:
-        while file.events and file.full:
-            outbox.gave_up(file.delete_oldest(max(file.events // _SHARE, _AT_ONCE)), "size")
-        before = self._clock.wall() - self._max_age_s
-        while (oldest_at := file.oldest_at) is not None and oldest_at < before:
-            outbox.gave_up(file.delete_oldest(_AT_ONCE, before), "age")
+    def _keep_bounds(self, file: JournalFile) -> None:
+        now = self._clock.wall()
+        # Not one by one, because each deletion waits for the medium.
+        most_kept = self._most_kept + _AT_ONCE - 1 if self._most_kept else 0
+        while file.kept > most_kept and file.forget_oldest(_AT_ONCE):
+            pass
+        before = now - self._most_kept_s
+        while (first_at := file.first_at) is not None and first_at < before:
+            if not file.forget_oldest(_AT_ONCE, before):
+                break
+        # What was delivered goes first.
+        while file.full and (file.forget_oldest(_AT_ONCE) or self._give_up(file, "size")):
+            pass
+        while (oldest_at := file.oldest_at) is not None and oldest_at < now - self._max_age_s:
+            self._give_up(file, "age", now - self._max_age_s)
         self.oldest_at = oldest_at
+
+    def _give_up(self, file: JournalFile, reason: str, before: float | None = None) -> bool:
+        """Delete the oldest undelivered events; return whether there were any."""
+        most = max(file.events // _SHARE, _AT_ONCE) if before is None else _AT_ONCE
+        rows = file.delete_oldest(most, before)
+        if self._outbox is not None:
+            self._outbox.gave_up(rows, reason)
+        return bool(rows)
 
     def _read_ahead(self, file: JournalFile, outbox: Outbox) -> None:
         while (gap := outbox.gap()) is not None:

@@ -1,4 +1,4 @@
-"""What waits for the journal's thread: happenings, and news of streams and rules."""
+"""What waits for the journal's thread: happenings, news of streams and rules, and looks into the file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from framelane.core.events import Event, Occupancy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from concurrent.futures import Future
 
+    from framelane.events.disk import Newest
     from framelane.events.rules import Rule, RuleKey
     from framelane.telemetry.states import StateName
 
@@ -47,7 +49,17 @@ class Conclusion:
     done: threading.Event
 
 
-Item = Event | Occupancy | StreamNews | WorkerLost | NewRules | Conclusion
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Somebody wants to see the newest events between two rows, `most` of them; `found` gets what is there."""
+
+    after_row: int
+    before_row: int
+    most: int
+    found: Future[Newest | None]
+
+
+Item = Event | Occupancy | StreamNews | WorkerLost | NewRules | Conclusion | Look
 
 
 class Inbox:
@@ -82,8 +94,8 @@ class Inbox:
         with self._lock:
             self.dropped += events
 
-    def add(self, item: StreamNews | WorkerLost | NewRules | Conclusion) -> None:
-        """Add news."""
+    def add(self, item: StreamNews | WorkerLost | NewRules | Conclusion | Look) -> None:
+        """Add news or a look."""
         with self._lock:
             self._items.append(item)
         self.news.set()

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from framelane.core.events import Event, Occupancy
 from framelane.core.worker import Worker
-from framelane.events.disk import Disk
+from framelane.events.disk import Disk, Newest
 from framelane.events.health import JournalHealth
-from framelane.events.inbox import Conclusion, Inbox, NewRules, StreamNews, WorkerLost
+from framelane.events.history import EventHistory
+from framelane.events.inbox import Conclusion, Inbox, Look, NewRules, StreamNews, WorkerLost
 from framelane.events.journal_file import path_of
 from framelane.events.ledger import Ledger
 from framelane.events.outbox import Entry
@@ -62,6 +63,8 @@ class EventJournal(Worker):
         self._outbox = outbox
         self._watch = watch
         self._inbox = Inbox()
+        self.history = EventHistory(self._look, config.journal.history_events)
+        """What happened lately; from any thread."""
         self._ledger = Ledger(self._node, rules_of(config), clock)
         path = path_of(config.journal, self._node, environ)
         self._disk = Disk(config.journal, path, self._ledger, outbox, clock)
@@ -115,6 +118,14 @@ class EventJournal(Worker):
         if self.alive:
             conclusion.done.wait(timeout_s)
 
+    def _look(self, look: Look) -> str | None:
+        """Have the thread look into the file; return why newer events may be missing. From any thread."""
+        if self.alive:
+            self._inbox.add(look)
+        else:
+            look.found.set_result(None)
+        return self.health.trouble
+
     def wake(self) -> None:
         """Make the thread look for work at once."""
         self._inbox.news.set()
@@ -158,6 +169,9 @@ class EventJournal(Worker):
             self._ledger.stream_changed(item.stream, item.state)
         elif isinstance(item, WorkerLost):
             self._ledger.end_objects("restart", item.streams)
+        elif isinstance(item, Look):
+            if item.found.set_running_or_notify_cancel():
+                item.found.set_result(self._newest(item))
         elif isinstance(item, Conclusion):
             self._ledger.end_objects("stopped")
             self._ledger.hide_occupancies()
@@ -169,6 +183,11 @@ class EventJournal(Worker):
             self._ledger.take(item)
         else:
             self._ledger.occupied(item)
+
+    def _newest(self, look: Look) -> Newest | None:
+        if self._used:
+            return self._disk.newest(look.after_row, look.before_row, look.most)
+        return Newest("", 0, [])
 
     def _pass_on(self) -> None:
         """Write events, counters and topics; then publish them."""

@@ -1,7 +1,8 @@
-"""The journal on disk: one SQLite file with undelivered events, in order, and with facts.
+"""The journal on disk: one SQLite file with events, in order, and with facts.
 
 A transaction writes events together with the counters that they changed, so neither is ever without the
-other.
+other. An event is written once; the table `undelivered` says which of them the broker does not have. The
+others are the history.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -23,13 +24,10 @@ if TYPE_CHECKING:
 
     from framelane.config.sections.journal import JournalConfig
     from framelane.events.outbox import Entry
-    from framelane.messages.rows import Found
+    from framelane.messages.rows import Found, StoredRow
 
-VERSION = 1
-_LAYOUT = Layout(
-    "journal",
-    VERSION,
-    """
+VERSION = 2
+_FIRST = """
     CREATE TABLE events (
         row INTEGER PRIMARY KEY, at REAL NOT NULL, stream BLOB NOT NULL, payload BLOB NOT NULL, crc INTEGER NOT NULL
     );
@@ -37,10 +35,27 @@ _LAYOUT = Layout(
         kind TEXT NOT NULL, names TEXT NOT NULL, value BLOB NOT NULL, crc INTEGER NOT NULL,
         PRIMARY KEY (kind, names)
     ) WITHOUT ROWID
-""",
+"""
+# In version 1 all events were undelivered.
+_SECOND = """
+    CREATE TABLE undelivered (row INTEGER PRIMARY KEY);
+    INSERT INTO undelivered SELECT row FROM events;
+    CREATE TABLE identity (name TEXT NOT NULL);
+    INSERT INTO identity VALUES (lower(hex(randomblob(8))))
+"""
+_LAYOUT = Layout("journal", VERSION, f"{_FIRST};{_SECOND}", {1: _SECOND})
+_UNDELIVERED = (
+    "SELECT undelivered.row, at, stream, payload, crc FROM undelivered LEFT JOIN events USING (row) "
+    "WHERE undelivered.row > ? ORDER BY undelivered.row LIMIT ?"
+)
+_DELIVERED = "SELECT row, at FROM events WHERE row NOT IN (SELECT row FROM undelivered) ORDER BY row LIMIT ?"
+_NEWEST_FIRST = (
+    "SELECT row, at, stream, payload, crc FROM events WHERE row > ? AND row < ? ORDER BY row DESC LIMIT ?"
 )
 # More unused pages than these are worth returning: 1 MiB.
 _UNUSED_PAGES = 256
+# Shrinking copies what is used, so it must be little.
+_MOSTLY_UNUSED = 3
 
 
 class JournalFile:
@@ -48,7 +63,7 @@ class JournalFile:
 
     Args:
         path: created with mode 0600 if it does not exist.
-        max_bytes: most bytes on disk; `full` says when the oldest events must be deleted.
+        max_bytes: most bytes on disk; `full` says when events must be deleted.
         least_row: the lowest row number to use, so that none is used twice in a process.
 
     Raises:
@@ -62,12 +77,16 @@ class JournalFile:
     def __init__(self, path: Path, max_bytes: int, least_row: int = 1) -> None:
         self.next_row = least_row
         self.events = 0
-        """Events on disk."""
+        """Undelivered events on disk."""
+        self.kept = 0
+        """Delivered events on disk."""
+        self.identity = ""
+        """Tells this file from one that replaces it, whose rows have the same numbers."""
         self._database = Database(path, max_bytes, _LAYOUT, self._doubt)
 
     @property
     def full(self) -> bool:
-        """Whether the oldest events must be deleted for new ones."""
+        """Whether events must be deleted for new ones."""
         return self._database.full
 
     @property
@@ -77,7 +96,13 @@ class JournalFile:
 
     @property
     def oldest_at(self) -> float | None:
-        """Unix time at which the oldest event was written; None if there is none."""
+        """Unix time at which the oldest undelivered event was written; None if there is none."""
+        at = self._database.value("SELECT at FROM events WHERE row = (SELECT min(row) FROM undelivered)")
+        return at if isinstance(at, float) else None
+
+    @property
+    def first_at(self) -> float | None:
+        """Unix time at which the oldest event was written, delivered or not; None if there is none."""
         at = self._database.value("SELECT at FROM events ORDER BY row LIMIT 1")
         return at if isinstance(at, float) else None
 
@@ -88,10 +113,12 @@ class JournalFile:
             for kind, names, value, crc in self._database.rows("SELECT kind, names, value, crc FROM facts")
         }
 
-    def write(self, entries: Sequence[Entry], facts: Mapping[FactKey, bytes | None]) -> int:
+    def write(
+        self, entries: Sequence[Entry], facts: Mapping[FactKey, bytes | None], *, delivered: bool = False
+    ) -> int:
         """Write events and facts, all or nothing, and wait until the medium has them.
 
-        Return the first event's row; the others follow it.
+        Return the first event's row; the others follow it. `delivered` events are for the history alone.
         """
         first = self.next_row
         events = [(row, entry.at, *columns_of(entry.message)) for row, entry in enumerate(entries, first)]
@@ -107,40 +134,70 @@ class JournalFile:
         self._database.take_room(size + ROW_BYTES for size in sizes)
         with self._database.transaction():
             self._database.change("INSERT INTO events VALUES (?, ?, ?, ?, ?)", events)
+            if not delivered:
+                self._database.change("INSERT INTO undelivered VALUES (?)", [(row,) for row, *_ in events])
             self._database.change("INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?)", put)
             self._database.change("DELETE FROM facts WHERE kind = ? AND names = ?", drop)
         self.next_row = first + len(events)
-        self.events += len(events)
+        if delivered:
+            self.kept += len(events)
+        else:
+            self.events += len(events)
         return first
 
-    def delete(self, rows: Sequence[int]) -> None:
-        """Delete events. A few at a time can be deleted on a full disk too."""
-        self.events -= self._database.free(lambda: self._delete(rows))
+    def settle(self, rows: Sequence[int], *, keep: bool) -> None:
+        """Note that events were delivered, and keep or delete them. A few at a time work on a full disk too."""
+
+        def settle() -> int:
+            settled = self._database.change("DELETE FROM undelivered WHERE row = ?", _each(rows))
+            if not keep:
+                self._database.change("DELETE FROM events WHERE row = ?", _each(rows))
+            return settled
+
+        settled = self._database.free(settle)
+        self.events -= settled
+        self.kept += settled if keep else 0
 
     def delete_oldest(self, most: int, before: float | None = None) -> list[int]:
-        """Delete up to `most` of the oldest events, if written before a Unix time; return their rows."""
+        """Delete up to `most` of the oldest undelivered events, if written before a Unix time; return their rows."""
 
         def delete() -> list[int]:
-            rows = []
-            for row, at in self._database.rows("SELECT row, at FROM events ORDER BY row LIMIT ?", most):
-                if before is not None and isinstance(at, float) and at >= before:
-                    break
-                rows.append(row)
-            self._delete(rows)
+            rows = _rows_before(self._database.rows(_UNDELIVERED, 0, most), before)
+            self._database.change("DELETE FROM undelivered WHERE row = ?", _each(rows))
+            self._database.change("DELETE FROM events WHERE row = ?", _each(rows))
             return rows
 
         rows = self._database.free(delete)
         self.events -= len(rows)
         return rows
 
+    def forget_oldest(self, most: int, before: float | None = None) -> int:
+        """Delete up to `most` of the oldest delivered events, if written before a Unix time; return how many."""
+        if not self.kept:
+            return 0
+
+        def forget() -> int:
+            rows = _rows_before(self._database.rows(_DELIVERED, most), before)
+            return self._database.change("DELETE FROM events WHERE row = ?", _each(rows))
+
+        gone = self._database.free(forget)
+        self.kept -= gone
+        return gone
+
     def read(self, after_row: int, most: int) -> Found:
-        """Return the next events after a row, as replayed."""
-        query = "SELECT row, at, stream, payload, crc FROM events WHERE row > ? ORDER BY row LIMIT ?"
-        return found_in(self._database.rows(query, after_row, most), "events", after_row)
+        """Return the next undelivered events after a row, as replayed."""
+        return found_in(self._database.rows(_UNDELIVERED, after_row, most), "events", after_row)
+
+    def newest(self, after_row: int, before_row: int, most: int) -> Sequence[StoredRow]:
+        """Return the newest events between two rows, newest first, delivered or not."""
+        rows: Sequence[StoredRow] = self._database.rows(_NEWEST_FIRST, after_row, before_row, most)
+        return rows
 
     def shrink(self) -> None:
-        """Return the space of delivered events to the disk, if it is worth it and there is room to do so."""
-        if not self.events and self._database.value("PRAGMA freelist_count") > _UNUSED_PAGES:
+        """Return unused space to the disk, if it is worth it and there is room to do so."""
+        unused = self._database.value("PRAGMA freelist_count")
+        used = self._database.value("PRAGMA page_count") - unused
+        if not self.events and unused > _UNUSED_PAGES and unused > _MOSTLY_UNUSED * used:
             with suppress(sqlite3.OperationalError):
                 self._database.shrink()
 
@@ -150,20 +207,34 @@ class JournalFile:
 
     def _doubt(self, database: Database) -> None:
         """Count the events, and check for damage that SQLite does not detect."""
-        last_row = database.value("SELECT max(row) FROM events") or 0
+        newest = "SELECT max((SELECT ifnull(max(row), 0) FROM events), (SELECT ifnull(max(row), 0) FROM undelivered))"
+        last_row = database.value(newest)
         if not 0 <= last_row <= MOST_ROW:
             raise DamagedError("its rows have impossible numbers")
-        self.events = database.value("SELECT count(*) FROM events")
+        self.identity = str(database.value("SELECT name FROM identity"))
+        self.events = database.value("SELECT count(*) FROM undelivered")
+        self.kept = max(database.value("SELECT count(*) FROM events") - self.events, 0)
         self.next_row = max(last_row + 1, self.next_row)
-
-    def _delete(self, rows: Sequence[int]) -> int:
-        return self._database.change("DELETE FROM events WHERE row = ?", [(row,) for row in rows])
 
 
 def path_of(config: JournalConfig, node: str, environ: Mapping[str, str]) -> Path:
     """Return where a node has its journal."""
     folder = state_folder(environ, "journal") if config.folder is None else Path(config.folder)
     return folder / f"{node}.journal"
+
+
+def _each(rows: Sequence[int]) -> list[tuple[int]]:
+    return [(row,) for row in rows]
+
+
+def _rows_before(found: Sequence[tuple[Any, ...]], before: float | None) -> list[int]:
+    """Return the rows up to the first that was not written before a Unix time."""
+    rows = []
+    for row, at, *_ in found:
+        if before is not None and isinstance(at, float) and at >= before:
+            break
+        rows.append(row)
+    return rows
 
 
 def _fact_key(kind: object, names: object, value: object, crc: object) -> FactKey:

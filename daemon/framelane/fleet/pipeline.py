@@ -10,6 +10,7 @@ import structlog
 
 from framelane.config.explain.differences import disabled_streams, stream_changes
 from framelane.core.errors import ConfigError, ConflictError
+from framelane.core.log_tail import TAIL
 from framelane.fleet.aggregate import Aggregate
 from framelane.fleet.fresh_counts import FreshCounts
 from framelane.fleet.image_detector import FleetDetector
@@ -299,6 +300,7 @@ class FleetPipeline:
     def reported(self, share: Share, snapshot: Snapshot) -> None:
         """See SupervisorEvents."""
         self.meters.update(share.number, snapshot)
+        TAIL.extend(snapshot.log)
         self._states.frames_seen(snapshot.last_frames)
         self._sinks_changed()
 

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 from framelane.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from framelane.config.sections.schema import Config
     from framelane.core.errors import Finding, FramelaneError
     from framelane.core.events import Event, Occupancy
     from framelane.core.frames import ModelInfo, Result
+    from framelane.core.log_tail import LogLine
     from framelane.fleet.packed_image import PackedImage
     from framelane.telemetry.meters import Counts
     from framelane.telemetry.sink_health import SinkHealth
@@ -132,6 +133,7 @@ class Snapshot:
         sinks: the health of its sinks.
         liveness_reasons: why it judges itself not alive.
         used: its memory and CPU.
+        log: lines that it has logged since the last snapshot.
     """
 
     counts: Counts
@@ -139,6 +141,7 @@ class Snapshot:
     sinks: tuple[SinkHealth, ...]
     liveness_reasons: tuple[str, ...]
     used: ProcessSample
+    log: Sequence[LogLine] = ()
 
 
 @dataclass(frozen=True, slots=True)

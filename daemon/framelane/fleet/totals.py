@@ -39,6 +39,7 @@ def continue_counts(before: StreamCounts, now: StreamCounts) -> StreamCounts:
         tracks_capped=before.tracks_capped + now.tracks_capped,
         snapshots=_by_reason(before.snapshots, now.snapshots),
         clips=_by_reason(before.clips, now.clips),
+        objects=before.objects.plus(now.objects),
     )
 
 

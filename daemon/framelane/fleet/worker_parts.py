@@ -6,6 +6,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from framelane.core.clock import SystemClock
+from framelane.core.log_tail import TAIL
 from framelane.fleet.media_link import MediaLink
 from framelane.fleet.protocol import Snapshot
 from framelane.pipeline.local import LocalPipeline
@@ -99,6 +100,7 @@ class WorkerParts:
             sinks=self._publisher.health(),
             liveness_reasons=self._health.liveness().reasons if judged else (),
             used=sample_process(),
+            log=TAIL.fresh(),
         )
 
     def _brokers(self) -> list[SinkHealth]:

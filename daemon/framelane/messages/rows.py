@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from framelane.messages.detections import Message, as_replayed
 
@@ -16,6 +16,9 @@ ROW_BYTES = 48
 """Most bytes of a row besides its payload."""
 MOST_ROW = 1 << 62
 """Row numbers beyond this are damage."""
+
+StoredRow: TypeAlias = tuple[Any, ...]
+"""A row's number, its time, and what `columns_of` returned; the latter may be damaged."""
 
 
 class StoredMessage(NamedTuple):
@@ -46,8 +49,8 @@ def columns_of(message: Message) -> tuple[bytes, bytes, int]:
     return stream, message.payload, checksum(stream, message.payload)
 
 
-def found_in(rows: Sequence[tuple[Any, ...]], kind: Kind, after_row: int) -> Found:
-    """Decode rows that were read after a row: each its number, its time, and what `columns_of` returned."""
+def found_in(rows: Sequence[StoredRow], kind: Kind, after_row: int) -> Found:
+    """Decode rows that were read after a row."""
     entries, unreadable = [], []
     for row, at, stream, payload, crc in rows:
         message = _message(kind, stream, payload, crc)

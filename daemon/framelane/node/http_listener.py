@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from framelane.config.address import parse_listen
+from framelane.core.log_tail import TAIL
 
 if TYPE_CHECKING:
     import ssl
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from framelane.telemetry.stats import StatsWindow
     from framelane.telemetry.status import StatusBoard
     from framelane.web.detect import Detector
+    from framelane.web.event_history import HistorySource
     from framelane.web.events import EventFiles
     from framelane.web.hosts import Hosts
     from framelane.web.insight import NodeInsightReply
@@ -53,6 +55,8 @@ class HttpContent:
     streams: Callable[[], Sequence[StreamConfig]]
     counts: CountSource
     configured_models: Callable[[], Iterable[str]]
+    past: HistorySource
+    run: str
     editor: StreamEditor | None = None
     files: EventFiles | None = None
 
@@ -74,17 +78,13 @@ def start_http(
     if config.http.listen is None:
         return None
     # Imported only when needed: the web stack takes memory that a small host may lack.
-    from fastapi import APIRouter  # noqa: PLC0415
-
     from framelane.live.viewer import Viewer  # noqa: PLC0415
     from framelane.telemetry.prometheus import FramelaneCollector, MetricsPage, RequestCollector  # noqa: PLC0415
     from framelane.telemetry.requests import RequestMeter  # noqa: PLC0415
     from framelane.web.app import create_app  # noqa: PLC0415
     from framelane.web.detect import router as detect_router  # noqa: PLC0415
     from framelane.web.insight import insight  # noqa: PLC0415
-    from framelane.web.insight import router as insight_router  # noqa: PLC0415
     from framelane.web.live import router as live_router  # noqa: PLC0415
-    from framelane.web.models import router as model_router  # noqa: PLC0415
     from framelane.web.rules import rules  # noqa: PLC0415
     from framelane.web.server import HttpServer  # noqa: PLC0415
     from framelane.web.status import describe  # noqa: PLC0415
@@ -112,9 +112,6 @@ def start_http(
     page = MetricsPage(collector, RequestCollector(requests.snapshot), *more())
     secret = None if token is None else token.get_secret_value()
     hosts = _hosts(config.http, config.http.listen)
-    figures = APIRouter()
-    figures.include_router(insight_router(shown.history, node_insight, current_rules))
-    figures.include_router(model_router(shown.configured_models, shown.models))
     app = create_app(
         shown.health,
         page,
@@ -124,20 +121,45 @@ def start_http(
         shown.editor,
         hosts,
         live_router(partial(Viewer, shown.feeds, clock), clock) if config.http.page else None,
-        figures,
+        _insight_router(shown, node_insight, current_rules),
         config.http.hosts or (),
-        None if shown.files is None else _event_router(shown.files),
+        _event_router(config, shown),
     )
     server = HttpServer(app, config.http.listen, _tls(config.http))
     server.start()
     return server
 
 
-def _event_router(files: EventFiles) -> APIRouter:
-    from framelane.footage.jpegs import annotated  # noqa: PLC0415
-    from framelane.web.events import router  # noqa: PLC0415
+def _insight_router(
+    shown: HttpContent, node: Callable[[], NodeInsightReply], rules: Callable[[], RulesReply]
+) -> APIRouter:
+    from fastapi import APIRouter  # noqa: PLC0415
 
-    return router(files, annotated)
+    from framelane.web.insight import router as insight_router  # noqa: PLC0415
+    from framelane.web.log_lines import router as log_router  # noqa: PLC0415
+    from framelane.web.models import router as model_router  # noqa: PLC0415
+
+    routes = APIRouter()
+    routes.include_router(insight_router(shown.history, node, rules))
+    routes.include_router(log_router(lambda after, faults: TAIL.lines(after, faults_only=faults), shown.run))
+    routes.include_router(model_router(shown.configured_models, shown.models))
+    return routes
+
+
+def _event_router(config: Config, shown: HttpContent) -> APIRouter:
+    from fastapi import APIRouter  # noqa: PLC0415
+
+    from framelane.footage.address import base_url  # noqa: PLC0415
+    from framelane.web.event_history import router as history_router  # noqa: PLC0415
+
+    routes = APIRouter()
+    routes.include_router(history_router(shown.past, shown.files, base_url(config)))
+    if shown.files is not None:
+        from framelane.footage.jpegs import annotated  # noqa: PLC0415
+        from framelane.web.events import router as file_router  # noqa: PLC0415
+
+        routes.include_router(file_router(shown.files, annotated))
+    return routes
 
 
 def _hosts(http: HttpConfig, listen: str) -> Hosts | None:

@@ -342,6 +342,8 @@ class Node:
             lambda: self.config.streams,
             self.journal,
             lambda: self.config.models,
+            self.journal.history,
+            self.run,
             self._editor,
             None if self._media is None else self._media.index,
         )

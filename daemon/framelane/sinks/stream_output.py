@@ -63,6 +63,7 @@ class StreamOutput:
     def publish(self, result: Result) -> None:
         """Number a result and send it, unless `publish` leaves it out."""
         latency_s = self._latency_s(result.frame)
+        self._meter.objects.saw(result)
         # The message goes out under the lock, or two models of a stream could overtake each other.
         with self._lock:
             if self._closed:

@@ -17,7 +17,7 @@ from framelane.storage.paths import wal_of
 from framelane.storage.reserve import DiskReserve, is_full
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
     from typing import TypeVar
 
@@ -64,11 +64,24 @@ class Layout(NamedTuple):
         what: its name in errors, such as "spool".
         version: of the tables, in `PRAGMA user_version`.
         tables: SQL statements that make them, separated by semicolons.
+        upgrades: by version, likewise: statements that turn its tables into those of the next version.
     """
 
     what: str
     version: int
     tables: str
+    upgrades: Mapping[int, str] = {}
+
+    def steps_from(self, version: int) -> list[str]:
+        """Return the upgrades of a file of this version.
+
+        Raises:
+            OtherVersionError: there are none.
+        """
+        missing = range(version, self.version)
+        if version > self.version or not all(each in self.upgrades for each in missing):
+            raise OtherVersionError(self.what, version)
+        return [self.upgrades[each] for each in missing]
 
 
 class Database:
@@ -200,13 +213,12 @@ class Database:
             self._connection.execute(f"PRAGMA {pragma}").fetchall()
         # This takes the lock and keeps it.
         with self.transaction():
+            is_new = not self.value("SELECT count(*) FROM sqlite_master")
             version = self.value("PRAGMA user_version")
-            if not self.value("SELECT count(*) FROM sqlite_master"):
-                for statement in layout.tables.split(";"):
+            for step in [layout.tables] if is_new else layout.steps_from(version):
+                for statement in step.split(";"):
                     self._connection.execute(statement)
-                self._connection.execute(f"PRAGMA user_version={layout.version}")
-            elif version != layout.version:
-                raise OtherVersionError(layout.what, version)
+            self._connection.execute(f"PRAGMA user_version={layout.version}")
 
 
 def _make(path: Path) -> None:

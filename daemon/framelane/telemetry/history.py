@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, NamedTuple
 
+from framelane.telemetry.objects import OTHER
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from framelane.core.clock import Clock
     from framelane.telemetry.states import StreamState
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 SPAN_S = 900.0
 _MOST_SAMPLES = 900
 _MOST_CHANGES = 50
+_MOST_LABELS = 5
+"""Labels that a sample keeps, so that a model with a thousand of them takes no more memory."""
 
 
 class Sample(NamedTuple):
@@ -28,6 +33,8 @@ class Sample(NamedTuple):
         dropped_per_s: frames dropped per second, for all reasons.
         p50_ms: median latency from capture to publish; None without a result.
         p95_ms: its 95th percentile.
+        objects: the most frequent labels, each followed by its mean number of objects per frame, and OTHER for
+            all others; None without a result.
     """
 
     at: float
@@ -36,6 +43,7 @@ class Sample(NamedTuple):
     dropped_per_s: float
     p50_ms: float | None
     p95_ms: float | None
+    objects: tuple[str | float, ...] | None = None
 
 
 class Change(NamedTuple):
@@ -101,4 +109,39 @@ def _sample(at: float, stream: StreamStats) -> Sample:
         sum(stream.dropped.values()) / stream.window_s,
         None if latency is None else latency.p50,
         None if latency is None else latency.p95,
+        None if stream.objects is None else _most_frequent(stream.objects),
     )
+
+
+def objects_of(samples: Sequence[Sample]) -> dict[str, list[float | None]]:
+    """Return the number of objects per frame in each sample, None without a result, by label.
+
+    The most frequent labels of all samples come first, then OTHER if there are more.
+    """
+    found = [None if each.objects is None else dict(_pairs(each.objects)) for each in samples]
+    sums: Counter[str] = Counter()
+    for each in found:
+        sums.update(each or {})
+    other = sums.pop(OTHER, 0)
+    names = [label for label, _ in sums.most_common(_MOST_LABELS)]
+    series: dict[str, list[float | None]] = {
+        label: [None if each is None else each.get(label, 0.0) for each in found] for label in names
+    }
+    if other or len(sums) > len(names):
+        series[OTHER] = [
+            None if each is None else sum(count for label, count in each.items() if label not in names)
+            for each in found
+        ]
+    return series
+
+
+def _most_frequent(objects: Mapping[str, float]) -> tuple[str | float, ...]:
+    named = sorted(((count, label) for label, count in objects.items() if label != OTHER), reverse=True)
+    # A label that came from a worker process is another string each time.
+    flat = [part for count, label in named[:_MOST_LABELS] for part in (sys.intern(label), count)]
+    rest = objects.get(OTHER, 0.0) + sum(count for count, _ in named[_MOST_LABELS:])
+    return (*flat, OTHER, rest) if rest else tuple(flat)
+
+
+def _pairs(flat: tuple[str | float, ...]) -> Iterator[tuple[str, float]]:
+    return zip(flat[::2], flat[1::2], strict=True)  # type: ignore[arg-type] # labels and numbers in turn

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from framelane.core.drop_reasons import DROPS, LeftOutReason
+from framelane.telemetry.objects import ObjectCounter, ObjectCounts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -96,6 +97,7 @@ class StreamCounts:
         tracks_capped: objects that were not tracked because there were too many.
         snapshots: snapshots of events, by what became of them.
         clips: clips of events, likewise.
+        objects: objects that were found, by label.
     """
 
     stream: str
@@ -118,6 +120,7 @@ class StreamCounts:
     tracks_capped: int = 0
     snapshots: Mapping[str, int] = field(default_factory=dict)
     clips: Mapping[str, int] = field(default_factory=dict)
+    objects: ObjectCounts = field(default_factory=ObjectCounts)
 
     def latencies_since(self, published_before: int) -> array[float]:
         """Return latencies, in seconds, of results after `published_before`, at most the last RING."""
@@ -141,11 +144,12 @@ class StreamMeter:
     __slots__ = (
         "_born", "_clips", "_clock_offset_s", "_decoded", "_dropped", "_fallbacks", "_inferred", "_inferred_s",
         "_latency", "_left_out", "_lock", "_published", "_queue", "_queued_s", "_received", "_reconnects", "_ring",
-        "_snapshots", "_tracks", "stream",
+        "_snapshots", "_tracks", "objects", "stream",
     )  # fmt: skip
 
     def __init__(self, stream: str) -> None:
         self.stream = stream
+        self.objects = ObjectCounter()
         self._born = next(_births)
         self._lock = threading.Lock()
         self._received = 0
@@ -240,6 +244,7 @@ class StreamMeter:
 
     def snapshot(self) -> StreamCounts:
         """All totals at one moment."""
+        objects = self.objects.counts()
         with self._lock:
             return StreamCounts(
                 stream=self.stream,
@@ -262,6 +267,7 @@ class StreamMeter:
                 tracks_capped=sum(capped for _, capped in self._tracks.values()),
                 snapshots=dict(self._snapshots),
                 clips=dict(self._clips),
+                objects=objects,
             )
 
 

@@ -44,6 +44,7 @@ class StreamStats:
         queue_ms: mean wait of an inferred frame for its batch; None if none was inferred.
         infer_ms: mean time from batch start to detections; None likewise.
         reconnects: times the stream came back after it was lost, since the start.
+        objects: mean number of objects per frame, by label; None if there was no result.
     """
 
     stream: str
@@ -58,6 +59,7 @@ class StreamStats:
     queue_ms: float | None
     infer_ms: float | None
     reconnects: int
+    objects: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +204,7 @@ class _Delta:
         self._inferred_s = now.inferred_s - (old.inferred_s if old else 0.0)
         self._dropped = _risen(old.dropped if old else {}, now.dropped)
         self._left_out = _risen(old.left_out if old else {}, now.left_out)
+        self._objects = now.objects.per_frame_since(old.objects if old else None)
         self.latencies_s = now.latencies_since(old.published if old else 0)
 
     def stats(self, window_s: float) -> StreamStats:
@@ -218,6 +221,7 @@ class _Delta:
             queue_ms=_mean_ms(self._queued_s, self._inferred),
             infer_ms=_mean_ms(self._inferred_s, self._inferred),
             reconnects=self._now.reconnects,
+            objects=self._objects,
         )
 
 

@@ -63,7 +63,7 @@ def create_app(
         live: the route of `/api/live`; None for neither that nor the page.
         insight: the routes of a stream's past, of the node's stages and of rules; None for none.
         named: hosts whose pages may watch, besides this one.
-        events: the routes of snapshots and clips; None for none.
+        events: the routes of events, their snapshots and clips; None for none.
     """
     app = FastAPI(
         title="Framelane",

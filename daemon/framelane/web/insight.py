@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
+from framelane.telemetry.history import objects_of
 from framelane.web.rules import RulesReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from framelane.telemetry.history import History
+    from framelane.telemetry.history import History, Sample
     from framelane.telemetry.sink_health import SinkHealth
     from framelane.telemetry.stats import ModelStats, NodeStats
 
@@ -39,10 +40,20 @@ class ChangeReply(BaseModel):
     text: str
 
 
+class ObjectsReply(BaseModel):
+    """How many objects of a label were seen."""
+
+    label: str | None = Field(description="The label; null for all that are less frequent.")
+    per_frame: list[float | None] = Field(
+        description="Mean number per frame, for each of `samples`; null without a result."
+    )
+
+
 class HistoryReply(BaseModel):
     """The last 15 minutes of a stream, the oldest first; empty for an unknown one."""
 
     samples: list[SampleReply]
+    objects: list[ObjectsReply] = Field(description="The most frequent labels.")
     changes: list[ChangeReply] = Field(description="At most 50.")
 
 
@@ -136,7 +147,11 @@ def router(
         """Return a stream's figures and changes of state over the last 15 minutes."""
         samples, changes = history.of(stream)
         return HistoryReply(
-            samples=[SampleReply(**each._asdict()) for each in samples],
+            samples=[_sample(each) for each in samples],
+            objects=[
+                ObjectsReply(label=label or None, per_frame=series)
+                for label, series in objects_of(samples).items()
+            ],
             changes=[ChangeReply(**each._asdict()) for each in changes],
         )
 
@@ -151,6 +166,17 @@ def router(
         return rules()
 
     return routes
+
+
+def _sample(sample: Sample) -> SampleReply:
+    return SampleReply(
+        at=sample.at,
+        fps_in=sample.fps_in,
+        fps_inferred=sample.fps_inferred,
+        dropped_per_s=sample.dropped_per_s,
+        p50_ms=sample.p50_ms,
+        p95_ms=sample.p95_ms,
+    )
 
 
 def _stages(stats: NodeStats, slots: dict[str, int]) -> list[StageReply]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from framelane.messages import schemas
 from framelane.web.problem import ProblemReply
 from framelane.web.stream_replies import (
     RefusalReply,
@@ -24,9 +25,9 @@ def describe_fully(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         description = generate()
-        schemas = description.setdefault("components", {}).setdefault("schemas", {})
+        known = description.setdefault("components", {}).setdefault("schemas", {})
         for name, schema in _schemas().items():
-            schemas.setdefault(name, schema)
+            known.setdefault(name, schema)
         return description
 
     # FastAPI's documented way to extend the description.
@@ -40,6 +41,12 @@ def _schemas() -> dict[str, Any]:
         "StreamChange": stream_change_schema(_REFS),
         "ProblemReply": ProblemReply.model_json_schema(ref_template=_REFS),
         "RefusalReply": RefusalReply.model_json_schema(ref_template=_REFS),
+        "Event": _message("event"),
     }
     parts = {name: part for schema in named.values() for name, part in schema.pop("$defs", {}).items()}
     return {**parts, **named}
+
+
+def _message(name: str) -> dict[str, Any]:
+    """Return the schema of a message, without what tells it from others outside this description."""
+    return {key: value for key, value in schemas.load(name).items() if not key.startswith("$")}

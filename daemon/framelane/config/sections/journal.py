@@ -19,8 +19,16 @@ class JournalConfig(Section):
     )
     max_bytes: Size = Field(
         default="64MiB",
-        description="Most disk space; if full, the oldest undelivered events are dropped and counted.",
+        description="Most disk space; if full, the history goes first, then the oldest undelivered events "
+        "are dropped and counted.",
     )
     max_age_s: Annotated[float, Field(ge=1, le=31_536_000)] = Field(
         default=604_800.0, description="Seconds after which an undelivered event is dropped and counted."
+    )
+    history_events: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        default=10_000,
+        description="Delivered events that are kept for `/api/events` and the page; 0 for none.",
+    )
+    history_age_s: Annotated[float, Field(ge=60, le=315_360_000)] = Field(
+        default=604_800.0, description="Seconds after which a delivered event is no longer kept."
     )

@@ -44,6 +44,9 @@ export function protocols() {
 /** Return the JSON reply to a GET. Throw TokenError if a token is needed, Refusal for other refusals. */
 export const get = (path) => request(path, { method: "GET" });
 
+/** Return what a GET replies as a Blob; see get. */
+export const blob = async (path) => (await send(path, { method: "GET" })).blob();
+
 /**
  * Change options of a stream; see get.
  * @param {boolean} [stored] false for a change that lasts until the files are read again
@@ -63,15 +66,19 @@ const lasting = (stored) => (stored ? "" : "?persist=false");
 
 const json = (value) => ({ body: JSON.stringify(value), headers: { "Content-Type": "application/json" } });
 
-async function request(path, options, within = patience) {
+async function request(path, options, within) {
+  return (await send(path, options, within)).json().catch(() => ({}));
+}
+
+async function send(path, options, within = patience) {
   const headers = { ...options.headers };
   if (token()) headers.Authorization = `Bearer ${token()}`;
   const signals = [AbortSignal.timeout(within), ...(options.signal ? [options.signal] : [])];
   const reply = await fetch(path, { ...options, headers, cache: "no-store", signal: AbortSignal.any(signals) });
   if (reply.status === 401) throw new TokenError("the token is missing or wrong");
+  if (reply.ok) return reply;
   const body = await reply.json().catch(() => ({}));
-  if (!reply.ok) throw new Refusal(reply.status, body);
-  return body;
+  throw new Refusal(reply.status, body);
 }
 
 function reason(body) {

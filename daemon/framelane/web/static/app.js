@@ -3,6 +3,7 @@
 import { AddCamera } from "./add_camera.js";
 import { TokenError, forgetToken, get, token } from "./api.js";
 import { setText } from "./dom.js";
+import { EventsView } from "./events.js";
 import { Login } from "./login.js";
 import { NodeView } from "./node.js";
 import { LiveSocket } from "./socket.js";
@@ -84,13 +85,14 @@ export class App {
   route() {
     if (!this.status || !this.socket) return;
     const [, name, id] = location.hash.split("/");
-    this.open(
-      name === "stream" && id ? this.streamView(id)
-      : name === "node" ? new NodeView(this)
-      : name === "add" ? new AddCamera(this)
-      : new Wall(this),
-    );
-    const here = name === "node" ? "#/node" : "#/";
+    const views = {
+      node: () => new NodeView(this),
+      events: () => new EventsView(this, id ?? ""),
+      add: () => new AddCamera(this),
+    };
+    const known = Object.hasOwn(views, name);
+    this.open(name === "stream" && id ? this.streamView(id) : known ? views[name]() : new Wall(this));
+    const here = known ? `#/${name}` : "#/";
     for (const link of document.querySelectorAll("nav a")) {
       if (link.getAttribute("href") === here && !["add", "stream"].includes(name)) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");

@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { el, headings, setText, terms } from "./dom.js";
 import { bytes, milliseconds, percent, rate } from "./format.js";
+import { LogTail } from "./log_tail.js";
 
 const every = 3000;
 
@@ -16,6 +17,7 @@ export class NodeView {
     this.models = el("tbody");
     this.sinks = el("tbody");
     this.gpus = el("tbody");
+    this.log = new LogTail(app);
     this.gpuPanel = panel("GPUs", ["GPU", "Busy", "Decoder", "Memory"], this.gpus);
     this.element = el(
       "article",
@@ -27,6 +29,7 @@ export class NodeView {
       panel("Models", ["Model", "Batches per s", "Mean batch", "Slots"], this.models),
       this.gpuPanel,
       panel("Sinks", ["Sink", "State", "Waiting", "Delivered", "Dropped", "On disk"], this.sinks),
+      this.log.element,
     );
     this.timer = setInterval(() => this.load(), every);
     this.load();
@@ -47,6 +50,7 @@ export class NodeView {
 
   close() {
     clearInterval(this.timer);
+    this.log.close();
   }
 
   async load() {

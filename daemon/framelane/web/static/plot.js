@@ -15,15 +15,15 @@ export class Plot {
    */
   constructor(title, unit, lines) {
     this.unit = unit;
-    this.lines = lines;
-    this.paths = lines.map((_, index) => svg("path", { class: `line line-${index}`, fill: "none" }));
+    this.curves = svg("g");
+    this.keys = el("span", { class: "keys" });
     this.image = svg(
       "svg",
       { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", class: "plot-image", "aria-hidden": "true" },
       ...[0.25, 0.5, 0.75].map((share) =>
         svg("line", { class: "grid", x1: 0, x2: width, y1: height * share, y2: height * share }),
       ),
-      ...this.paths,
+      this.curves,
     );
     this.top = el("span", { class: "plot-top" });
     this.from = el("span", {});
@@ -35,12 +35,21 @@ export class Plot {
         "figcaption",
         {},
         el("strong", {}, title),
-        ...lines.map(([, name], index) => el("span", { class: `key key-${index}` }, name)),
+        this.keys,
       ),
       el("div", { class: "plot-frame" }, this.top, this.image),
       el("div", { class: "plot-times" }, this.from, el("span", {}, "now")),
       this.said,
     );
+    this.draw(lines);
+  }
+
+  /** Draw these lines from now on; see the constructor. */
+  draw(lines) {
+    this.lines = lines;
+    this.paths = lines.map((_, index) => svg("path", { class: `line line-${index}`, fill: "none" }));
+    this.curves.replaceChildren(...this.paths);
+    this.keys.replaceChildren(...lines.map(([, name], index) => el("span", { class: `key key-${index}` }, name)));
   }
 
   /** Draw samples, the oldest first. */
@@ -61,8 +70,14 @@ export class Plot {
     setText(this.top, samples.length ? `${top} ${this.unit}` : "");
     setText(this.from, end ? timeOfDay(end - spanSeconds) : "");
     const last = samples.at(-1);
-    const said = this.lines.map(([key, name]) => `${name} ${last?.[key]?.toFixed(1) ?? "–"}`).join(", ");
-    setText(this.said, last ? `${said} ${this.unit}` : "No figures yet.");
+    setText(this.said, this.say(last));
+  }
+
+  /** Return the newest figures in words. */
+  say(last) {
+    if (!last) return "No figures yet.";
+    const said = this.lines.map(([key, name]) => `${name} ${last[key]?.toFixed(1) ?? "–"}`);
+    return `${said.join(", ")} ${this.unit}`;
   }
 }
 

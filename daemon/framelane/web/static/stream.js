@@ -3,6 +3,7 @@
 import { change, get } from "./api.js";
 import { el, headings, setText, terms } from "./dom.js";
 import { ago, milliseconds, percent, rate, timeOfDay, total } from "./format.js";
+import { ObjectPlot } from "./object_plot.js";
 import { colorOf } from "./overlay.js";
 import { Plot } from "./plot.js";
 import { RuleEditor } from "./rule_editor.js";
@@ -40,6 +41,7 @@ export class StreamView {
       ]),
       new Plot("Dropped", "per s", [["dropped_per_s", "dropped"]]),
     ];
+    this.objects = new ObjectPlot();
     this.ruleTable = new RuleTable();
     this.editor = new RuleEditor(stream, this.stage, (saved) => this.edited(saved));
     this.changes = el("ol", { class: "changes" });
@@ -62,6 +64,7 @@ export class StreamView {
             { class: "actions" },
             el("button", { type: "button", click: () => this.save() }, "Save this picture"),
             this.editor.button,
+            el("a", { href: `#/events/${new URLSearchParams({ stream })}` }, "Events of this camera"),
             this.saved,
           ),
           this.editor.trouble,
@@ -80,7 +83,7 @@ export class StreamView {
           this.ruleTable.element,
         ),
       ),
-      el("section", { class: "plots", "aria-label": "Last 15 minutes" }, ...this.plots.map((plot) => plot.element)),
+      el("section", { class: "plots", "aria-label": "Last 15 minutes" }, this.objects.element, ...this.plots.map((plot) => plot.element)),
       el(
         "div",
         { class: "stream-grid" },
@@ -180,6 +183,7 @@ export class StreamView {
     try {
       const history = await get(`/api/streams/${encodeURIComponent(this.stream)}/history`);
       for (const plot of this.plots) plot.update(history.samples);
+      this.objects.show(history);
       const changes = history.changes.reverse().map((each) =>
         el(
           "li",
