@@ -48,6 +48,8 @@ class ModelConfig(Section):
         "rf-detr",
         "rf-detr-seg",
         "yolo-nas",
+        "yunet",
+        "classifier",
     ] = Field(
         default="auto",
         description="Layout of the outputs; `auto` detects it from metadata, shapes and values.",
