@@ -63,7 +63,9 @@ class Rig:
         self.meter = StreamMeter("lobby")
         self.stream = Stream("lobby", self.meter, output, plan(*models))
         self.batchers = {model: Batcher() for model in models}
-        workers: Any = {model: SimpleNamespace(batcher=each) for model, each in self.batchers.items()}
+        workers: Any = {
+            model: SimpleNamespace(batcher=each, pictured=False) for model, each in self.batchers.items()
+        }
         self.input = StreamInput(self.stream, workers)
 
     def offer(self, index: int = 0, *, wait: bool = False) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from framelane.footage.pixels import cut, region_of, sharpness
 
 if TYPE_CHECKING:
     import av
 
-    from framelane.config.sections.footage import SnapshotsConfig
     from framelane.core.frames import Detections, FrameInfo, Picture
     from framelane.footage.pixels import Region
 
@@ -24,6 +23,20 @@ _CUT_OFF = 0.3
 """Factor for a box that touches the border: part of the object is not in the frame."""
 _BORDER = 0.004
 """Share of the frame within which a box touches the border."""
+
+
+class ViewOptions(Protocol):
+    """How views are kept: a stream's `snapshots`, or a second model's options."""
+
+    @property
+    def margin(self) -> float:
+        """Share of an object's box that a crop shows beyond each side."""
+        ...
+
+    @property
+    def objects(self) -> int:
+        """Most objects per stream, those seen last."""
+        ...
 
 
 class HeldFrame:
@@ -54,10 +67,11 @@ class View:
         score: how good the view is.
         margin: share of the box that a crop shows beyond each of its sides.
         looked_s: time of the newest look at the object's pixels.
+        seen_s: time of the newest frame that showed the object.
         crop: the object's pixels, once the frame's were given up.
     """
 
-    __slots__ = ("confidence", "crop", "frame", "looked_s", "margin", "score", "xyxy")
+    __slots__ = ("confidence", "crop", "frame", "looked_s", "margin", "score", "seen_s", "xyxy")
 
     def __init__(
         self,
@@ -72,7 +86,7 @@ class View:
         self.confidence = confidence
         self.score = score
         self.margin = margin
-        self.looked_s = frame.info.pts_s
+        self.looked_s = self.seen_s = frame.info.pts_s
         self.crop: av.VideoFrame | None = None
 
     @property
@@ -102,7 +116,7 @@ class Album:
         """Memory of whole frames."""
         return self._bytes
 
-    def saw(self, info: FrameInfo, found: Detections, picture: Picture, options: SnapshotsConfig) -> None:
+    def saw(self, info: FrameInfo, found: Detections, picture: Picture, options: ViewOptions) -> None:
         """Look at a frame's tracked objects. Its pixels are kept while it shows one of them best."""
         if found.track_id is None:
             return
@@ -116,6 +130,7 @@ class Album:
             best = views.get(track)
             if best is not None:
                 views.move_to_end(track)
+                best.seen_s = info.pts_s
             plain = _plain_score(box, confidence, info)
             if best is not None and not (
                 plain > best.score * _BETTER and info.pts_s - best.looked_s >= _AGAIN_S
@@ -152,6 +167,15 @@ class Album:
                 self._drop(view)
         if not views:
             del self._views[stream]
+
+    def forget_unseen(self, stream: str, since_s: float) -> None:
+        """Forget a stream's objects that no frame has shown since this time."""
+        views = self._views.get(stream)
+        while views:
+            track, view = next(iter(views.items()))
+            if view.seen_s >= since_s:
+                return
+            self.forget(stream, track)
 
     def _hold(self, frame: HeldFrame) -> None:
         self._held[id(frame)] = frame

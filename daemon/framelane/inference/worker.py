@@ -13,7 +13,7 @@ import structlog
 from framelane.core.frames import Result
 from framelane.core.worker import Worker
 from framelane.gpu.errors import DeviceLostError, GpuError, OutOfMemoryError
-from framelane.inference.backends.cuda.surface import ON_GPU
+from framelane.inference.backends.cuda.surface import is_surface
 from framelane.inference.delivery import DeliveryThread, unchanged
 from framelane.inference.job import Delivery
 
@@ -104,6 +104,8 @@ class ModelWorker:
         self.clock = clock
         self.fatal = fatal
         self.failures = Failures(model.info.name)
+        self.pictured = False
+        """Whether the analysis stage needs the pixels of every tracked frame, on the GPU too."""
         self._slots: list[_Slot] = []
         self.delivery = DeliveryThread(model.info.name, 1, stage)
 
@@ -244,7 +246,7 @@ class _Slot(Worker):
         return self._infer_one_by_one(batch)
 
     def _infer(self, batch: Batch) -> list[Delivery]:
-        pictures = _needed(batch)
+        pictures = _needed(batch, surfaces=self._owner.pictured)
         found = self._runner.detect(
             cast("list[VideoFrame]", batch.images),
             [job.wanted for job in batch.jobs],
@@ -295,13 +297,10 @@ class _Slot(Worker):
             job.destination.frame_dropped("failed")
 
 
-def _needed(batch: Batch) -> dict[int, Picture]:
-    """Return the images in host memory that the analysis stage needs, by their place in the batch.
-
-    A surface on the GPU must go back to its decoder.
-    """
+def _needed(batch: Batch, *, surfaces: bool) -> dict[int, Picture]:
+    """Return the images that the analysis stage needs, by their place in the batch; on the GPU if `surfaces`."""
     return {
         number: batch.images[number]
         for number, job in enumerate(batch.jobs)
-        if job.pictured and cast("VideoFrame", batch.images[number]).format.name != ON_GPU
+        if job.pictured and (surfaces or not is_surface(batch.images[number]))
     }

@@ -1,0 +1,233 @@
+"""Shows tracked objects of one model to a second one, crop by crop, and keeps what that says of them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from framelane.footage.pixels import region_of
+from framelane.footage.views import Album, crop_of
+from framelane.inference.backends.cuda.surface import is_surface
+from framelane.inference.job import Job
+from framelane.models.input.letterbox import Crop
+from framelane.pipeline.look import Look
+from framelane.pipeline.seen_object import SeenObject, Surface
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from framelane.config.sections.model import ModelConfig
+    from framelane.core.attributes import Attribute
+    from framelane.core.clock import Clock
+    from framelane.core.drop_reasons import DropReason
+    from framelane.core.frames import Detections, FrameInfo, Picture, Result
+    from framelane.inference.worker import ModelWorker
+    from framelane.pipeline.stream import Stream
+
+_MOST_HELD_BYTES = 32 << 20
+"""Most memory for whole frames that show an object best; beyond that only objects' pixels are kept."""
+_BATCHES = 2
+"""Crops on the way for each slot, in batches: one that it infers, and one that waits."""
+_LEAST_ROOM = 8
+"""Crops on the way at least, since room is only looked for when a batch of the first model is done."""
+_UNSEEN_S = 5.0
+"""Seconds for which the pixels of an unseen object are kept at least."""
+_MOST_OBJECTS = 512
+"""Most objects per stream that are remembered, those seen last; twice what a tracker follows."""
+
+_NOTHING: OrderedDict[int, SeenObject] = OrderedDict()
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeOptions:
+    """What a second model looks at, and when.
+
+    Attributes:
+        wanted: bool [classes of the first model], whether objects of a class are looked at.
+        every_s: least seconds between two looks at an object, on the stream's time line.
+        margin: share of an object's box that a crop shows beyond each side.
+        deadline_s: seconds that an object may wait for its look, and a crop for its answer.
+    """
+
+    wanted: NDArray[np.bool_]
+    every_s: float
+    margin: float
+    deadline_s: float
+
+    @staticmethod
+    def of(section: ModelConfig, labels: tuple[str, ...]) -> CascadeOptions:
+        """Return the options of a second model's section, given the first model's labels."""
+        wanted = np.array([section.on is None or label in section.on for label in labels], np.bool_)
+        return CascadeOptions(wanted, section.every_s, section.margin, section.deadline_s)
+
+    @property
+    def objects(self) -> int:
+        """Most objects per stream whose views are kept; see ViewOptions."""
+        return _MOST_OBJECTS
+
+
+class _Cut(NamedTuple):
+    """A crop: a copy of the object's pixels that begins at `origin_xy`, or a part of a frame on the GPU."""
+
+    image: Picture
+    frame: FrameInfo
+    origin_xy: tuple[int, int] = (0, 0)
+    part: Crop | None = None
+
+
+class Cascade:
+    """A second model and the objects that it looks at. Used by the first model's delivery thread.
+
+    Args:
+        name: the second model's key.
+        worker: the second model, which serves nothing else.
+        options: what it looks at; may be replaced at any time.
+        clock: the clock.
+    """
+
+    def __init__(self, name: str, worker: ModelWorker, options: CascadeOptions, clock: Clock) -> None:
+        self.name = name
+        self.worker = worker
+        self.options = options
+        self._clock = clock
+        self._filter = worker.model.filter()
+        self._classifies = worker.model.head.name == "classifier"
+        self._album = Album(_MOST_HELD_BYTES)
+        self._objects: dict[str, OrderedDict[int, SeenObject]] = {}
+        # In the order in which they became due, and in which they were cut.
+        self._due: OrderedDict[SeenObject, None] = OrderedDict()
+        self._looks: OrderedDict[Look, None] = OrderedDict()
+        self._inbox: deque[tuple[Look, Result | DropReason]] = deque()
+
+    @property
+    def room(self) -> int:
+        """How many more crops may be on their way now."""
+        most = max(_BATCHES * self.worker.slots * self.worker.batcher.most, _LEAST_ROOM)
+        return most - len(self._looks)
+
+    def attribute(self, stream: str, track: int) -> Attribute | None:
+        """Return what the second model says of an object; None so far, or if it does not look at it."""
+        seen = self._objects.get(stream, _NOTHING).get(track)
+        return None if seen is None else seen.attribute
+
+    def forget(self, stream: str) -> None:
+        """Forget a stream's objects. Crops on their way come back and are counted, without effect."""
+        for seen in self._objects.pop(stream, _NOTHING).values():
+            self._due.pop(seen, None)
+        self._album.forget(stream)
+
+    def saw(self, stream: Stream, at_s: float, result: Result, picture: Picture | None) -> None:
+        """Look at a frame's tracked objects: remember how they are seen best, and which are due.
+
+        Args:
+            stream: the frame's stream.
+            at_s: the frame's time on the stream's time line.
+            result: its objects, with track ids.
+            picture: its pixels; None if they are not there any more.
+        """
+        found = self._chosen(result.detections)
+        if picture is None or found.track_id is None or not len(found):
+            return
+        on_gpu = is_surface(picture)
+        if not on_gpu:
+            self._album.saw(result.frame, found, picture, self.options)
+            kept_s = max(_UNSEEN_S, self.options.deadline_s)
+            self._album.forget_unseen(stream.id, result.frame.pts_s - kept_s)
+        objects = self._objects.setdefault(stream.id, OrderedDict())
+        now_s = self._clock.monotonic()
+        for track, box in zip(found.track_id.tolist(), found.xyxy.tolist(), strict=True):
+            seen = objects.get(track)
+            if seen is None:
+                seen = objects[track] = SeenObject(stream.id, track, stream.meter.crops(self.name))
+            objects.move_to_end(track)
+            if seen.due_s is None and not seen.looking and at_s - seen.looked_s >= self.options.every_s:
+                seen.due_s = now_s
+                self._due[seen] = None
+            if seen.due_s is not None:
+                seen.see(at_s, now_s)
+                seen.surface = Surface(picture, result.frame, tuple(box)) if on_gpu else None
+        while len(objects) > _MOST_OBJECTS:
+            self._due.pop(objects.popitem(last=False)[1], None)
+
+    def collect(self) -> None:
+        """Take what the second model has answered, and give up what comes too late."""
+        now_s = self._clock.monotonic()
+        while self._inbox:
+            look, outcome = self._inbox.popleft()
+            if look in self._looks:
+                del self._looks[look]
+                self._end(look, outcome, now_s)
+        for look in list(self._looks):
+            if now_s - look.sent_s <= self.options.deadline_s:
+                break
+            # What a slot has taken comes back by itself; if not, the model hangs and must get no more.
+            if self.worker.batcher.withdraw(look):
+                del self._looks[look]
+                self._end(look, None, now_s)
+
+    def dispatch(self) -> None:
+        """Cut and send crops of due objects while there is room, those that wait longest first."""
+        now_s = self._clock.monotonic()
+        while self._due and self.room > 0:
+            seen, _ = self._due.popitem(last=False)
+            self._send(seen, now_s)
+            seen.end_turn(now_s)
+        while self._due:
+            seen = next(iter(self._due))
+            if seen.due_s is not None and now_s - seen.due_s <= self.options.deadline_s:
+                return
+            del self._due[seen]
+            seen.end_turn(now_s)
+            seen.meter.crop_dropped("busy")
+
+    def _chosen(self, found: Detections) -> Detections:
+        if found.track_id is None:
+            return found
+        return found.select((found.track_id > 0) & self.options.wanted[found.class_id])
+
+    def _send(self, seen: SeenObject, now_s: float) -> None:
+        cut = self._cut(seen)
+        if cut is None:
+            return
+        look = Look(seen, cut.frame, cut.origin_xy, now_s, self._inbox)
+        info = replace(cut.frame, received_s=now_s, width=cut.image.width, height=cut.image.height)
+        self._looks[look] = None
+        seen.looking = True
+        seen.meter.crop_sent()
+        self.worker.batcher.offer(Job(info, self._filter, cut.part, look), cut.image)
+
+    def _cut(self, seen: SeenObject) -> _Cut | None:
+        """Return the best view of an object since the last time; None if there is none any more."""
+        if seen.surface is not None:
+            picture, frame, xyxy = seen.surface
+            return _Cut(picture, frame, part=_part_of(frame, xyxy, self.options.margin))
+        view = self._album.best(seen.stream, seen.track)
+        image = None if view is None else crop_of(view)
+        if view is None or image is None:
+            return None
+        self._album.forget(seen.stream, seen.track)
+        return _Cut(image, view.frame.info, (view.region.left, view.region.top))
+
+    def _end(self, look: Look, outcome: Result | DropReason | None, now_s: float) -> None:
+        seen, took_s = look.object, now_s - look.sent_s
+        seen.looking = False
+        if outcome is None or (not isinstance(outcome, str) and took_s > self.options.deadline_s):
+            seen.meter.crop_dropped("late")
+        elif isinstance(outcome, str):
+            seen.meter.crop_dropped("stopping" if outcome == "stopping" else "failed")
+        else:
+            seen.meter.crop_answered(took_s)
+            if self._classifies:
+                seen.classified(outcome, look.frame.captured_at)
+            else:
+                seen.searched(outcome, look.frame.captured_at, look.origin_xy)
+
+
+def _part_of(frame: FrameInfo, xyxy: tuple[float, float, float, float], margin: float) -> Crop:
+    """Return the region of an object as a part of its frame."""
+    width, height = frame.width, frame.height
+    left, top, right, bottom = region_of(xyxy, (width, height), margin)
+    return Crop(left / width, top / height, right / width, bottom / height)
