@@ -324,6 +324,13 @@ def test_one_frame_wakes_one_slot(sinks: Sinks) -> None:
     batcher.close()
 
 
+def test_replaced_frames_of_all_streams_are_counted(sinks: Sinks) -> None:
+    batcher = make()
+    for index, name in enumerate("aabbb"):
+        offer(batcher, sinks[name], index)
+    assert batcher.replaced == 3
+
+
 def test_withdraw_tells_how_many_frames_it_took_back(sinks: Sinks) -> None:
     batcher = make(waiting=2)
     for index in range(2):

@@ -58,8 +58,9 @@ class Rig:
         self.model = load_model("second", config)
         batcher = Batcher(self.model.batch, 0.0, self.clock, crops=True)
         self.worker = ModelWorker(self.model, batcher, ModelMeter("second"), self.clock)
+        self.first: Any = SimpleNamespace(batcher=SimpleNamespace(replaced=0), slots=2)
         options_of = CascadeOptions.of(config, YOLOX.labels)
-        self.cascade = Cascade("second", self.worker, options_of, self.clock)
+        self.cascade = Cascade("second", self.worker, self.first, options_of, self.clock)
         self._streams: dict[str, Stream] = {}
         self._index = 0
         self.at_s = 0.0
@@ -332,6 +333,38 @@ def test_detector_tells_what_it_finds_within_an_object(tmp_path: Path) -> None:
     assert [(part.label, part.xyxy) for part in found.parts] == [
         ("person", pytest.approx((140, 112, 220, 176), abs=0.1))
     ]
+
+
+def test_first_model_that_lacks_time_keeps_almost_all_of_it(colors: Rig) -> None:
+    objects = [(track, BOX) for track in range(1, 5)]
+    colors.frame(objects[:1])
+    fail_one(colors)
+    # A crop has taken 0.1 s. Two slots for a second have 2 s, and 2 % of that are 0.04 s.
+    colors.worker.meter.batch_done(1, 0.05, 0.05, 0.0)
+    colors.first.batcher.replaced += 1
+    colors.frame(objects, pass_s=EVERY_S)
+    assert colors.counts()[0] == 1
+    colors.pass_time(0.1)
+    colors.idle()
+    assert colors.counts()[0] == 2
+    colors.worker.meter.batch_done(1, 0.05, 0.05, 0.0)
+    fail_one(colors)
+    for _ in range(3):
+        colors.first.batcher.replaced += 1
+        colors.pass_time(0.5)
+        colors.idle()
+    assert colors.counts()[0] == 2
+
+
+def test_second_model_runs_freely_again_once_the_first_keeps_up(colors: Rig) -> None:
+    colors.first.batcher.replaced += 1
+    colors.frame([(track, BOX) for track in range(1, 5)])
+    colors.pass_time(1.9)
+    colors.idle()
+    assert colors.counts()[0] == 1
+    colors.pass_time(0.1)
+    colors.idle()
+    assert colors.counts()[0] == 4
 
 
 def surface() -> Any:

@@ -55,8 +55,8 @@ DROPS: Mapping[DropReason, Fate] = {
 
 CROPS: Mapping[CropReason, Fate] = {
     "busy": Fate(
-        "was not even cut: the second model had no room within `deadline_s`",
-        "the second model is too slow for that many objects: raise `every_s`, narrow `on`, use a smaller model",
+        "was not even cut: within `deadline_s` the second model had no room, or the first one replaced frames",
+        "the host lacks inference capacity for that many objects: raise `every_s`, narrow `on`, use a smaller model",
     ),
     "late": Fate(
         "got its answer later than `deadline_s` after it was cut", "the same, or raise `deadline_s`"

@@ -66,6 +66,8 @@ class Batcher:
         crops: bool = False,
     ) -> None:
         self.most = batch
+        self.replaced = 0
+        """Frames that newer ones have replaced so far."""
         self._linger_s = linger_s
         self._clock = clock
         self._lock = threading.Lock()
@@ -120,6 +122,7 @@ class Batcher:
                 return
             if self._crowded(stream):
                 self._waiting[stream].popleft()
+                self.replaced += 1
                 stream.frame_dropped("replaced")
                 self._waiting[stream].append((job, image))
                 return

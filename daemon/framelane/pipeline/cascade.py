@@ -15,6 +15,7 @@ from framelane.inference.job import Job
 from framelane.models.input.letterbox import Crop
 from framelane.pipeline.look import Look
 from framelane.pipeline.seen_object import SeenObject, Surface
+from framelane.pipeline.spare_time import SpareTime
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,15 +85,19 @@ class Cascade:
     Args:
         name: the second model's key.
         worker: the second model, which serves nothing else.
+        first: the model that finds the objects.
         options: what it looks at; may be replaced at any time.
         clock: the clock.
     """
 
-    def __init__(self, name: str, worker: ModelWorker, options: CascadeOptions, clock: Clock) -> None:
+    def __init__(
+        self, name: str, worker: ModelWorker, first: ModelWorker, options: CascadeOptions, clock: Clock
+    ) -> None:
         self.name = name
         self.worker = worker
         self.options = options
         self._clock = clock
+        self._spare = SpareTime(first, worker, clock)
         self._filter = worker.model.filter()
         self._classifies = worker.model.head.name == "classifier"
         self._album = Album(_MOST_HELD_BYTES)
@@ -104,7 +109,9 @@ class Cascade:
 
     @property
     def room(self) -> int:
-        """How many more crops may be on their way now."""
+        """How many more crops may be on their way now; a single one while the first model lacks time."""
+        if self._spare.is_short():
+            return int(not self._looks and self._spare.allows_one())
         most = max(_BATCHES * self.worker.slots * self.worker.batcher.most, _LEAST_ROOM)
         return most - len(self._looks)
 

@@ -97,19 +97,19 @@ class ModelPool:
 
     def follow(self, sections: Mapping[str, ModelConfig]) -> None:
         """Have second models look at objects as these sections say, from the next frame on."""
-        for first, stage in list(self._stages.items()):
+        for first, worker in self.workers.items():
+            stage = self._stages[first]
             before = {cascade.name: cascade for cascade in stage.seconds.cascades}
             cascades = []
             for key in second_models(sections, first):
                 if key not in self.workers:
                     continue
                 options = CascadeOptions.of(sections[key], self._models[first].info.labels)
-                cascade = before.get(key) or Cascade(key, self.workers[key], options, self._clock)
+                cascade = before.get(key) or Cascade(key, self.workers[key], worker, options, self._clock)
                 cascade.options = options
                 cascades.append(cascade)
             stage.seconds.cascades = tuple(cascades)
-            if first in self.workers:
-                self.workers[first].pictured = bool(cascades)
+            worker.pictured = bool(cascades)
 
     def workers_for(self, keys: Sequence[str]) -> list[ModelWorker]:
         """Return a stream's models, given by key, and then those that look at their objects."""
