@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import av
 import numpy as np
@@ -58,7 +58,7 @@ class Rig:
         self.model = load_model("second", config)
         batcher = Batcher(self.model.batch, 0.0, self.clock, crops=True)
         self.worker = ModelWorker(self.model, batcher, ModelMeter("second"), self.clock)
-        self.first: Any = SimpleNamespace(batcher=SimpleNamespace(replaced=0), slots=2)
+        self.first = cast("Any", SimpleNamespace(batcher=SimpleNamespace(replaced=0), slots=2))
         options_of = CascadeOptions.of(config, YOLOX.labels)
         self.cascade = Cascade("second", self.worker, self.first, options_of, self.clock)
         self._streams: dict[str, Stream] = {}
