@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from framelane.core.attributes import Attribute
     from framelane.core.clock import Clock
     from framelane.core.drop_reasons import DropReason
-    from framelane.core.frames import Detections, FrameInfo, Picture, Result
+    from framelane.core.frames import FrameInfo, Picture, Result
     from framelane.inference.worker import ModelWorker
     from framelane.pipeline.stream import Stream
 
@@ -135,17 +135,20 @@ class Cascade:
             result: its objects, with track ids.
             picture: its pixels; None if they are not there any more.
         """
-        found = self._chosen(result.detections)
-        if picture is None or found.track_id is None or not len(found):
+        found = result.detections
+        if picture is None or found.track_id is None:
+            return
+        chosen = np.flatnonzero((found.track_id > 0) & self.options.wanted[found.class_id])
+        if not len(chosen):
             return
         on_gpu = is_surface(picture)
         if not on_gpu:
-            self._album.saw(result.frame, found, picture, self.options)
+            self._album.saw(result.frame, found.select(chosen), picture, self.options)
             kept_s = max(_UNSEEN_S, self.options.deadline_s)
             self._album.forget_unseen(stream.id, result.frame.pts_s - kept_s)
         objects = self._objects.setdefault(stream.id, OrderedDict())
         now_s = self._clock.monotonic()
-        for track, box in zip(found.track_id.tolist(), found.xyxy.tolist(), strict=True):
+        for track, box in zip(found.track_id[chosen].tolist(), found.xyxy[chosen].tolist(), strict=True):
             seen = objects.get(track)
             if seen is None:
                 seen = objects[track] = SeenObject(stream.id, track, stream.meter.crops(self.name))
@@ -189,11 +192,6 @@ class Cascade:
             del self._due[seen]
             seen.end_turn(now_s)
             seen.meter.crop_dropped("busy")
-
-    def _chosen(self, found: Detections) -> Detections:
-        if found.track_id is None:
-            return found
-        return found.select((found.track_id > 0) & self.options.wanted[found.class_id])
 
     def _send(self, seen: SeenObject, now_s: float) -> None:
         cut = self._cut(seen)

@@ -111,10 +111,10 @@ class ModelPool:
             stage.seconds.cascades = tuple(cascades)
             worker.pictured = bool(cascades)
 
-    def workers_for(self, keys: Sequence[str]) -> list[ModelWorker]:
-        """Return a stream's models, given by key, and then those that look at their objects."""
+    def workers_for(self, keys: Sequence[str], *, track: bool) -> list[ModelWorker]:
+        """Return a stream's models, given by key, and those that look at their objects if it has tracks."""
         seconds = [cascade.worker for key in keys for cascade in self._stages[key].seconds.cascades]
-        return [*(self.workers[key] for key in keys), *seconds]
+        return [*(self.workers[key] for key in keys), *(seconds if track else ())]
 
     def forget(self, stream: str) -> None:
         """End the tracks of a removed stream."""

@@ -53,6 +53,8 @@ class SecondModels:
         attributes = np.empty(len(ids), np.object_)
         for number, track in enumerate(ids.tolist()):
             attributes[number] = self._attributes(stream.id, track)
+        if not any(attributes):
+            return delivery
         found = replace(result.detections, attributes=attributes)
         return delivery._replace(result=replace(result, detections=found))
 

@@ -113,7 +113,8 @@ class StreamRegistry:
     def follow_models(self) -> None:
         """Note the second models that look at each stream's objects now."""
         for stream in list(self._streams.values()):
-            stream.models = tuple(self._pool.workers_for(list(stream.plan.wanted)))
+            plan = stream.plan
+            stream.models = tuple(self._pool.workers_for(list(plan.wanted), track=bool(plan.shown)))
 
     def stop(self, timeout_s: float) -> None:
         """Stop all cameras for good; after `timeout_s` abandon those that still block in a read."""
@@ -145,7 +146,7 @@ class StreamRegistry:
         """Give a stream a new state and a new camera; return the camera, not yet started."""
         workers = {key: self._pool.workers[key] for key in config.model_keys}
         stream.status = self._board.renew(config.id, config.read_timeout_s, stream.meter)
-        stream.models = tuple(self._pool.workers_for(config.model_keys))
+        stream.models = tuple(self._pool.workers_for(config.model_keys, track=config.track))
         backends = {worker.model.info.backend for worker in stream.models}
         stream.camera = CameraWorker(
             config,
