@@ -69,11 +69,11 @@ class Rig:
         self.pipeline = pipeline
 
     def config(self, models: str) -> Config:
-        second = f", {models}" if models else ""
+        second = f"{models}, " if models else ""
         text = f"""
 node: {{id: node, stats_s: 1}}
 jsonl: {{path: {self.base}/out.jsonl, kinds: [detections, events, state, stats]}}
-models: {{tiny: {{path: tiny.onnx, size: [160, 128]}}{second}}}
+models: {{{second}tiny: {{path: tiny.onnx, size: [160, 128]}}}}
 streams: [{{id: lobby, model: tiny, track: true, {self.options}}}]
 """
         return parse_config(text, self.base, {})
@@ -165,17 +165,21 @@ def test_slow_second_model_costs_the_first_no_frame_and_is_counted(make: Make) -
 
 
 def test_second_model_that_fails_shows_in_the_state_and_detections_go_on(make: Make) -> None:
-    rig = make(FUSSY, "url: dark.mp4, realtime: false, loop: true")
+    plain = "{id: plain, model: tiny, url: dark.mp4, loop: true, fps: 5"
+    rig = make(FUSSY, f"url: dark.mp4, realtime: false, loop: true}}, {plain}")
 
-    def reasons() -> set[tuple[str, str]]:
-        return {(line["state"], line["reason"]) for line in rig.lines("state")}
+    def reasons(stream: str) -> set[tuple[str, str]]:
+        return {(line["state"], line["reason"]) for line in rig.lines("state") if line["stream"] == stream}
 
-    wait_until(lambda: ("live", "model") in reasons())
+    wait_until(lambda: ("live", "model") in reasons("lobby"))
+    wait_until(lambda: ("live", "ok") in reasons("plain"))
     (text,) = {line["text"] for line in rig.lines("state") if line["reason"] == "model"}
     assert "model fussy fails on every batch" in text
     before = rig.pipeline.meters.snapshot().streams["lobby"].published
     wait_until(lambda: rig.pipeline.meters.snapshot().streams["lobby"].published > before + FRAMES)
     assert rig.pipeline.missing == []
+    # It tracks nothing, so the model does not look at its objects.
+    assert ("live", "model") not in reasons("plain")
     assert rig.pipeline.meters.snapshot().streams["lobby"].crops["fussy"].dropped["failed"] >= 3
     assert rig.labels("fussy") == {}
 
@@ -208,3 +212,12 @@ def test_objects_of_two_second_models_have_both_attributes(make: Make) -> None:
     rig = make(f"{COLOR}, other: {{path: color.onnx, of: tiny, on: [person]}}")
     wait_until(lambda: set(rig.attributes().get("person", {})) == {"color", "other"})
     assert set(rig.attributes()["car"]) <= {"color"}
+
+
+def test_image_can_be_sent_to_any_model_and_goes_to_one_of_frames_by_default(make: Make) -> None:
+    rig = make(COLOR)
+    image = av.VideoFrame.from_ndarray(np.full((48, 64, 3), RED, np.uint8), format="rgb24")
+    own, color = (rig.pipeline.detector.detect(image, model, None) for model in (None, "color"))
+    assert (own.model.name, color.model.name) == ("tiny", "color")
+    labels = [color.model.labels[number] for number in color.detections.class_id]
+    assert (labels, color.detections.xyxy.tolist()) == (["red"], [[0, 0, 64, 48]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 from tests.models import second_files, tiny_models
@@ -42,6 +43,22 @@ def test_faces_and_points_are_read_from_all_strides(order: slice, tmp_path: Path
         assert found.keypoints is not None
         np.testing.assert_allclose(found.keypoints[..., :2], points, atol=0.05)
         assert (found.keypoints[..., 2] == 1).all()
+
+
+def test_opencv_finds_the_same_in_the_same_file(tmp_path: Path) -> None:
+    outputs = second_files.yunet(FACES, POINTS)
+    path = tiny_models.save(tmp_path / "m.onnx", list(outputs.values()), names=list(outputs), batch=1)
+    model = load(path, labels=["face"])
+    (found,) = model.detect(model.input.blank(1), [model.input.letterbox((160, 128))], [model.filter()])
+    try:
+        detector = cv2.FaceDetectorYN.create(str(path), "", (160, 128), model.confidence, 0.45)
+        _, faces = detector.detect(np.zeros((128, 160, 3), np.uint8))
+    except (AttributeError, cv2.error) as error:
+        pytest.skip(f"this OpenCV can't read it: {error}")
+    assert found.keypoints is not None
+    corner, size = found.xyxy[:, :2], found.xyxy[:, 2:] - found.xyxy[:, :2]
+    own = np.column_stack([corner, size, found.keypoints[..., :2].reshape(-1, 10), found.confidence])
+    np.testing.assert_allclose(own, faces, atol=0.001)
 
 
 def test_faces_in_large_cells_are_scaled_by_their_stride(tmp_path: Path) -> None:
