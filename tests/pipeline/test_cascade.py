@@ -181,8 +181,8 @@ def test_objects_without_an_id_and_of_other_labels_are_not_looked_at(tmp_path: P
 def test_best_view_since_the_last_look_is_the_one(colors: Rig) -> None:
     colors.frame([(1, BOX)])
     fail_one(colors)
-    colors.frame([(1, SMALL)], pass_s=0.25)
-    colors.frame([(1, BOX)], pass_s=0.25)
+    colors.frame([(1, SMALL)], pass_s=0.125)
+    colors.frame([(1, BOX)], pass_s=0.375)
     colors.frame([(1, SMALL)], pass_s=0.5)
     batch = colors.batch()
     (job,), (image,) = batch.jobs, batch.images
@@ -356,6 +356,16 @@ def test_first_model_that_lacks_time_keeps_almost_all_of_it(colors: Rig) -> None
     assert colors.counts()[0] == 2
 
 
+def test_best_view_is_not_looked_for_while_the_first_model_lacks_time(colors: Rig) -> None:
+    colors.first.batcher.replaced += 1
+    colors.frame([(1, BOX)])
+    colors.frame([(1, SMALL)], pass_s=0.5)
+    batch = colors.batch()
+    (job,), (image,) = batch.jobs, batch.images
+    assert (image.width, image.height, job.info.captured_at) == (20, 20, 1000.5)
+    assert colors.cascade._album.held_bytes == 0
+
+
 def test_second_model_runs_freely_again_once_the_first_keeps_up(colors: Rig) -> None:
     colors.first.batcher.replaced += 1
     colors.frame([(track, BOX) for track in range(1, 5)])
@@ -392,7 +402,7 @@ def test_newest_frame_on_the_gpu_is_held_while_an_object_waits_and_no_longer(col
         fail_one(colors)
     colors.idle()
     assert colors.batch().images == [newest]
-    assert all(seen.surface is None for seen in colors.cascade._objects["gate"].values())
+    assert all(seen.newest is None for seen in colors.cascade._objects["gate"].values())
 
 
 def test_frame_whose_pixels_are_gone_is_left_out(colors: Rig) -> None:

@@ -101,12 +101,14 @@ class Album:
 
     Args:
         most_bytes: most memory for whole frames.
+        again_s: least seconds between two looks at an object's pixels.
     """
 
-    def __init__(self, most_bytes: int = _MOST_HELD_BYTES) -> None:
+    def __init__(self, most_bytes: int = _MOST_HELD_BYTES, again_s: float = _AGAIN_S) -> None:
         self.given_up = 0
         """Whole frames that were given up for lack of memory."""
         self._most_bytes = most_bytes
+        self._again_s = again_s
         self._views: dict[str, OrderedDict[int, View]] = {}
         self._held: OrderedDict[int, HeldFrame] = OrderedDict()
         self._bytes = 0
@@ -133,7 +135,7 @@ class Album:
                 best.seen_s = info.pts_s
             plain = _plain_score(box, confidence, info)
             if best is not None and not (
-                plain > best.score * _BETTER and info.pts_s - best.looked_s >= _AGAIN_S
+                plain > best.score * _BETTER and info.pts_s - best.looked_s >= self._again_s
             ):
                 continue
             pixels = cast("av.VideoFrame", picture)

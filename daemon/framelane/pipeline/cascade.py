@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
-from framelane.footage.pixels import region_of
+from framelane.footage.pixels import cut, region_of
 from framelane.footage.views import Album, crop_of
 from framelane.inference.backends.cuda.surface import is_surface
 from framelane.inference.job import Job
 from framelane.models.input.letterbox import Crop
 from framelane.pipeline.look import Look
-from framelane.pipeline.seen_object import SeenObject, Surface
+from framelane.pipeline.seen_object import Newest, SeenObject
 from framelane.pipeline.spare_time import SpareTime
 
 if TYPE_CHECKING:
+    from av import VideoFrame
     from numpy.typing import NDArray
 
     from framelane.config.sections.model import ModelConfig
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from framelane.core.clock import Clock
     from framelane.core.drop_reasons import DropReason
     from framelane.core.frames import FrameInfo, Picture, Result
+    from framelane.footage.pixels import Region
     from framelane.inference.worker import ModelWorker
     from framelane.pipeline.stream import Stream
 
@@ -34,6 +36,8 @@ _BATCHES = 2
 """Crops on the way for each slot, in batches: one that it infers, and one that waits."""
 _LEAST_ROOM = 8
 """Crops on the way at least, since room is only looked for when a batch of the first model is done."""
+_AGAIN_S = 0.3
+"""Least seconds between two looks at an object's pixels for its best view."""
 _UNSEEN_S = 5.0
 """Seconds for which the pixels of an unseen object are kept at least."""
 _MOST_OBJECTS = 512
@@ -98,9 +102,10 @@ class Cascade:
         self.options = options
         self._clock = clock
         self._spare = SpareTime(first, worker, clock)
+        self._short = False
         self._filter = worker.model.filter()
         self._classifies = worker.model.head.name == "classifier"
-        self._album = Album(_MOST_HELD_BYTES)
+        self._album = Album(_MOST_HELD_BYTES, _AGAIN_S)
         self._objects: dict[str, OrderedDict[int, SeenObject]] = {}
         # In the order in which they became due, and in which they were cut.
         self._due: OrderedDict[SeenObject, None] = OrderedDict()
@@ -110,7 +115,7 @@ class Cascade:
     @property
     def room(self) -> int:
         """How many more crops may be on their way now; a single one while the first model lacks time."""
-        if self._spare.is_short():
+        if self._short:
             return int(not self._looks and self._spare.allows_one())
         most = max(_BATCHES * self.worker.slots * self.worker.batcher.most, _LEAST_ROOM)
         return most - len(self._looks)
@@ -141,8 +146,9 @@ class Cascade:
         chosen = np.flatnonzero((found.track_id > 0) & self.options.wanted[found.class_id])
         if not len(chosen):
             return
-        on_gpu = is_surface(picture)
-        if not on_gpu:
+        # The best view costs time, and a frame on the GPU can't be looked into.
+        newest_counts = self._short or is_surface(picture)
+        if not newest_counts:
             self._album.saw(result.frame, found.select(chosen), picture, self.options)
             kept_s = max(_UNSEEN_S, self.options.deadline_s)
             self._album.forget_unseen(stream.id, result.frame.pts_s - kept_s)
@@ -158,13 +164,14 @@ class Cascade:
                 self._due[seen] = None
             if seen.due_s is not None:
                 seen.see(at_s, now_s)
-                seen.surface = Surface(picture, result.frame, tuple(box)) if on_gpu else None
+                seen.newest = Newest(picture, result.frame, tuple(box)) if newest_counts else None
         while len(objects) > _MOST_OBJECTS:
             self._due.pop(objects.popitem(last=False)[1], None)
 
     def collect(self) -> None:
         """Take what the second model has answered, and give up what comes too late."""
         now_s = self._clock.monotonic()
+        self._short = self._spare.is_short()
         while self._inbox:
             look, outcome = self._inbox.popleft()
             if look in self._looks:
@@ -206,15 +213,21 @@ class Cascade:
 
     def _cut(self, seen: SeenObject) -> _Cut | None:
         """Return the best view of an object since the last time; None if there is none any more."""
-        if seen.surface is not None:
-            picture, frame, xyxy = seen.surface
-            return _Cut(picture, frame, part=_part_of(frame, xyxy, self.options.margin))
+        if seen.newest is not None:
+            return self._cut_newest(seen.newest)
         view = self._album.best(seen.stream, seen.track)
         image = None if view is None else crop_of(view)
         if view is None or image is None:
             return None
         self._album.forget(seen.stream, seen.track)
         return _Cut(image, view.frame.info, (view.region.left, view.region.top))
+
+    def _cut_newest(self, newest: Newest) -> _Cut:
+        picture, frame, xyxy = newest
+        region = region_of(xyxy, (frame.width, frame.height), self.options.margin)
+        if is_surface(picture):
+            return _Cut(picture, frame, part=_part_of(region, frame))
+        return _Cut(cut(cast("VideoFrame", picture), region), frame, (region.left, region.top))
 
     def _end(self, look: Look, outcome: Result | DropReason | None, now_s: float) -> None:
         seen, took_s = look.object, now_s - look.sent_s
@@ -231,8 +244,7 @@ class Cascade:
                 seen.searched(outcome, look.frame.captured_at, look.origin_xy)
 
 
-def _part_of(frame: FrameInfo, xyxy: tuple[float, float, float, float], margin: float) -> Crop:
-    """Return the region of an object as a part of its frame."""
+def _part_of(region: Region, frame: FrameInfo) -> Crop:
+    """Return a region as a part of its frame."""
     width, height = frame.width, frame.height
-    left, top, right, bottom = region_of(xyxy, (width, height), margin)
-    return Crop(left / width, top / height, right / width, bottom / height)
+    return Crop(region.left / width, region.top / height, region.right / width, region.bottom / height)

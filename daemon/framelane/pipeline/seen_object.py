@@ -16,8 +16,8 @@ _MOST_VOTES = 3.0
 """Most votes, as a sum of confidences, for a label: an early mistake is outvoted within a few answers."""
 
 
-class Surface(NamedTuple):
-    """An object in a frame on the GPU.
+class Newest(NamedTuple):
+    """An object in the newest frame that shows it.
 
     Attributes:
         picture: the frame's pixels.
@@ -41,13 +41,13 @@ class SeenObject:
         seen_s: monotonic time at which it was seen last.
         due_s: monotonic time at which its turn came; None if it does not wait.
         looking: whether a crop is on its way.
-        surface: the newest view while it waits, if frames stay on the GPU.
+        newest: its newest view while it waits, if that counts rather than the best one.
         attribute: what the second model says of it; None so far.
     """
 
     __slots__ = (
-        "_votes", "attribute", "due_s", "looked_s", "looking", "meter", "seen_s",
-        "stream", "surface", "track",
+        "_votes", "attribute", "due_s", "looked_s", "looking", "meter", "newest",
+        "seen_s", "stream", "track",
     )  # fmt: skip
 
     def __init__(self, stream: str, track: int, meter: CropMeter) -> None:
@@ -58,7 +58,7 @@ class SeenObject:
         self.seen_s = 0.0
         self.due_s: float | None = None
         self.looking = False
-        self.surface: Surface | None = None
+        self.newest: Newest | None = None
         self.attribute: Attribute | None = None
         self._votes = 0.0
 
@@ -69,7 +69,7 @@ class SeenObject:
     def end_turn(self, now_s: float) -> None:
         """Note that it was looked at now, or lost its turn; it is not due for a while, even if unseen so far."""
         self.looked_s += now_s - self.seen_s
-        self.due_s = self.surface = None
+        self.due_s = self.newest = None
 
     def classified(self, result: Result, at: float) -> None:
         """Take a classifier's answer about a frame captured at this Unix time: it votes with its confidence."""
