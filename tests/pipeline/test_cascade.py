@@ -366,6 +366,20 @@ def test_best_view_is_not_looked_for_while_the_first_model_lacks_time(colors: Ri
     assert colors.cascade._album.held_bytes == 0
 
 
+def test_view_from_before_the_last_look_never_counts_again(colors: Rig) -> None:
+    colors.frame([(1, BOX)])
+    fail_one(colors)
+    colors.frame([(1, BOX)], pass_s=0.5)
+    colors.first.batcher.replaced += 1
+    colors.frame([(1, SMALL)], pass_s=0.5)
+    colors.pass_time(0.1)
+    colors.idle()
+    fail_one(colors)
+    colors.frame([(1, SMALL)], pass_s=2.5)
+    (image,) = colors.batch().images
+    assert (image.width, colors.counts()[0]) == (20, 3)
+
+
 def test_second_model_runs_freely_again_once_the_first_keeps_up(colors: Rig) -> None:
     colors.first.batcher.replaced += 1
     colors.frame([(track, BOX) for track in range(1, 5)])

@@ -83,6 +83,15 @@ def test_detectors_newest_answer_with_parts_counts() -> None:
     assert (each.attribute.label, each.attribute.at) == ("red", 2.0)
 
 
+def test_only_the_best_parts_are_told() -> None:
+    each = seen()
+    each.searched(answer(*((0, 0.9 - number / 100) for number in range(30))), 1.0, (0, 0))
+    assert each.attribute is not None
+    assert each.attribute.parts is not None
+    told = [round(part.confidence, 2) for part in each.attribute.parts]
+    assert told == [round(0.9 - number / 100, 2) for number in range(16)]
+
+
 def test_points_that_overflowed_are_nought() -> None:
     each = seen()
     each.searched(answer((0, 0.5), keypoints=[[[np.inf, 2, 0.5], [3, 4, 0.5]]]), 1.0, (10, 10))

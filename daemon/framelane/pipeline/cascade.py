@@ -201,15 +201,17 @@ class Cascade:
             seen.meter.crop_dropped("busy")
 
     def _send(self, seen: SeenObject, now_s: float) -> None:
-        cut = self._cut(seen)
-        if cut is None:
+        crop = self._cut(seen)
+        # The views that follow compete among themselves.
+        self._album.forget(seen.stream, seen.track)
+        if crop is None:
             return
-        look = Look(seen, cut.frame, cut.origin_xy, now_s, self._inbox)
-        info = replace(cut.frame, received_s=now_s, width=cut.image.width, height=cut.image.height)
+        look = Look(seen, crop.frame, crop.origin_xy, now_s, self._inbox)
+        info = replace(crop.frame, received_s=now_s, width=crop.image.width, height=crop.image.height)
         self._looks[look] = None
         seen.looking = True
         seen.meter.crop_sent()
-        self.worker.batcher.offer(Job(info, self._filter, cut.part, look), cut.image)
+        self.worker.batcher.offer(Job(info, self._filter, crop.part, look), crop.image)
 
     def _cut(self, seen: SeenObject) -> _Cut | None:
         """Return the best view of an object since the last time; None if there is none any more."""
@@ -219,7 +221,6 @@ class Cascade:
         image = None if view is None else crop_of(view)
         if view is None or image is None:
             return None
-        self._album.forget(seen.stream, seen.track)
         return _Cut(image, view.frame.info, (view.region.left, view.region.top))
 
     def _cut_newest(self, newest: Newest) -> _Cut:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _MOST_VOTES = 3.0
 """Most votes, as a sum of confidences, for a label: an early mistake is outvoted within a few answers."""
+_MOST_PARTS = 16
+"""Most parts that are told of an object, the best ones: each message about it repeats them."""
 
 
 class Newest(NamedTuple):
@@ -95,7 +97,7 @@ class SeenObject:
             at: Unix time at which the frame was captured.
             origin_xy: where in the frame the crop's image begins.
         """
-        parts = tuple(_parts(result, origin_xy))
+        parts = tuple(_parts(result, origin_xy)[:_MOST_PARTS])
         if parts:
             self.attribute = Attribute(result.model.name, parts[0].label, parts[0].confidence, at, parts)
 
