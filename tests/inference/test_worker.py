@@ -6,7 +6,9 @@ import random
 import threading
 import time
 from collections import defaultdict
+from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -22,7 +24,7 @@ from framelane.core.frames import Detections, ModelInfo
 from framelane.gpu.errors import DeviceLostError, GpuError, OutOfMemoryError
 from framelane.inference import worker
 from framelane.inference.backends.cpu.runner import CpuRunner
-from framelane.inference.batcher import Batcher
+from framelane.inference.batcher import Batch, Batcher
 from framelane.inference.worker import ModelWorker
 from framelane.models.input.spec import InputSpec
 from framelane.telemetry.meters import ModelMeter
@@ -441,3 +443,14 @@ def test_a_model_that_fails_on_every_batch_says_so_until_one_goes_well(bench: Ca
     one.offer("a", 3)
     one.wait_for(1)
     wait_until(lambda: one.worker.trouble is None)
+
+
+@pytest.mark.parametrize(("surfaces", "expected"), [(False, [1]), (True, [1, 2])])
+def test_frames_on_the_gpu_are_kept_only_for_second_models(expected: list[int], *, surfaces: bool) -> None:
+    sink = Sink()
+    images: list[Any] = [
+        SimpleNamespace(format=SimpleNamespace(name=name)) for name in ("yuv420p", "yuv420p", "cuda")
+    ]
+    jobs = [replace(job(sink, index), pictured=index > 0) for index in range(3)]
+    found = worker._needed(Batch(0, jobs, images, 0.0), surfaces=surfaces)
+    assert found == {number: images[number] for number in expected}
