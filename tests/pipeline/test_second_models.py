@@ -33,6 +33,10 @@ BOXES = (
     tiny_models.Box((16.0, 16.0, 64.0, 96.0), class_id=0, score=0.9),
     tiny_models.Box((80.0, 32.0, 144.0, 80.0), class_id=2, score=0.8),
 )
+FACE, POINTS = (
+    tiny_models.Box((20.0, 20.0, 60.0, 60.0), class_id=0, score=0.9),
+    (30, 30, 50, 30, 40, 40, 32, 50, 48, 50),
+)
 RED, BLUE, DARK = (220, 30, 30), (30, 30, 220), (40, 20, 20)
 FRAMES, FPS = 75, 25
 COLOR = "color: {path: color.onnx, of: tiny}"
@@ -113,6 +117,8 @@ def make(tmp_path: Path) -> Iterator[Make]:
     second_files.color_classifier(tmp_path / "color.onnx")
     second_files.slow_classifier(tmp_path / "slow.onnx")
     second_files.fussy_classifier(tmp_path / "fussy.onnx")
+    faces = second_files.yunet([FACE], [POINTS])
+    tiny_models.save(tmp_path / "faces.onnx", list(faces.values()), names=list(faces))
     write_clip(tmp_path / "clip.mp4", RED, BLUE)
     write_clip(tmp_path / "dark.mp4", DARK, DARK)
     made: list[Rig] = []
@@ -212,6 +218,23 @@ def test_objects_of_two_second_models_have_both_attributes(make: Make) -> None:
     rig = make(f"{COLOR}, other: {{path: color.onnx, of: tiny, on: [person]}}")
     wait_until(lambda: set(rig.attributes().get("person", {})) == {"color", "other"})
     assert set(rig.attributes()["car"]) <= {"color"}
+
+
+def test_faces_within_people_come_with_their_points(make: Make) -> None:
+    # The person is 48 x 80 pixels, and the model's input 160 x 128.
+    rig = make("faces: {path: faces.onnx, of: tiny, on: [person], labels: [face], margin: 0}")
+    wait_until(lambda: "faces" in rig.attributes().get("person", {}))
+    (line,) = rig.lines("detections")[-1:]
+    jsonschema.validate(line, schemas.load("detections"))
+    found = rig.attributes()["person"]["faces"]
+    assert (found["label"], found["confidence"]) == ("face", 0.9)
+    (part,) = found["parts"]
+    # Letterboxed, it is 76 x 128 pixels.
+    x, y = 48 / 76, 80 / 128
+    assert part["box"] == pytest.approx([16 + 20 * x, 16 + 20 * y, 16 + 60 * x, 16 + 60 * y], abs=0.2)
+    assert part["keypoints"][0] == pytest.approx([16 + 30 * x, 16 + 30 * y, 1.0], abs=0.2)
+    assert len(part["keypoints"]) == 5
+    assert rig.attributes()["car"] == {}
 
 
 def test_image_can_be_sent_to_any_model_and_goes_to_one_of_frames_by_default(make: Make) -> None:
