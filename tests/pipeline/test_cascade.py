@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from framelane.core.attributes import Attribute
     from framelane.inference.batcher import Batch
 
 YOLOX = ModelInfo("yolox", "0" * 12, "test", ("person", "car"))
@@ -130,8 +131,12 @@ class Rig:
         return crops.sent, crops.answered, {why: count for why, count in crops.dropped.items() if count}
 
     def label(self, track: int = 1, stream: str = "lobby") -> str | None:
-        found = self.cascade.attribute(stream, track)
+        found = self.attribute(track, stream)
         return None if found is None else found.label
+
+    def attribute(self, track: int = 1, stream: str = "lobby") -> Attribute | None:
+        (found,) = self.cascade.attributes(stream, [track])
+        return found
 
 
 @pytest.fixture
@@ -152,7 +157,7 @@ def test_object_gets_what_the_second_model_says_of_its_pixels(running: Rig) -> N
     running.frame([(1, BOX), (2, other)], picture((BOX, BLUE), (other, GREEN)), pass_s=3.0)
     running.settle()
     assert (running.label(1), running.label(2), running.label(3)) == ("blue", "green", None)
-    found = running.cascade.attribute("lobby", 1)
+    found = running.attribute()
     assert found is not None
     assert (found.model, found.at, found.parts) == ("second", 1003.0, None)
     assert found.confidence > 0.9
@@ -327,7 +332,7 @@ def test_detector_tells_what_it_finds_within_an_object(tmp_path: Path) -> None:
     rig.frame([(1, (100.0, 80.0, 260.0, 208.0))])
     rig.settle()
     rig.worker.stop(5)
-    found = rig.cascade.attribute("lobby", 1)
+    found = rig.attribute()
     assert found is not None
     assert found.parts is not None
     assert [(part.label, part.xyxy) for part in found.parts] == [
@@ -339,7 +344,7 @@ def test_first_model_that_lacks_time_keeps_almost_all_of_it(colors: Rig) -> None
     objects = [(track, BOX) for track in range(1, 5)]
     colors.frame(objects[:1])
     fail_one(colors)
-    # A crop has taken 0.1 s. Two slots for a second have 2 s, and 2 % of that are 0.04 s.
+    # A crop takes 0.1 s. Two slots have 2 s in a second, and 1 % of that are 0.02 s.
     colors.worker.meter.batch_done(1, 0.05, 0.05, 0.0)
     colors.first.batcher.replaced += 1
     colors.frame(objects, pass_s=EVERY_S)

@@ -18,6 +18,8 @@ from framelane.pipeline.seen_object import Newest, SeenObject
 from framelane.pipeline.spare_time import SpareTime
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from av import VideoFrame
     from numpy.typing import NDArray
 
@@ -120,10 +122,10 @@ class Cascade:
         most = max(_BATCHES * self.worker.slots * self.worker.batcher.most, _LEAST_ROOM)
         return most - len(self._looks)
 
-    def attribute(self, stream: str, track: int) -> Attribute | None:
-        """Return what the second model says of an object; None so far, or if it does not look at it."""
-        seen = self._objects.get(stream, _NOTHING).get(track)
-        return None if seen is None else seen.attribute
+    def attributes(self, stream: str, tracks: Sequence[int]) -> list[Attribute | None]:
+        """Return what the second model says of each object; None so far, or if it does not look at it."""
+        objects = self._objects.get(stream, _NOTHING)
+        return [None if (seen := objects.get(track)) is None else seen.attribute for track in tracks]
 
     def forget(self, stream: str) -> None:
         """Forget a stream's objects. Crops on their way come back and are counted, without effect."""

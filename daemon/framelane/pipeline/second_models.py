@@ -12,7 +12,6 @@ from framelane.core.events import Event
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from framelane.core.attributes import Attribute
     from framelane.core.events import Occupancy
     from framelane.core.frames import Picture
     from framelane.inference.job import Delivery
@@ -50,11 +49,13 @@ class SecondModels:
             return delivery
         for cascade in cascades:
             cascade.saw(stream, at_s, result, picture)
-        attributes = np.empty(len(ids), np.object_)
-        for number, track in enumerate(ids.tolist()):
-            attributes[number] = self._attributes(stream.id, track)
-        if not any(attributes):
+        tracks = ids.tolist()
+        columns = [cascade.attributes(stream.id, tracks) for cascade in cascades]
+        if not any(map(any, columns)):
             return delivery
+        attributes = np.empty(len(tracks), np.object_)
+        for number, told in enumerate(zip(*columns, strict=True)):
+            attributes[number] = tuple(filter(None, told))
         found = replace(result.detections, attributes=attributes)
         return delivery._replace(result=replace(result, detections=found))
 
@@ -73,9 +74,7 @@ class SecondModels:
             cascade.forget(stream)
 
     def _described(self, event: Event) -> Event:
-        attributes = self._attributes(event.stream, event.object.track_id)
+        tracks = [event.object.track_id]
+        told = (cascade.attributes(event.stream, tracks)[0] for cascade in self.cascades)
+        attributes = tuple(each for each in told if each is not None)
         return replace(event, object=replace(event.object, attributes=attributes)) if attributes else event
-
-    def _attributes(self, stream: str, track: int) -> tuple[Attribute, ...]:
-        found = (cascade.attribute(stream, track) for cascade in self.cascades)
-        return tuple(each for each in found if each is not None)

@@ -8,8 +8,11 @@ if TYPE_CHECKING:
     from framelane.core.clock import Clock
     from framelane.inference.worker import ModelWorker
 
-_SHARE = 0.02
-"""Share of the first model's slots that the second one may take while frames are replaced."""
+_SHARE = 0.01
+"""Share of the first model's slots that the second one may take while frames are replaced.
+
+Cutting crops and telling attributes take about as much again.
+"""
 _SHORT_S = 2.0
 """Seconds for which a replaced frame counts as lack of time."""
 
