@@ -11,11 +11,14 @@ import json
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import psutil
 
 from framelane.config.yaml.load import parse_config
 from framelane.core.log import setup
@@ -33,6 +36,15 @@ MODEL = files("framelane.demo") / "assets" / "framelane-demo.onnx"
 SCENES = 4
 
 
+class Moment(NamedTuple):
+    """All counts at one time, and the CPU time so far: of the process, and of its threads by name."""
+
+    counts: Counts
+    at_s: float
+    cpu_s: float
+    threads_s: dict[str, float]
+
+
 @dataclass
 class Sum:
     """Figures of all runs of one kind."""
@@ -45,12 +57,15 @@ class Sum:
     answered: int = 0
     latency_s: float = 0.0
     dropped: Counter[str] = field(default_factory=Counter)
+    threads_s: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
-    def add(self, before: Counts, after: Counts, seconds: float, cpu_s: float) -> None:
-        """Add a run."""
-        self.seconds += seconds
-        self.cpu_s += cpu_s
-        for sign, counts in ((-1, before), (1, after)):
+    def add(self, before: Moment, after: Moment) -> None:
+        """Add a window."""
+        self.seconds += after.at_s - before.at_s
+        self.cpu_s += after.cpu_s - before.cpu_s
+        for name, spent_s in after.threads_s.items():
+            self.threads_s[name] += spent_s - before.threads_s.get(name, 0.0)
+        for sign, counts in ((-1, before.counts), (1, after.counts)):
             for stream in counts.streams.values():
                 self.inferred += sign * stream.inferred
                 self.replaced += sign * stream.dropped["replaced"]
@@ -60,6 +75,10 @@ class Sum:
                     self.latency_s += sign * crops.latency.total
                     for reason, count in crops.dropped.items():
                         self.dropped[reason] += sign * count
+
+    def per_frame_ms(self, *threads: str) -> float:
+        """Return the CPU time of these threads for each frame that the first model inferred."""
+        return 1e3 * sum(self.threads_s[name] for name in threads) / self.inferred
 
     @property
     def rate(self) -> float:
@@ -95,20 +114,30 @@ def _run(options: argparse.Namespace, folder: Path, sums: dict[str, Sum]) -> Non
     node.start()
     node.prepare(configs["with"])
     try:
-        for _ in range(options.rounds):
-            for name, figures in sums.items():
+        for number in range(options.rounds):
+            for name, figures in sorted(sums.items(), reverse=number % 2 == 1):
                 node.commit(configs[name])
                 time.sleep(options.settle)
-                before, begun_s, cpu_s = _now(node)
+                before = _now(node)
                 time.sleep(options.seconds)
-                after, ended_s, used_s = _now(node)
-                figures.add(before, after, ended_s - begun_s, used_s - cpu_s)
+                figures.add(before, _now(node))
     finally:
         node.stop(10)
 
 
-def _now(node: Node) -> tuple[Counts, float, float]:
-    return node.pipeline.meters.snapshot(), time.monotonic(), time.process_time()
+def _now(node: Node) -> Moment:
+    return Moment(node.pipeline.meters.snapshot(), time.monotonic(), time.process_time(), _threads_s())
+
+
+def _threads_s() -> dict[str, float]:
+    """Return the CPU seconds of this process's threads, by name without the slot's number."""
+    found: defaultdict[str, float] = defaultdict(float)
+    for thread in psutil.Process().threads():
+        path = Path(f"/proc/self/task/{thread.id}/comm")
+        with suppress(OSError):
+            name = path.read_text(encoding="utf-8").strip().rstrip("-0123456789")
+            found[name] += thread.user_time + thread.system_time
+    return found
 
 
 def _config(options: argparse.Namespace, folder: Path, *, cascade: bool) -> Config:
@@ -150,6 +179,9 @@ def _as_json(sums: dict[str, Sum]) -> dict[str, Any]:
             "answered_per_s": round(each.answered / each.seconds, 2),
             "latency_ms": round(1e3 * each.latency_s / each.answered, 1) if each.answered else None,
             "dropped": {reason: count for reason, count in each.dropped.items() if count},
+            "delivery_ms_per_frame": round(each.per_frame_ms("deliver-street"), 3),
+            "second_ms_per_frame": round(each.per_frame_ms("infer-second", "deliver-second"), 3),
+            "cpu_ms_per_frame": round(1e3 * each.cpu_s / each.inferred, 3),
         }
         for name, each in sums.items()
     } | {"first_fps_change": round(sums["with"].rate / sums["without"].rate - 1, 4)}
@@ -167,8 +199,12 @@ def _table(sums: dict[str, Sum]) -> str:
                 f"{each['latency_ms']} ms on average, dropped: {each['dropped'] or 'none'}"
             )
         cores = f"{each['cpu_cores']} cores"
+        taken = (
+            f"CPU per frame {each['cpu_ms_per_frame']} ms, {each['delivery_ms_per_frame']} of it to deliver, "
+            f"{each['second_ms_per_frame']} in the second model's threads"
+        )
         lines.append(
-            f"{name:8} first model {each['first_fps']} frames/s, {each['replaced']} replaced, {cores}{crops}"
+            f"{name:8} first model {each['first_fps']} frames/s, {each['replaced']} replaced, {cores}; {taken}{crops}"
         )
     lines.append(f"the first model's rate changes by {found['first_fps_change']:+.2%}")
     return "\n".join(lines)
