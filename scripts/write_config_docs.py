@@ -140,7 +140,9 @@ def _section_lines(section: type[BaseModel], indent: str) -> Iterator[str]:
         else:
             if section is StreamConfig and name in RULES:
                 yield f"{indent}# Such as {_rule(*RULES[name])}"
-            yield f"{indent}{name}: {_value(field)}"
+            # YAML 1.1 takes a bare `on` for `true`; Framelane reads it either way.
+            key = name if yaml.safe_load(name) == name else json.dumps(name)
+            yield f"{indent}{key}: {_value(field)}"
 
 
 def _rule(name: str, section: type[BaseModel]) -> str:

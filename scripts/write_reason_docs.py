@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from framelane.core.drop_reasons import DROPS, LOSSES
+from framelane.core.drop_reasons import CROPS, DROPS, LOSSES
 from framelane.core.stream_reasons import MEANINGS
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ PAGES = {
     DOCS / "operations.md": {"stream reasons": _stream_table()},
     DOCS / "metrics.md": {
         "drops": _fate_table("The frame", DROPS.items()),
+        "crops": _fate_table("The crop", CROPS.items()),
         "losses": _fate_table("The message", LOSSES.items()),
     },
 }

@@ -16,8 +16,8 @@ from tests.waiting import wait_until
 
 from framelane.core.errors import RequestError
 from framelane.events.history import EventHistory
-from framelane.messages.detections import timestamp
 from framelane.messages.history import Wanted
+from framelane.messages.timestamps import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,6 +4,7 @@ import sqlite3
 import stat
 import zlib
 from contextlib import closing, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,9 +15,11 @@ from tests.sinks.examples import WALL_S, FakeClock
 from tests.small_disk import fill_up
 from tests.waiting import wait_until
 
+from framelane.core.attributes import Attribute, Part
 from framelane.core.events import Occupancy
 from framelane.events.journal_file import JournalFile
-from framelane.messages.detections import Message, timestamp
+from framelane.messages.detections import Message
+from framelane.messages.timestamps import timestamp
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,6 +102,20 @@ def test_each_new_has_one_end_after_a_kill(config: Config, tmp_path: Path) -> No
     with begun(config_of(killed_again)) as last:
         assert last.events(kind="end") == []
         assert set(lifecycles(first + second + last.deliver_all()).values()) == {(1, 1)}
+
+
+def test_end_after_a_kill_says_what_was_known_of_the_object(config: Config, tmp_path: Path) -> None:
+    parts = (Part("face", 0.5, (1.0, 2.0, 3.0, 4.0), ((1.0, 2.0, 0.5),)),)
+    attributes = (Attribute("color", "red", 0.75, WALL_S), Attribute("faces", "face", 0.5, WALL_S, parts))
+    desk = Desk(config)
+    desk.turn(event(2, kind="new", object=replace(event(2).object, attributes=attributes)))
+    (new,) = desk.events(kind="new")
+    killed = desk.copied_to(tmp_path / "killed")
+    desk.end()
+    with begun(config_of(killed)) as again:
+        (end,) = again.events(kind="end")
+        assert set(new["object"]["attributes"]) == {"color", "faces"}
+        assert end["object"]["attributes"] == new["object"]["attributes"]
 
 
 def test_another_run_ends_what_the_one_before_left(config: Config) -> None:

@@ -7,7 +7,7 @@ from tests.events.desk import LOBBY, ZONE, begun, config_of
 from tests.sinks.examples import WALL_S, checked
 
 from framelane.core.events import Occupancy
-from framelane.messages.detections import timestamp
+from framelane.messages.timestamps import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from framelane.fleet.totals import continue_counts, sum_models, summed
-from framelane.telemetry.meters import RING, HistogramCounts, ModelMeter, StreamMeter
+from framelane.telemetry.histogram import HistogramCounts
+from framelane.telemetry.meters import RING, ModelMeter, StreamMeter
 
 if TYPE_CHECKING:
     from framelane.telemetry.meters import StreamCounts

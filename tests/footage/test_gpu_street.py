@@ -13,7 +13,6 @@ from tests.inference.backends.cuda.shim_copies import shim_copies
 from tests.inference.backends.cuda.test_preprocess import PictureOnGpu
 
 from framelane.footage.jpegs import note_of
-from framelane.inference import worker
 from framelane.inference.backends.cpu.runner import CpuRunner
 from framelane.messages.events import event_id
 
@@ -48,7 +47,7 @@ def surfaces_from_now_on(monkeypatch: pytest.MonkeyPatch, shim: ShimCopies) -> N
         return replace(found, copies=copies, copy_bytes=shim.copies.memory.bytes)
 
     monkeypatch.setattr(CpuRunner, "detect", detect)
-    monkeypatch.setattr(worker, "ON_GPU", "yuv420p")
+    monkeypatch.setattr("framelane.inference.backends.cuda.surface.ON_GPU", "yuv420p")
 
 
 def shape_of(path: Path) -> tuple[int, ...]:

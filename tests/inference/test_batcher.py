@@ -322,3 +322,33 @@ def test_one_frame_wakes_one_slot(sinks: Sinks) -> None:
     assert [slot.is_alive() for slot in slots].count(False) == 1
     assert names(taken[0]) == [("a", 0)]
     batcher.close()
+
+
+def test_replaced_frames_of_all_streams_are_counted(sinks: Sinks) -> None:
+    batcher = make()
+    for index, name in enumerate("aabbb"):
+        offer(batcher, sinks[name], index)
+    assert batcher.replaced == 3
+
+
+def test_withdraw_tells_how_many_frames_it_took_back(sinks: Sinks) -> None:
+    batcher = make(waiting=2)
+    for index in range(2):
+        offer(batcher, sinks["a"], index)
+    assert (batcher.withdraw(sinks["a"]), batcher.withdraw(sinks["a"])) == (2, 0)
+    assert batcher.collect(0.0) is None
+
+
+def test_batch_of_crops_lingers_although_no_stream_is_live(sinks: Sinks) -> None:
+    clock = SteppingClock()
+    batcher = Batcher(2, 10.0, clock, crops=True)
+    collected: list[object] = []
+    thread = threading.Thread(target=lambda: collected.append(batcher.collect(10.0)))
+    offer(batcher, sinks["a"])
+    thread.start()
+    # It is only over once the second crop is there, because the clock stands still.
+    thread.join(0.05)
+    assert thread.is_alive()
+    offer(batcher, sinks["b"])
+    thread.join(10.0)
+    assert [names(batch) for batch in collected] == [[("a", 0), ("b", 0)]]

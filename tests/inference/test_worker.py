@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -23,7 +24,7 @@ from framelane.core.frames import Detections, ModelInfo
 from framelane.gpu.errors import DeviceLostError, GpuError, OutOfMemoryError
 from framelane.inference import worker
 from framelane.inference.backends.cpu.runner import CpuRunner
-from framelane.inference.batcher import Batcher
+from framelane.inference.batcher import Batch, Batcher
 from framelane.inference.delivery import unchanged
 from framelane.inference.worker import ModelWorker
 from framelane.models.input.spec import InputSpec
@@ -328,7 +329,7 @@ def gray_of(image: av.VideoFrame) -> int:
 def test_copies_of_frames_on_the_gpu_go_with_their_results_and_those_without_room_are_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(worker, "ON_GPU", "gray")
+    monkeypatch.setattr("framelane.inference.backends.cuda.surface.ON_GPU", "gray")
     seen: dict[str, object] = {}
 
     def stage(batch: Sequence[Delivery]) -> Sequence[Delivery]:
@@ -487,3 +488,12 @@ def test_a_model_that_fails_on_every_batch_says_so_until_one_goes_well(bench: Ca
     one.offer("a", 3)
     one.wait_for(1)
     wait_until(lambda: one.worker.trouble is None)
+
+
+def test_frames_on_the_gpu_go_back_to_their_decoder() -> None:
+    sink = Sink()
+    images: list[Any] = [
+        SimpleNamespace(format=SimpleNamespace(name=name)) for name in ("yuv420p", "yuv420p", "cuda")
+    ]
+    jobs = [replace(job(sink, index), pictured=index) for index in range(3)]
+    assert worker._needed(Batch(0, jobs, images, 0.0)) == {1: images[1]}

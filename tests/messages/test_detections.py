@@ -7,7 +7,8 @@ import pytest
 from tests.sinks.examples import ORIGIN, YOLOX, checked, detections, frame, objects, result
 
 from framelane.core.frames import Detections, Result
-from framelane.messages.detections import Encoding, as_replayed, detections_message, json_payload, timestamp
+from framelane.messages.detections import Encoding, as_replayed, detections_message, json_payload
+from framelane.messages.timestamps import timestamp
 
 
 def test_detections_message_has_the_shape_of_the_contract() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -63,8 +64,10 @@ class Rig:
         self.meter = StreamMeter("lobby")
         self.stream = Stream("lobby", self.meter, output, plan(*models))
         self.batchers = {model: Batcher() for model in models}
-        workers: Any = {model: SimpleNamespace(batcher=each) for model, each in self.batchers.items()}
-        self.input = StreamInput(self.stream, workers)
+        self.workers: Any = {
+            model: SimpleNamespace(batcher=each, pictured=0) for model, each in self.batchers.items()
+        }
+        self.input = StreamInput(self.stream, self.workers)
 
     def offer(self, index: int = 0, *, wait: bool = False) -> None:
         self.input.offer(Frame(frame(index), PICTURE), wait=wait)
@@ -95,6 +98,18 @@ def test_offer_goes_by_the_newest_plan_and_leaves_out_models_that_it_lacks() -> 
         key: [(job.info.index, job.crop) for job, *_ in each.offered] for key, each in rig.batchers.items()
     }
     assert found == {"yolox": [(0, None)], "plates": [(0, None), (1, crop)]}
+
+
+@pytest.mark.parametrize("track", [False, True])
+@pytest.mark.parametrize("pictured", [0, 512])
+def test_pixels_of_tracked_frames_are_passed_on_for_second_models(pictured: int, *, track: bool) -> None:
+    rig = Rig("yolox")
+    rig.workers["yolox"].pictured = pictured
+    if track:
+        rig.stream.plan = replace(rig.stream.plan, shown={"yolox": WANTED})
+    rig.offer()
+    ((job, *_),) = rig.batchers["yolox"].offered
+    assert job.pictured == (pictured if track else 0)
 
 
 def test_join_and_leave_are_told_to_all_models_of_the_connection() -> None:

@@ -17,8 +17,9 @@ from tests.neighbours.subscriber import Subscriber
 from tests.sinks.examples import WALL_S
 from tests.waiting import wait_until
 
-from framelane.messages.detections import as_replayed, timestamp
+from framelane.messages.detections import as_replayed
 from framelane.messages.events import Count, cleared_message, event_message, line_message
+from framelane.messages.timestamps import timestamp
 from framelane.messages.topics import topic_of
 
 if TYPE_CHECKING:

@@ -6,13 +6,8 @@ import threading
 import pytest
 
 from framelane.core.drop_reasons import DROPS
-from framelane.telemetry.meters import (
-    LATENCY_BUCKETS_S,
-    RING,
-    Histogram,
-    Meters,
-    StreamMeter,
-)
+from framelane.telemetry.histogram import LATENCY_BUCKETS_S, Histogram
+from framelane.telemetry.meters import RING, Meters, StreamMeter
 
 
 def test_stream_meter_counts_each_event_under_its_own_name() -> None:

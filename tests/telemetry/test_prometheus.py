@@ -9,7 +9,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from framelane import __version__
-from framelane.core.drop_reasons import DROPS
+from framelane.core.drop_reasons import CROPS, DROPS
 from framelane.core.frames import ModelInfo
 from framelane.telemetry.gpus import GpuSample
 from framelane.telemetry.prometheus import FramelaneCollector, MetricsPage
@@ -71,6 +71,9 @@ DOCUMENTED = {
     "framelane_stream_up": "gauge",
     "framelane_tracks": "gauge",
     "framelane_tracks_capped_total": "counter",
+    "framelane_crops_sent_total": "counter",
+    "framelane_crops_dropped_total": "counter",
+    "framelane_crop_seconds": "histogram",
 }
 
 GPU = GpuSample(
@@ -210,7 +213,7 @@ def test_docs_list_every_metric_and_every_reason() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (counter|gauge|histogram|info) \|", text, re.MULTILINE)
     documented = {f"framelane_{name}" for name, _kind in rows}
     assert documented == set(DOCUMENTED)
-    assert [reason for reason in DROPS if f"| `{reason}` |" not in text] == []
+    assert [reason for reason in (*DROPS, *CROPS) if f"| `{reason}` |" not in text] == []
 
 
 def test_state_is_one_series_a_stream_with_its_reason(daemon: Daemon) -> None:

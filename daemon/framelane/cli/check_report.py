@@ -10,7 +10,7 @@ from framelane.config.yaml.load import check_config
 from framelane.core.errors import Finding, ModelError
 from framelane.gpu.availability import why_absent
 from framelane.inference.model import load_model
-from framelane.models.heads.class_filter import label_findings
+from framelane.models.heads.class_filter import label_findings, unknown_on_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,10 +28,15 @@ _APART_FROM_LOADING = frozenset(
         "backend",
         "batch",
         "confidence",
+        "deadline_s",
         "engine",
+        "every_s",
         "iou",
         "linger_ms",
+        "margin",
         "max_det",
+        "of",
+        "on",
         "precision",
         "slots",
         "waiting",
@@ -100,6 +105,7 @@ def _asked(report: CheckReport, draft: Draft, labels: Mapping[str, tuple[str, ..
             continue
         for place, label in labels_of(stream):
             yield from label_findings(_writer(report, index, str(place[0])), known, [(place, label)])
+    yield from unknown_on_labels(config, labels)
     announced = config.mqtt.homeassistant if config.mqtt is not None else None
     if announced is not None and announced.enabled and labels.keys() == config.models.keys():
         yield from label_findings("mqtt.homeassistant", labels, listed_labels(announced.classes))

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 DropReason = Literal["fps", "late", "replaced", "decode", "damaged", "failed", "stopping"]
 """Why a frame was not inferred."""
 
+CropReason = Literal["busy", "late", "failed", "stopping"]
+"""Why a second model says nothing about a tracked object's crop."""
+
 LeftOutReason = Literal["empty", "rate"]
 """Why a result was not published: without objects (`publish.empty`), over `publish.max_rate`."""
 
@@ -48,6 +51,18 @@ DROPS: Mapping[DropReason, Fate] = {
     ),
     "failed": Fate("was in a batch whose inference failed", "see the log"),
     "stopping": Fate("came after the daemon began to stop; frames that waited are still inferred", "nothing"),
+}
+
+CROPS: Mapping[CropReason, Fate] = {
+    "busy": Fate(
+        "was not even cut: within `deadline_s` the second model had no room, or the first one replaced frames",
+        "the host lacks inference capacity for that many objects: raise `every_s`, narrow `on`, use a smaller model",
+    ),
+    "late": Fate(
+        "got its answer later than `deadline_s` after it was cut", "the same, or raise `deadline_s`"
+    ),
+    "failed": Fate("was in a batch whose inference failed", "see the log"),
+    "stopping": Fate("was cut when the daemon began to stop", "nothing"),
 }
 
 LOSSES: Mapping[LossReason, Fate] = {

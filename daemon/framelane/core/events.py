@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from framelane.core.attributes import Attribute
     from framelane.core.frames import ClockName
 
 EventKind = Literal["new", "update", "end", "line", "zone_enter", "zone_exit", "loiter", "clip"]
@@ -28,6 +29,7 @@ class TrackedObject:
         since: Unix time in seconds of its first box.
         stationary: whether it stands still.
         zones: names of the zones that it is in.
+        attributes: what second models say of it.
     """
 
     id: str
@@ -40,6 +42,7 @@ class TrackedObject:
     since: float
     stationary: bool
     zones: tuple[str, ...]
+    attributes: tuple[Attribute, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

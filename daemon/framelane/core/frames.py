@@ -78,6 +78,8 @@ class Detections:
         corners: float32 [N, 4, 2], corners of the rotated boxes in source pixels, in order; None if boxes are
             upright. `xyxy` is what encloses them.
         angle: float32 [N], how far each rotated box is turned clockwise, in radians from -pi/2 to pi/2.
+        attributes: object [N]: for each object what second models say of it, a tuple of Attribute; None if none
+            of them looks at the model's objects.
     """
 
     xyxy: NDArray[np.float32]
@@ -89,6 +91,7 @@ class Detections:
     keypoints: NDArray[np.float32] | None = None
     corners: NDArray[np.float32] | None = None
     angle: NDArray[np.float32] | None = None
+    attributes: NDArray[np.object_] | None = None
 
     def __len__(self) -> int:
         return len(self.confidence)

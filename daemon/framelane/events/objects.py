@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from framelane.core.attributes import attribute_of
 from framelane.core.events import Event, TrackedObject
 from framelane.events.facts import FactKey
 
@@ -83,5 +84,6 @@ def _key(name: str) -> FactKey:
 def _event(value: dict[str, object]) -> Event:
     """Return the event that was stored as JSON."""
     seen = dict(value.pop("object"))  # type: ignore[call-overload] # our own JSON
-    seen |= {"xyxy": tuple(seen["xyxy"]), "zones": tuple(seen["zones"])}
+    attributes = tuple(map(attribute_of, seen.get("attributes", ())))
+    seen |= {"xyxy": tuple(seen["xyxy"]), "zones": tuple(seen["zones"]), "attributes": attributes}
     return Event(**value, object=TrackedObject(**seen))  # type: ignore[arg-type] # as above

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from framelane.config.explain.differences import disabled_streams, stream_changes
+from framelane.config.second_models import firsts_first, used_models
 from framelane.core.errors import ConfigError, ConflictError
 from framelane.core.log_tail import TAIL
 from framelane.fleet.aggregate import Aggregate
@@ -112,7 +113,7 @@ class FleetPipeline:
         self._states = StreamStates(board, names, clock)
         for disabled in disabled_streams(config):
             self._states.disable(disabled)
-        used = {key for stream in streams for key in stream.model_keys}
+        used = used_models(config)
         models = [key for key in config.models if key in used]
         self.meters = Aggregate([share.streams for share in shares], names, models, self._states.reconnects)
         self.fresh_meters = FreshCounts(self.meters, self.supervisors)
@@ -335,7 +336,7 @@ class FleetPipeline:
         return shares
 
     def _model_names(self) -> list[str]:
-        return [key for key in self.config.models if key in self._models]
+        return [key for key in firsts_first(self.config.models) if key in self._models]
 
     def _shares(self) -> list[Share]:
         return [each.share for each in self.supervisors]

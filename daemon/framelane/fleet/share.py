@@ -109,5 +109,8 @@ def _mqtt(config: Config, mqtt: MqttConfig, share: Share) -> MqttConfig:
 
 
 def _with_slots(model: ModelConfig, cores: int) -> ModelConfig:
-    """Resolve `slots: 0` on a CPU host, which means one slot per core; the workers share the cores."""
-    return model if model.slots else model.model_copy(update={"slots": cores})
+    """Resolve `slots: 0` on a CPU host, which means one slot per core; the workers share the cores.
+
+    A model that looks at objects of another has a single slot.
+    """
+    return model if model.slots or model.of is not None else model.model_copy(update={"slots": cores})

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from framelane.telemetry.meters import RING, HistogramCounts, ModelCounts
+from framelane.telemetry.crop_counts import CropCounts
+from framelane.telemetry.histogram import HistogramCounts
+from framelane.telemetry.meters import RING, ModelCounts
 
 if TYPE_CHECKING:
     from array import array
@@ -40,6 +42,10 @@ def continue_counts(before: StreamCounts, now: StreamCounts) -> StreamCounts:
         snapshots=_by_reason(before.snapshots, now.snapshots),
         clips=_by_reason(before.clips, now.clips),
         objects=before.objects.plus(now.objects),
+        crops={
+            **before.crops,
+            **{model: _crops(before.crops.get(model), each) for model, each in now.crops.items()},
+        },
     )
 
 
@@ -61,6 +67,14 @@ def summed(first: HistogramCounts, second: HistogramCounts) -> HistogramCounts:
     """Return the sum of two histograms with the same buckets."""
     counts = tuple(a + b for a, b in zip(first.counts, second.counts, strict=True))
     return HistogramCounts(first.bounds, counts, first.total + second.total)
+
+
+def _crops(before: CropCounts | None, now: CropCounts) -> CropCounts:
+    if before is None:
+        return now
+    return CropCounts(
+        before.sent + now.sent, _by_reason(before.dropped, now.dropped), summed(before.latency, now.latency)
+    )
 
 
 def _by_reason(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:

@@ -44,8 +44,8 @@ class Fetched(Protocol):
     """Parts of a frame on their way from the GPU."""
 
     @property
-    def whole(self) -> Future[av.VideoFrame]:
-        """The whole frame, reduced."""
+    def whole(self) -> Future[av.VideoFrame] | None:
+        """The whole frame, reduced; None if it is not wanted."""
         ...
 
     @property
@@ -67,7 +67,7 @@ class FrameOnGpu(Protocol):
         ...
 
     def fetch(self, regions: Sequence[Region], longest: int, /) -> Fetched:
-        """Bring regions to the host, and the frame with at most `longest` pixels on its longer side."""
+        """Bring regions to the host, and the frame with at most `longest` pixels on its longer side, unless 0."""
         ...
 
 

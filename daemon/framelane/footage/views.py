@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import av
 
 from framelane.footage.pixels import cut, region_of, sharpness
 
 if TYPE_CHECKING:
-    from framelane.config.sections.footage import SnapshotsConfig
     from framelane.core.frames import Detections, FrameInfo, Picture
     from framelane.footage.pixels import FrameOnGpu, Pixels, Region
 
@@ -24,6 +23,25 @@ _CUT_OFF = 0.3
 """Factor for a box that touches the border: part of the object is not in the frame."""
 _BORDER = 0.004
 """Share of the frame within which a box touches the border."""
+
+
+class ViewOptions(Protocol):
+    """How views are kept: a stream's `snapshots`, or a second model's options."""
+
+    @property
+    def margin(self) -> float:
+        """Share of an object's box that a crop shows beyond each side."""
+        ...
+
+    @property
+    def objects(self) -> int:
+        """Most objects per stream, those seen last."""
+        ...
+
+    @property
+    def longest(self) -> int:
+        """Most pixels on the longer side of a whole frame that comes from the GPU; 0 for none."""
+        ...
 
 
 class HeldFrame:
@@ -45,7 +63,7 @@ class HeldFrame:
         self.views: list[View] = []
 
     def hold(self, picture: Picture, longest: int) -> None:
-        """Take the pixels: those in host memory as they are, from the GPU only what snapshots need."""
+        """Take the pixels: those in host memory as they are, from the GPU only what the views need."""
         if isinstance(picture, av.VideoFrame):
             self.picture = picture
             self.size = sum(plane.buffer_size for plane in picture.planes)
@@ -66,10 +84,11 @@ class View:
         score: how good the view is.
         margin: share of the box that a crop shows beyond each of its sides.
         looked_s: time of the newest look at the object's pixels.
+        seen_s: time of the newest frame that showed the object.
         crop: the object's pixels, if they are kept apart from the frame's.
     """
 
-    __slots__ = ("confidence", "crop", "frame", "looked_s", "margin", "score", "xyxy")
+    __slots__ = ("confidence", "crop", "frame", "looked_s", "margin", "score", "seen_s", "xyxy")
 
     def __init__(
         self,
@@ -84,7 +103,7 @@ class View:
         self.confidence = confidence
         self.score = score
         self.margin = margin
-        self.looked_s = frame.info.pts_s
+        self.looked_s = self.seen_s = frame.info.pts_s
         self.crop: Pixels | None = None
 
     @property
@@ -99,12 +118,14 @@ class Album:
 
     Args:
         most_bytes: most memory for whole frames.
+        again_s: least seconds between two looks at an object's pixels.
     """
 
-    def __init__(self, most_bytes: int = _MOST_HELD_BYTES) -> None:
+    def __init__(self, most_bytes: int = _MOST_HELD_BYTES, again_s: float = _AGAIN_S) -> None:
         self.given_up = 0
         """Whole frames that were given up for lack of memory."""
         self._most_bytes = most_bytes
+        self._again_s = again_s
         self._views: dict[str, OrderedDict[int, View]] = {}
         self._held: OrderedDict[int, HeldFrame] = OrderedDict()
         self._bytes = 0
@@ -114,7 +135,7 @@ class Album:
         """Memory of whole frames."""
         return self._bytes
 
-    def saw(self, info: FrameInfo, found: Detections, picture: Picture, options: SnapshotsConfig) -> None:
+    def saw(self, info: FrameInfo, found: Detections, picture: Picture, options: ViewOptions) -> None:
         """Look at a frame's tracked objects. Its pixels are kept while it shows one of them best."""
         if found.track_id is None:
             return
@@ -128,7 +149,8 @@ class Album:
             best = views.get(track)
             if best is not None:
                 views.move_to_end(track)
-            score = _better_score(best, box, confidence, info, picture)
+                best.seen_s = info.pts_s
+            score = _better_score(best, box, confidence, info, picture, self._again_s)
             if score is None:
                 continue
             if best is not None:
@@ -158,6 +180,15 @@ class Album:
                 self._drop(view)
         if not views:
             del self._views[stream]
+
+    def forget_unseen(self, stream: str, since_s: float) -> None:
+        """Forget a stream's objects that no frame has shown since this time."""
+        views = self._views.get(stream)
+        while views:
+            track, view = next(iter(views.items()))
+            if view.seen_s >= since_s:
+                return
+            self.forget(stream, track)
 
     def _hold(self, frame: HeldFrame) -> None:
         self._held[id(frame)] = frame
@@ -199,11 +230,16 @@ def _sharpness(picture: Picture, region: Region) -> float | None:
 
 
 def _better_score(
-    best: View | None, box: list[float], confidence: float, info: FrameInfo, picture: Picture
+    best: View | None,
+    box: list[float],
+    confidence: float,
+    info: FrameInfo,
+    picture: Picture,
+    again_s: float,
 ) -> float | None:
     """Return how good an object's view is; None unless it is better than the best one so far."""
     plain = _plain_score(box, confidence, info)
-    if best is not None and not (plain > best.score * _BETTER and info.pts_s - best.looked_s >= _AGAIN_S):
+    if best is not None and not (plain > best.score * _BETTER and info.pts_s - best.looked_s >= again_s):
         return None
     left, top, right, bottom = box
     sharp = _sharpness(picture, region_of((left, top, right, bottom), (info.width, info.height), 0.0))

@@ -52,6 +52,8 @@ class Batcher:
         linger_s: seconds an incomplete batch waits for more frames, counted from its first.
         clock: the clock.
         waiting: most frames that wait per stream.
+        crops: whether crops of objects come instead of streams' frames. Nobody knows how many will be due, so
+            an incomplete batch always lingers.
     """
 
     def __init__(
@@ -60,8 +62,12 @@ class Batcher:
         linger_s: float,
         clock: Clock,
         waiting: int = 1,
+        *,
+        crops: bool = False,
     ) -> None:
         self.most = batch
+        self.replaced = 0
+        """Frames that newer ones have replaced so far."""
         self._linger_s = linger_s
         self._clock = clock
         self._lock = threading.Lock()
@@ -73,6 +79,7 @@ class Batcher:
         # A file's thread waits here for room.
         self._freed = threading.Condition(self._lock)
         self._lingers = False
+        self._crops = crops
         self._room = waiting
         self._waiting: dict[Destination, deque[tuple[Job, Picture]]] = {}
         self._turns: deque[Destination] = deque()
@@ -115,6 +122,7 @@ class Batcher:
                 return
             if self._crowded(stream):
                 self._waiting[stream].popleft()
+                self.replaced += 1
                 stream.frame_dropped("replaced")
                 self._waiting[stream].append((job, image))
                 return
@@ -126,12 +134,14 @@ class Batcher:
             if first or self._full():
                 self._wake_one()
 
-    def withdraw(self, stream: Destination) -> None:
-        """Discard the waiting frames of a stream without counting them."""
+    def withdraw(self, stream: Destination) -> int:
+        """Discard the waiting frames of a stream without counting them; return how many there were."""
         with self._lock:
-            for _ in self._waiting.pop(stream, ()):
+            withdrawn = self._waiting.pop(stream, ())
+            for _ in withdrawn:
                 self._turns.remove(stream)
             self._freed.notify_all()
+            return len(withdrawn)
 
     def collect(self, timeout_s: float) -> Batch | None:
         """Return the frames of the streams whose turn it is, or None if none came within `timeout_s`."""
@@ -163,7 +173,8 @@ class Batcher:
             return self._closed and not self._turns
 
     def _full(self) -> bool:
-        return self._closed or len(self._turns) >= min(self.most, max(len(self._members), 1))
+        expected = self.most if self._crops else max(len(self._members), 1)
+        return self._closed or len(self._turns) >= min(self.most, expected)
 
     def _wake_one(self) -> None:
         (self._ready if self._lingers else self._begun).notify()

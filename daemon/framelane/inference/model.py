@@ -175,7 +175,7 @@ def load_model(name: str, config: ModelConfig, gpu: SharedGpu | None = None) -> 
         ModelError: the file can't be loaded or fits no head, its outputs can't be right, or its labels
             don't fit the head.
     """
-    artifact = Artifact.open(config.path)
+    artifact = Artifact.open(config.path).read_as(config.head)
     size_wh = size_of(artifact, config)
     backend_name = _backend_name(name, config)
     own_gpu = SharedGpu()

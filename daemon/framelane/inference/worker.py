@@ -13,7 +13,7 @@ import structlog
 from framelane.core.frames import Result
 from framelane.core.worker import Worker
 from framelane.gpu.errors import DeviceLostError, GpuError, OutOfMemoryError
-from framelane.inference.backends.cuda.surface import ON_GPU
+from framelane.inference.backends.cuda.surface import is_surface
 from framelane.inference.delivery import DeliveryThread, unchanged
 from framelane.inference.job import Delivery
 
@@ -104,6 +104,8 @@ class ModelWorker:
         self.clock = clock
         self.fatal = fatal
         self.failures = Failures(model.info.name)
+        self.pictured = 0
+        """Of how many objects of each tracked frame the analysis stage needs the pixels."""
         self._slots: list[_Slot] = []
         self.delivery = DeliveryThread(model.info.name, 1, stage)
 
@@ -308,5 +310,5 @@ def _needed(batch: Batch) -> dict[int, Picture]:
     return {
         number: batch.images[number]
         for number, job in enumerate(batch.jobs)
-        if job.pictured and cast("VideoFrame", batch.images[number]).format.name != ON_GPU
+        if job.pictured and not is_surface(batch.images[number])
     }

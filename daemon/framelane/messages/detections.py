@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +11,9 @@ import numpy as np
 import orjson
 import ormsgpack
 
+from framelane.messages.attributes import attributes_json
 from framelane.messages.object_details import add_details
+from framelane.messages.timestamps import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,18 +72,6 @@ class Origin:
 
     node: str
     run: str
-
-
-def timestamp(unix_s: float) -> str:
-    """Return a time in RFC 3339, in UTC, always with microseconds and Z."""
-    seconds, microseconds = divmod(round(unix_s * 1e6), 1_000_000)
-    return f"{_second(seconds)}.{microseconds:06d}Z"
-
-
-@lru_cache(maxsize=64)
-def _second(unix_s: int) -> str:
-    """Return date and time to the second, which hundreds of results share."""
-    return datetime.fromtimestamp(unix_s, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def as_replayed(message: Message) -> Message:
@@ -183,6 +172,12 @@ def objects_of(
         for row, class_id in zip(table.tolist(), detections.class_id.tolist(), strict=True)
     ]
     add_details(objects, detections)
+    _add_tracking(objects, detections)
+    return objects
+
+
+def _add_tracking(objects: list[dict[str, Any]], detections: Detections) -> None:
+    """Add `track_id`, `zones` and `attributes` to a frame's objects, as far as there are any."""
     if detections.track_id is not None:
         for each, track_id in zip(objects, detections.track_id.tolist(), strict=True):
             # An object that has been seen once only has no track yet.
@@ -192,4 +187,7 @@ def objects_of(
         for each, zones in zip(objects, detections.zones.tolist(), strict=True):
             if zones:
                 each["zones"] = zones
-    return objects
+    if detections.attributes is not None:
+        for each, attributes in zip(objects, detections.attributes.tolist(), strict=True):
+            if attributes:
+                each["attributes"] = attributes_json(attributes)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from framelane.messages.detections import Message, timestamp
+from framelane.messages.attributes import attributes_json
+from framelane.messages.detections import Message
+from framelane.messages.timestamps import timestamp
 from framelane.messages.topics import key_of
 
 if TYPE_CHECKING:
@@ -168,7 +170,7 @@ def _object(seen: TrackedObject) -> dict[str, Any]:
         min(max(pixels / side, 0.0), 1.0) if side else 0.0
         for pixels, side in zip(seen.xyxy, sides, strict=True)
     ]
-    return {
+    body: dict[str, Any] = {
         "id": seen.id,
         "track_id": seen.track_id,
         "label": seen.label,
@@ -179,3 +181,6 @@ def _object(seen: TrackedObject) -> dict[str, Any]:
         "stationary": seen.stationary,
         "zones": list(seen.zones),
     }
+    if seen.attributes:
+        body["attributes"] = attributes_json(seen.attributes)
+    return body

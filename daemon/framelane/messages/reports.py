@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from framelane import __version__
-from framelane.messages.detections import Message, timestamp
+from framelane.messages.detections import Message
+from framelane.messages.timestamps import timestamp
 from framelane.telemetry.states import NodeState
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from framelane.telemetry.gpus import GpuSample
     from framelane.telemetry.sink_health import SinkHealth, SpoolHealth
     from framelane.telemetry.states import StreamState
-    from framelane.telemetry.stats import LatencyMs, ModelStats, NodeStats, StreamStats
+    from framelane.telemetry.stats import CropStats, LatencyMs, ModelStats, NodeStats, StreamStats
 
 
 def state_message(origin: Origin, state: StreamState) -> Message:
@@ -85,6 +86,7 @@ def stats_message(origin: Origin, stats: StreamStats, at: float) -> Message:
         "queue_ms": _rounded(stats.queue_ms),
         "infer_ms": _rounded(stats.infer_ms),
         "reconnects": stats.reconnects,
+        "crops": {model: _crops(crops) for model, crops in stats.crops.items()},
     }
     return Message("stats", stats.stream, orjson.dumps(body), retain=False)
 
@@ -117,6 +119,15 @@ def _rates(stats: StreamStats | NodeStats) -> dict[str, Any]:
         "dropped": dict(stats.dropped),
         "left_out": dict(stats.left_out),
         "latency_ms": _percentiles(stats.latency_ms),
+    }
+
+
+def _crops(stats: CropStats) -> dict[str, Any]:
+    return {
+        "sent": stats.sent,
+        "answered": stats.answered,
+        "dropped": dict(stats.dropped),
+        "latency_ms": _rounded(stats.latency_ms),
     }
 
 

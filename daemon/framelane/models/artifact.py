@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -41,6 +41,8 @@ _IMAGES_RANK = 4
 _SIZE_TYPES = ("int64", "int32")
 _SIDES = 2
 _SILENT = 4
+# The task that Ultralytics notes, and the head in the configuration.
+_CLASSIFY, _CLASSIFIER = "classify", "classifier"
 
 # ONNX Runtime's words, and ours with the remedy. The first match wins, and its groups fill the braces.
 _CAUSES = (
@@ -75,11 +77,6 @@ class TensorSpec:
     dtype: str
     shape: tuple[int | str | None, ...]
 
-    @property
-    def lists_all(self) -> bool:
-        """Whether it lists the detections of all images of a batch together, with the image's number first."""
-        return len(self.shape) == _SIDES and self.shape[1] == LISTED
-
     def __str__(self) -> str:
         dims = ", ".join("?" if dim is None else str(dim) for dim in self.shape)
         return f"{self.name} {self.dtype} [{dims}]"
@@ -95,6 +92,7 @@ class Artifact:
         metadata: the properties that its exporter wrote into it.
         inputs: its inputs.
         outputs: its outputs.
+        classifies: whether the outputs are scores of whole images.
     """
 
     path: Path
@@ -102,6 +100,7 @@ class Artifact:
     metadata: Mapping[str, str]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    classifies: bool = False
 
     @staticmethod
     def open(path: str | Path) -> Artifact:
@@ -134,12 +133,14 @@ class Artifact:
             session = onnxruntime.InferenceSession(
                 str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0
             )
+            metadata = session.get_modelmeta().custom_metadata_map
             return Artifact(
                 path,
                 model_hash(path)[:_SHORT],
-                session.get_modelmeta().custom_metadata_map,
+                metadata,
                 tuple(_spec(node) for node in session.get_inputs()),
                 tuple(_spec(node) for node in session.get_outputs()),
+                metadata.get("task") == _CLASSIFY,
             )
         except ORT_ERRORS as error:
             raise ModelError(f"{path} {foreign(path) or _cause(str(error))}") from error
@@ -175,6 +176,19 @@ class Artifact:
         height, width = self.image.shape[2:]
         fixed = isinstance(height, int) and isinstance(width, int)
         return (cast("int", width), cast("int", height)) if fixed else None
+
+    def lists_all(self, output: TensorSpec) -> bool:
+        """Return whether an output lists the detections of all images together, with the image's number first.
+
+        A classifier of seven classes has the same shape. It is known by its task, its fixed batch, or `read_as`.
+        """
+        if len(output.shape) != _SIDES or output.shape[1] != LISTED:
+            return False
+        return not (self.classifies or (isinstance(output.shape[0], int) and output.shape[0] == self.batch))
+
+    def read_as(self, head: str) -> Artifact:
+        """Return the same file for a configured head: a classifier has a row of scores for each image."""
+        return replace(self, classifies=True) if head == _CLASSIFIER else self
 
     def check_input(self) -> None:
         """Check that the inputs are images, and perhaps their sizes.

@@ -114,7 +114,7 @@ def _inspect(found: Inspection, config: ModelConfig) -> None:
         found.header = read_header(found.path)
     if found.header is not None:
         found.inputs, found.outputs = found.header.inputs, found.header.outputs
-    artifact = Artifact.describe(found.path)
+    artifact = Artifact.describe(found.path).read_as(config.head)
     found.hash, found.inputs, found.outputs = artifact.hash, artifact.inputs, artifact.outputs
     artifact.check_input()
     found.fixed_batch = artifact.batch

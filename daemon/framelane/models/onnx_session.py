@@ -94,7 +94,7 @@ class OnnxSession:
         arrays = [np.asarray(output, np.float32) for output in outputs]
         specs = self._artifact.outputs
         return [
-            divided(array, len(batch)) if spec.lists_all else array
+            divided(array, len(batch)) if self._artifact.lists_all(spec) else array
             for array, spec in zip(arrays, specs, strict=True)
         ]
 

@@ -112,7 +112,7 @@ def _sample(run: Run, spec: InputSpec, facts: Sample, artifact: Artifact) -> Sam
     batch = as_input(spec)
     trials = [run(batch[number : number + 1]) for number in range(len(batch))]
     outputs = [
-        Output(number, output.name, tuple(arrays[number] for arrays in trials), output.lists_all)
+        Output(number, output.name, tuple(arrays[number] for arrays in trials), artifact.lists_all(output))
         for number, output in enumerate(artifact.outputs)
     ]
     return replace(facts, outputs=tuple(outputs))

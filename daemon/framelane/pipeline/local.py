@@ -100,6 +100,7 @@ class LocalPipeline:
             FramelaneError: a model's slots can't open.
         """
         self.pool.start(self.config.models)
+        self.pool.follow(self.config.models)
         none = self.config.model_copy(update={"streams": []})
         self.streams.apply(self._changes(none, self.config))
 
@@ -118,7 +119,9 @@ class LocalPipeline:
         """Switch to the streams of a prepared configuration, without waiting for cameras to connect."""
         changes = self._changes(self.config, config)
         self.config = config
+        self.pool.follow(config.models)
         self.streams.apply(changes)
+        self.streams.follow_models()
 
     def retry(self) -> None:
         """Retry now the cameras that refused a login."""
@@ -194,10 +197,14 @@ class LocalPipeline:
 
     @property
     def missing(self) -> Sequence[str]:
-        """Why it is not ready: models that have ended, or fail on every batch."""
+        """Why it is not ready: models that have ended, or models of streams that fail on every batch.
+
+        Without a model that looks at objects detections go on.
+        """
         workers = self.pool.workers
         ended = [f"model {name} is not loaded" for name, worker in workers.items() if not worker.alive]
-        return [*ended, *(trouble for worker in workers.values() if (trouble := worker.trouble) is not None)]
+        firsts = [worker for name, worker in workers.items() if self.pool.sections[name].of is None]
+        return [*ended, *(trouble for worker in firsts if (trouble := worker.trouble) is not None)]
 
     def used(self) -> ProcessSample:
         """Return memory and CPU of this process."""

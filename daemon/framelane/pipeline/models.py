@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from framelane.config.second_models import firsts_first, second_models, used_models
 from framelane.inference.batcher import Batcher
 from framelane.inference.model import load_model
 from framelane.inference.worker import ModelWorker
+from framelane.pipeline.cascade import Cascade, CascadeOptions
 from framelane.pipeline.tracking import TrackingStage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from framelane.config.sections.model import ModelConfig
     from framelane.config.sections.schema import Config
@@ -74,10 +76,10 @@ class ModelPool:
         # Close models of a refused change; the next change may configure them differently.
         for key in [key for key in self._models if key not in self.workers]:
             self._models.pop(key).close()
-        used = {key for stream in config.streams if stream.enabled for key in stream.model_keys}
-        for key, section in config.models.items():
+        used = used_models(config)
+        for key in firsts_first(config.models):
             if (every_model or key in used) and key not in self._models:
-                self._models[key] = load_model(key, section, self._gpu)
+                self._models[key] = load_model(key, config.models[key], self._gpu)
 
     def start(self, sections: Mapping[str, ModelConfig]) -> None:
         """Start the slots of every loaded model that has none, and wait until they have opened.
@@ -87,10 +89,32 @@ class ModelPool:
         """
         for key in [key for key in self._models if key not in self.workers]:
             worker = self._worker(key, self._models[key], sections[key])
-            worker.start(sections[key].slots)
+            # One that looks at objects must not take more than a core from the models that find them.
+            worker.start(sections[key].slots or (0 if sections[key].of is None else 1))
             self._meters.model(worker.model.info.name).slots_opened(worker.slots)
             self.sections = {**self.sections, key: sections[key]}
             self.workers = {**self.workers, key: worker}
+
+    def follow(self, sections: Mapping[str, ModelConfig]) -> None:
+        """Have second models look at objects as these sections say, from the next frame on."""
+        for first, worker in self.workers.items():
+            stage = self._stages[first]
+            before = {cascade.name: cascade for cascade in stage.seconds.cascades}
+            cascades = []
+            for key in second_models(sections, first):
+                if key not in self.workers:
+                    continue
+                options = CascadeOptions.of(sections[key], self._models[first].info.labels)
+                cascade = before.get(key) or Cascade(key, self.workers[key], worker, options, self._clock)
+                cascade.options = options
+                cascades.append(cascade)
+            stage.seconds.cascades = tuple(cascades)
+            worker.pictured = max((each.options.objects for each in cascades), default=0)
+
+    def workers_for(self, keys: Sequence[str], *, track: bool) -> list[ModelWorker]:
+        """Return a stream's models, given by key, and those that look at their objects if it has tracks."""
+        seconds = [cascade.worker for key in keys for cascade in self._stages[key].seconds.cascades]
+        return [*(self.workers[key] for key in keys), *(seconds if track else ())]
 
     def forget(self, stream: str) -> None:
         """End the tracks of a removed stream."""
@@ -109,7 +133,8 @@ class ModelPool:
 
     def _worker(self, key: str, model: Model, section: ModelConfig) -> ModelWorker:
         waiting = section.waiting or model.backend.best_waiting
-        batcher = Batcher(model.batch, section.linger_ms / 1e3, self._clock, waiting)
+        crops = section.of is not None
+        batcher = Batcher(model.batch, section.linger_ms / 1e3, self._clock, waiting, crops=crops)
         album = self._footage.album(key)
         stage = TrackingStage(key, self._origin, self._footage, self._clock, album)
         self._stages[key] = stage

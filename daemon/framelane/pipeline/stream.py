@@ -104,6 +104,7 @@ class Stream:
         self.status: StreamStatus
         self.camera: CameraWorker
         self.models: tuple[ModelWorker, ...] = ()
+        """Its models, and those that look at their objects."""
         self.connection = 0
         """Counts connections of the camera; tracks do not outlive one."""
         self.connected = False
@@ -149,21 +150,21 @@ class StreamInput:
 
     def __init__(self, stream: Stream, workers: Mapping[str, ModelWorker]) -> None:
         self._stream = stream
-        self._batchers = {key: worker.batcher for key, worker in workers.items()}
+        self._workers = dict(workers)
 
     def join(self) -> None:
         """Note that the connection is live."""
         # Not in `leave`: the last frames of the connection may still be on their way then.
         self._stream.connection += 1
         self._stream.connected = True
-        for batcher in self._batchers.values():
-            batcher.join(self._stream)
+        for worker in self._workers.values():
+            worker.batcher.join(self._stream)
 
     def leave(self) -> None:
         """Note that the connection is over."""
         self._stream.connected = False
-        for batcher in self._batchers.values():
-            batcher.leave(self._stream)
+        for worker in self._workers.values():
+            worker.batcher.leave(self._stream)
 
     def offer(self, frame: Frame, *, wait: bool = False) -> None:
         """Queue the newest frame for each model."""
@@ -171,13 +172,16 @@ class StreamInput:
         if watch is not None:
             watch(frame)
         plan = self._stream.plan
-        for key, batcher in self._batchers.items():
+        for key, worker in self._workers.items():
             wanted = plan.wanted.get(key)
             # None if the stream has switched to other models; this connection is about to close then.
             if wanted is not None:
+                shown = plan.shown.get(key)
                 pictured = 0 if plan.snapshots is None else plan.snapshots.objects
-                job = Job(frame.info, wanted, plan.crop, self._stream, plan.shown.get(key), pictured)
-                batcher.offer(job, frame.picture, wait=wait)
+                if shown is not None:
+                    pictured = max(pictured, worker.pictured)
+                job = Job(frame.info, wanted, plan.crop, self._stream, shown, pictured)
+                worker.batcher.offer(job, frame.picture, wait=wait)
 
 
 def all_ended(streams: Sequence[Stream]) -> bool:

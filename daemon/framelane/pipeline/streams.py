@@ -111,6 +111,12 @@ class StreamRegistry:
         for stream in list(self._streams.values()):
             stream.look()
 
+    def follow_models(self) -> None:
+        """Note the second models that look at each stream's objects now."""
+        for stream in list(self._streams.values()):
+            plan = stream.plan
+            stream.models = tuple(self._pool.workers_for(list(plan.wanted), track=bool(plan.shown)))
+
     def stop(self, timeout_s: float) -> None:
         """Stop all cameras for good; after `timeout_s` abandon those that still block in a read."""
         with self._lock:
@@ -142,8 +148,8 @@ class StreamRegistry:
         """Give a stream a new state and a new camera; return the camera, not yet started."""
         workers = {key: self._pool.workers[key] for key in config.model_keys}
         stream.status = self._board.renew(config.id, config.read_timeout_s, stream.meter)
-        stream.models = tuple(workers.values())
-        backends = {worker.model.info.backend for worker in stream.models}
+        stream.models = tuple(self._pool.workers_for(config.model_keys, track=config.track))
+        backends = {worker.model.info.backend for worker in workers.values()}
         stream.camera = CameraWorker(
             config,
             StreamInput(stream, workers),

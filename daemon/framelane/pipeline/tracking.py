@@ -13,6 +13,7 @@ from framelane.analytics.rules.engine import RuleEngine
 from framelane.analytics.rules.reporter import Moment
 from framelane.analytics.tracker import Observation, Tracker
 from framelane.footage.views import Album
+from framelane.pipeline.second_models import SecondModels
 from framelane.pipeline.stream import Stream
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class TrackingStage:
         self, model: str, origin: Origin, events: EventTaker, clock: Clock, album: Album | None = None
     ) -> None:
         self._album = album or Album()
+        self.seconds = SecondModels()
+        """The models that look at this model's objects."""
         self._model = model
         self._origin = origin
         self._events = events
@@ -74,6 +77,7 @@ class TrackingStage:
     def __call__(self, batch: Sequence[Delivery]) -> Sequence[Delivery]:
         """Return the deliveries of a batch, with track ids; in rounds with one frame per stream."""
         self._look()
+        self.seconds.begin()
         done = list(batch)
         round_: dict[str, int] = {}
         for index, (destination, _, shown, _) in enumerate(batch):
@@ -91,16 +95,18 @@ class TrackingStage:
             round_[stream.id] = index
         if round_:
             self._track(done, round_)
+        self.seconds.end()
         self._hand_over()
         return done
 
     def _track(self, done: list[Delivery], round_: dict[str, int]) -> None:
         """Track one frame of each of several streams, given by the places of their deliveries."""
-        observations, masks = [], []
+        observations, masks, times = [], [], []
         for name, index in round_.items():
             delivery = done[index]
             at_s = self._follow(name, delivery)
             strong = _strong(delivery)
+            times.append(at_s)
             masks.append(strong)
             found = delivery.result.detections
             observations.append(
@@ -117,6 +123,8 @@ class TrackingStage:
             done[index] = _reported(delivery._replace(result=tracked_result, picture=None), strong)
             if delivery.picture is not None:
                 self._remember(done[index], delivery.picture)
+            stream = _stream_of(delivery)
+            done[index] = self.seconds.saw(stream, times[number], done[index], delivery.picture)
         for name in round_:
             self._count(self._followed[name].stream)
 
@@ -180,6 +188,7 @@ class TrackingStage:
         self._rules.remove(name, "stream")
         self._hand_over()
         self._album.forget(name)
+        self.seconds.forget(name)
         followed = self._followed.pop(name, None)
         if followed is not None:
             self._count(followed.stream)
@@ -191,7 +200,7 @@ class TrackingStage:
     def _hand_over(self) -> None:
         happenings = self._rules.taken()
         if happenings:
-            self._events.take(happenings)
+            self._events.take(self.seconds.described(happenings))
 
 
 class _Followed:

@@ -9,21 +9,20 @@ from __future__ import annotations
 import itertools
 import threading
 from array import array
-from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from framelane.core.drop_reasons import DROPS, LeftOutReason
+from framelane.telemetry.crop_counts import CropMeter
+from framelane.telemetry.histogram import BATCH_BUCKETS, LATENCY_BUCKETS_S, STAGE_BUCKETS_S, Histogram
 from framelane.telemetry.objects import ObjectCounter, ObjectCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from framelane.core.drop_reasons import DropReason
-
-LATENCY_BUCKETS_S = (0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0)
-STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-BATCH_BUCKETS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
+    from framelane.telemetry.crop_counts import CropCounts
+    from framelane.telemetry.histogram import HistogramCounts
 
 RING = 2048
 """Latencies kept per stream for percentiles: 68 s at 30 frames per second. A power of two."""
@@ -33,43 +32,6 @@ SnapshotFate = Literal["kept", "queue", "disk", "failed", "unseen"]
 """Kept; or lost: too many waited, it could not be written to disk, it could not be made."""
 
 _births = itertools.count(1)
-
-
-@dataclass(frozen=True, slots=True)
-class HistogramCounts:
-    """A histogram's values: `counts[i]` values are in the bucket that ends at `bounds[i]`.
-
-    The last ends at +Inf.
-    """
-
-    bounds: tuple[float, ...]
-    counts: tuple[int, ...]
-    total: float
-
-    @property
-    def observations(self) -> int:
-        """The number of values."""
-        return sum(self.counts)
-
-
-class Histogram:
-    """Counts values in fixed buckets, upper bounds included. The owner does the locking."""
-
-    __slots__ = ("_bounds", "_counts", "_total")
-
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self._bounds = tuple(bounds)
-        self._counts = [0] * (len(self._bounds) + 1)
-        self._total = 0.0
-
-    def observe(self, value: float) -> None:
-        """Count one value."""
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self._total += value
-
-    def counts(self) -> HistogramCounts:
-        """Return a copy that later values don't change."""
-        return HistogramCounts(self._bounds, tuple(self._counts), self._total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +60,7 @@ class StreamCounts:
         snapshots: snapshots of events, by what became of them.
         clips: clips of events, likewise.
         objects: objects that were found, by label.
+        crops: crops of its objects, by second model.
     """
 
     stream: str
@@ -121,6 +84,7 @@ class StreamCounts:
     snapshots: Mapping[str, int] = field(default_factory=dict)
     clips: Mapping[str, int] = field(default_factory=dict)
     objects: ObjectCounts = field(default_factory=ObjectCounts)
+    crops: Mapping[str, CropCounts] = field(default_factory=dict)
 
     def latencies_since(self, published_before: int) -> array[float]:
         """Return latencies, in seconds, of results after `published_before`, at most the last RING."""
@@ -142,9 +106,9 @@ class StreamMeter:
     """
 
     __slots__ = (
-        "_born", "_clips", "_clock_offset_s", "_decoded", "_dropped", "_fallbacks", "_inferred", "_inferred_s",
-        "_latency", "_left_out", "_lock", "_published", "_queue", "_queued_s", "_received", "_reconnects", "_ring",
-        "_snapshots", "_tracks", "objects", "stream",
+        "_born", "_clips", "_clock_offset_s", "_crops", "_decoded", "_dropped", "_fallbacks", "_inferred",
+        "_inferred_s", "_latency", "_left_out", "_lock", "_published", "_queue", "_queued_s", "_received",
+        "_reconnects", "_ring", "_snapshots", "_tracks", "objects", "stream",
     )  # fmt: skip
 
     def __init__(self, stream: str) -> None:
@@ -170,6 +134,7 @@ class StreamMeter:
         self._tracks: dict[str, tuple[int, int]] = {}
         self._snapshots: dict[str, int] = dict.fromkeys(get_args(SnapshotFate), 0)
         self._clips: dict[str, int] = dict.fromkeys(get_args(FootageFate), 0)
+        self._crops: dict[str, CropMeter] = {}
 
     def frame_received(self) -> None:
         """Count a picture read from the network or file. Only for the thread that reads the stream."""
@@ -223,6 +188,11 @@ class StreamMeter:
         with self._lock:
             self._clips[fate] += 1
 
+    def crops(self, model: str) -> CropMeter:
+        """Return what counts the crops of this stream's objects for a second model, created on the first call."""
+        with self._lock:
+            return self._crops.setdefault(model, CropMeter())
+
     def reconnected(self) -> None:
         """Count a reconnect; called by StreamStatus."""
         with self._lock:
@@ -268,6 +238,7 @@ class StreamMeter:
                 snapshots=dict(self._snapshots),
                 clips=dict(self._clips),
                 objects=objects,
+                crops={model: meter.snapshot() for model, meter in self._crops.items()},
             )
 
 

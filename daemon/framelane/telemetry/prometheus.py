@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from framelane.core.frames import ModelInfo
     from framelane.telemetry.gpus import GpuSample
-    from framelane.telemetry.meters import Counts, CountsSource, HistogramCounts
+    from framelane.telemetry.histogram import HistogramCounts
+    from framelane.telemetry.meters import Counts, CountsSource
     from framelane.telemetry.requests import RequestCounts
     from framelane.telemetry.sink_health import SinkHealth
     from framelane.telemetry.states import StreamState
@@ -79,6 +80,7 @@ class FramelaneCollector(Collector):
         yield from _stream_gauges(self._board.streams(), self._latest())
         yield from _histograms(counts)
         yield from _copies(counts)
+        yield from _crops(counts)
         latest = self._latest()
         if latest is not None and latest.load is not None:
             yield GaugeMetricFamily(
@@ -258,6 +260,25 @@ def _copies(counts: Counts) -> Iterator[Metric]:
         missed.add_metric((name,), model.not_copied)
         held.add_metric((name,), model.copy_bytes)
     return iter((missed, held))
+
+
+def _crops(counts: Counts) -> Iterator[Metric]:
+    """Return what happened to crops of objects; no series without a second model."""
+    sent = _counter("crops_sent", "Crops of tracked objects that went to a second model.", "model")
+    dropped = _counter("crops_dropped", "Crops of tracked objects without an answer.", "model", "reason")
+    took = HistogramMetricFamily(
+        "framelane_crop_seconds",
+        "Cutting of a crop to its answer in time.",
+        labels=("stream", "model"),
+        unit="seconds",
+    )
+    for name, stream in counts.streams.items():
+        for model, crops in stream.crops.items():
+            sent.add_metric((name, model), crops.sent)
+            for reason, count in crops.dropped.items():
+                dropped.add_metric((name, model, reason), count)
+            took.add_metric((name, model), _buckets(crops.latency), crops.latency.total)
+    return iter((sent, dropped, took))
 
 
 def _gpus(samples: Sequence[GpuSample]) -> Iterator[Metric]:

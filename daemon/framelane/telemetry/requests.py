@@ -7,12 +7,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from framelane.telemetry.meters import LATENCY_BUCKETS_S, Histogram
+from framelane.telemetry.histogram import LATENCY_BUCKETS_S, Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from framelane.telemetry.meters import HistogramCounts
+    from framelane.telemetry.histogram import HistogramCounts
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from framelane.core.clock import Clock
+    from framelane.telemetry.crop_counts import CropCounts
     from framelane.telemetry.gpus import GpuSample
     from framelane.telemetry.meters import Counts, CountsSource, ModelCounts, StreamCounts
 
@@ -45,6 +46,7 @@ class StreamStats:
         infer_ms: mean time from batch start to detections; None likewise.
         reconnects: times the stream came back after it was lost, since the start.
         objects: mean number of objects per frame, by label; None if there was no result.
+        crops: crops of its objects in the window, by second model.
     """
 
     stream: str
@@ -60,6 +62,24 @@ class StreamStats:
     infer_ms: float | None
     reconnects: int
     objects: Mapping[str, float] | None = None
+    crops: Mapping[str, CropStats] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CropStats:
+    """Crops of one stream's objects for one second model, over one window.
+
+    Attributes:
+        sent: crops that were cut.
+        answered: crops whose answer came in time.
+        dropped: crops without an answer, by reason; contains every known reason.
+        latency_ms: mean time from cutting to the answer; None if none was answered.
+    """
+
+    sent: int
+    answered: int
+    dropped: Mapping[str, int]
+    latency_ms: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +226,10 @@ class _Delta:
         self._left_out = _risen(old.left_out if old else {}, now.left_out)
         self._objects = now.objects.per_frame_since(old.objects if old else None)
         self.latencies_s = now.latencies_since(old.published if old else 0)
+        self._crops = {
+            model: _crops(old.crops.get(model) if old else None, counts)
+            for model, counts in now.crops.items()
+        }
 
     def stats(self, window_s: float) -> StreamStats:
         return StreamStats(
@@ -222,6 +246,7 @@ class _Delta:
             infer_ms=_mean_ms(self._inferred_s, self._inferred),
             reconnects=self._now.reconnects,
             objects=self._objects,
+            crops=self._crops,
         )
 
 
@@ -239,6 +264,16 @@ def _model(before: ModelCounts | None, now: ModelCounts, window_s: float) -> Mod
         preprocess_ms=_mean_ms(spent_s["preprocess"], batches),
         infer_ms=_mean_ms(spent_s["infer"], batches),
         postprocess_ms=_mean_ms(spent_s["postprocess"], batches),
+    )
+
+
+def _crops(before: CropCounts | None, now: CropCounts) -> CropStats:
+    answered = now.answered - (before.answered if before else 0)
+    return CropStats(
+        sent=now.sent - (before.sent if before else 0),
+        answered=answered,
+        dropped=_risen(before.dropped if before else {}, now.dropped),
+        latency_ms=_mean_ms(now.latency.total - (before.latency.total if before else 0.0), answered),
     )
 
 

@@ -8,8 +8,8 @@ import av
 import numpy as np
 import pytest
 from tests.gpu.device.here import needs_gpu
-from tests.models import tiny_models
-from tests.models.heads import test_rfdetr, test_yolonas
+from tests.models import second_files, tiny_models
+from tests.models.heads import test_rfdetr, test_yolonas, test_yunet
 from tests.models.heads.scenes import CAR_IN_FRONT, LABELS, PERSON
 from tests.models.heads.test_ultralytics_tasks import HEADS, NOTES, outputs_of
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.gpu, needs_gpu, pytest.mark.timeout(580)]
 
+OWN_LABELS = {"yunet": ["face"], "classifier": list(second_files.COLORS)}
 BOXES = [PERSON, CAR_IN_FRONT]
 ATOL = 1.0
 """Pixels of a picture that is four times the model's size; FP16 rounds a corner to 1/8 of the model's pixels."""
@@ -32,13 +33,18 @@ ATOL = 1.0
 def save(name: str, path: Path) -> Path:
     if name == "detr":
         return tiny_models.save_detr(path, BOXES)
+    if name == "classifier":
+        return second_files.color_classifier(path, gain=60.0)
     if name in HEADS:
         return tiny_models.save(path, outputs_of(name), metadata=NOTES[name.rsplit("-", 1)[1]])
-    if name == "rtdetr":
-        return tiny_models.save(path, [tiny_models.rtdetr(BOXES)])
-    if name == "rfdetr":
-        return tiny_models.save(path, test_rfdetr.outputs(BOXES), names=test_rfdetr.NAMES[:2])
-    return tiny_models.save(path, test_yolonas.outputs())
+    faces = second_files.yunet(test_yunet.FACES, test_yunet.POINTS)
+    outputs, names = {
+        "rtdetr": ([tiny_models.rtdetr(BOXES)], ()),
+        "rfdetr": (test_rfdetr.outputs(BOXES), tuple(test_rfdetr.NAMES[:2])),
+        "yunet": (list(faces.values()), tuple(faces)),
+        "yolonas": (test_yolonas.outputs(), ()),
+    }[name]
+    return tiny_models.save(path, outputs, names=names)
 
 
 def detect(config: ModelConfig, pictures: list[av.VideoFrame]) -> tuple[str, list[Detections]]:
@@ -55,7 +61,7 @@ def detect(config: ModelConfig, pictures: list[av.VideoFrame]) -> tuple[str, lis
         model.close()
 
 
-@pytest.mark.parametrize("name", [*HEADS, "rtdetr", "detr", "rfdetr", "yolonas"])
+@pytest.mark.parametrize("name", [*HEADS, "rtdetr", "detr", "rfdetr", "yolonas", *OWN_LABELS])
 def test_head_finds_on_the_gpu_what_it_finds_on_the_cpu(
     name: str, tmp_path: Path, footage: Path, engine_folder: Path
 ) -> None:
@@ -63,11 +69,15 @@ def test_head_finds_on_the_gpu_what_it_finds_on_the_cpu(
         pictures = [frame for frame, _ in zip(container.decode(video=0), range(2), strict=False)]
     path = save(name, tmp_path / f"{name}.onnx")
     config = ModelConfig(
-        path=str(path), labels=LABELS, batch=2, slots=1, engine=EngineConfig(folder=str(engine_folder))
+        path=str(path),
+        labels=OWN_LABELS.get(name, LABELS),
+        batch=2,
+        slots=1,
+        engine=EngineConfig(folder=str(engine_folder)),
     )
     head, expected = detect(config.model_copy(update={"backend": "onnxruntime"}), pictures)
     seen, actual = detect(config.model_copy(update={"backend": "tensorrt"}), pictures)
-    assert (seen, len(expected[0])) == (head, 2)
+    assert (seen, len(expected[0])) == (head, 1 if name == "classifier" else 2)
     for one, other in zip(expected, actual, strict=True):
         np.testing.assert_array_equal(other.class_id, one.class_id)
         np.testing.assert_allclose(other.confidence, one.confidence, atol=0.01)

@@ -117,6 +117,7 @@ def test_copies_of_surfaces_have_the_cpu_decoders_pixels(slot: Slot, footage: Pa
                 assert copy.sharpness(region) == pytest.approx(sharpness(frame, region), abs=0.02)
             one, other = (np.asarray(each.to_ndarray(format="bgr24"), np.uint8) for each in (expected, crop))
             assert psnr(one, other) > 40
+        assert fetched.whole is not None
         whole = ready(fetched.whole)
         expected_whole = frame.reformat(whole.width, whole.height, "bgr24", interpolation="AREA").to_ndarray()
         assert max(whole.width, whole.height) == LONGEST

@@ -9,10 +9,10 @@ import pytest
 from tests.events.examples import event, zone_state
 from tests.sinks.examples import WALL_S
 
-from framelane.messages.detections import timestamp
 from framelane.messages.events import ZoneState, event_message, zone_message
 from framelane.messages.onvif.payloads import INSIDE, LOITERING
 from framelane.messages.onvif.properties import OnvifProperties
+from framelane.messages.timestamps import timestamp
 
 if TYPE_CHECKING:
     from framelane.core.events import Event

@@ -130,6 +130,7 @@ KNOWN = (
     "nms a count [N, 1], boxes [N, K, 4] in pixels, scores [N, K] and classes [N, K]; "
     "rf-detr dets [N, Q, 4] in 0..1 and labels [N, Q, classes+1] as logits; "
     "yolo-nas [N, 1 a cell, 4] corners in pixels and [N, 1 a cell, classes]; "
+    "yunet class and objectness [N, A, 1], boxes [N, A, 4] and points [N, A, 10] for strides 8, 16, 32; "
     "end2end [N, K, 6], x1 y1 x2 y2 score class in pixels; rtdetr [N, K, 6], cx cy w h in 0..1, score, class; "
     "yolov8 [N, 4+classes, anchors]; yolov5 [N, 3 a cell, 5+classes]; "
     "yolox [N, 1 a cell, 5+classes]; yolox-decoded [N, 1 a cell, 5+classes] in pixels"
@@ -179,7 +180,10 @@ KNOWN = (
             tiny_models.yolov8(SCENE),
             {},
             {"task": "classify"},
-            "FILE is a model for the task `classify`; Framelane runs the tasks detect, segment, pose and obb",
+            (
+                "FILE gives output0 [1, 7, 420] for a 160x128 picture, which fits no head that Framelane knows for "
+                "the task `classify`: classifier [N, classes] and nothing else"
+            ),
         ),
         (
             tiny_models.yolov8(SCENE),

@@ -54,9 +54,9 @@ def test_heads_are_those_of_the_configuration() -> None:
 
 def test_recognize_refuses_another_task() -> None:
     with pytest.raises(ModelError) as caught:
-        recognize(sample_of(tiny_models.yolov8(SCENE), metadata={"task": "classify"}))
+        recognize(sample_of(tiny_models.yolov8(SCENE), metadata={"task": "depth"}))
     assert str(caught.value) == (
-        "FILE is a model for the task `classify`; Framelane runs the tasks detect, segment, pose and obb"
+        "FILE is a model for the task `depth`; Framelane runs the tasks detect, segment, pose, obb and classify"
     )
 
 

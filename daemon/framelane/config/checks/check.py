@@ -18,6 +18,7 @@ from framelane.config.address import (
 from framelane.config.checks.inheritance import BUILT_IN_LABELS
 from framelane.config.checks.labels import known_labels
 from framelane.config.checks.rules import rule_faults
+from framelane.config.checks.second_models import not_of_frames, second_model_faults
 from framelane.config.keypath import KeyPath, Problem
 from framelane.config.named_labels import labels_of, listed_labels
 from framelane.config.sections.sinks import SINKS
@@ -50,6 +51,7 @@ def find_faults(checked: Checked) -> list[Problem]:
         faults.append(_homeassistant(checked, written.mqtt.homeassistant))
     faults += [_model_files(checked, key, model) for key, model in config.models.items()]
     faults += [_options(checked, ("defaults",), written.defaults)]
+    faults.append(second_model_faults(checked))
     for index, stream in enumerate(written.streams):
         path: KeyPath = ("streams", index)
         faults += [_source(path, stream), _options(checked, path, stream), rule_faults(checked, index)]
@@ -224,6 +226,8 @@ def _model_names(checked: Checked, path: KeyPath, options: StreamOptions) -> Ite
             yield Problem(place, unknown("model", name, checked.models))
         elif name in names[:position]:
             yield Problem(place, f"`{name}` is named twice")
+        elif (wrong := not_of_frames(checked.config, name)) is not None:
+            yield Problem(place, wrong)
 
 
 def _media(media: MediaConfig) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from framelane.config.address import AddressError, parse_broker, source_kind
 from framelane.config.built_in_models import model_file
+from framelane.config.second_models import firsts_first
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +75,7 @@ def _complete_stream(stream: StreamConfig, written: Config, base_dir: Path) -> S
         is_path = False
     return stream.model_copy(
         update={
-            "model": stream.model if stream.model is not None else next(iter(written.models)),
+            "model": stream.model if stream.model is not None else firsts_first(written.models)[0],
             "url": SecretStr(str(base_dir / url)) if is_path else stream.url,
             "publish": _fill(stream.publish, written.publish),
             "tls": _complete_tls(stream.tls, base_dir),

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from framelane.config.address import AddressError, source_kind
 from framelane.config.built_in_models import BUILT_IN_MODELS
 from framelane.config.checks.check import waits_for_streams
+from framelane.config.checks.second_models import unlooked
 from framelane.config.checks.secrets import clear_text_secrets
 from framelane.config.keypath import KeyPath, Node, Problem
 from framelane.config.sections.rules import EventsConfig
@@ -48,7 +49,7 @@ def find_warnings(checked: Checked, written: Node, file: Path | None, *, complet
     if file is not None:
         found.append(_hidden_files(checked.written, file.absolute().parent))
     if complete:
-        found += [_unused(config), _enabled(config), _untracked(config)]
+        found += [_unused(config), _enabled(config), _untracked(config), unlooked(config)]
     return list(chain.from_iterable(found))
 
 
@@ -70,8 +71,8 @@ def _unused(config: Config) -> Iterator[Problem]:
     if waits_for_streams(config):
         return
     used = {key for stream in config.streams for key in stream.model_keys}
-    for key in config.models:
-        if key not in used:
+    for key, model in config.models.items():
+        if key not in used and model.of not in used:
             yield Problem(("models", key), "no stream uses this model")
 
 

@@ -36,6 +36,9 @@ _TUNABLE = frozenset(
 )
 """Stream options that take effect at the next frame, without opening the camera again."""
 
+_TUNABLE_OF_MODELS = ("on", "every_s", "margin", "deadline_s")
+"""Options of a loaded second model that take effect at the next frame."""
+
 
 @dataclass(frozen=True, slots=True)
 class StreamChanges:
@@ -90,7 +93,7 @@ def restart_keys(before: Config, after: Config, loaded: Mapping[str, ModelConfig
     keys = list(_differences(before, after, (), _LIVE))
     for name, section in loaded.items():
         if name in after.models:
-            keys += _differences(section, after.models[name], ("models", name))
+            keys += _differences(section, after.models[name], ("models", name), _TUNABLE_OF_MODELS)
     return keys
 
 

@@ -12,12 +12,30 @@ from framelane.config.sections.section import NameOrNames, Section, Side, Text, 
 
 
 class ModelConfig(Section):
-    """One detection model."""
+    """One model."""
 
     path: Text = Field(
         description="ONNX file; relative paths start at the YAML file. `demo` is the model of `framelane demo`, "
         "which comes with Framelane.",
         examples=["models/yolox_nano.onnx"],
+    )
+    of: Text | None = Field(
+        default=None,
+        description="Key of the model whose tracked objects this one looks at, crop by crop; "
+        "null for a model of frames.",
+    )
+    on: Annotated[list[Text], Field(min_length=1)] | None = Field(
+        default=None, description="With `of`: labels of the objects to look at; null for all."
+    )
+    every_s: Annotated[float, Field(ge=1, le=3600)] = Field(
+        default=1.0, description="With `of`: least seconds between two looks at an object."
+    )
+    margin: Unit = Field(
+        default=0.1, description="With `of`: share of the object's box that a crop adds on each side."
+    )
+    deadline_s: Annotated[float, Field(ge=0.05, le=60)] = Field(
+        default=2.0,
+        description="With `of`: seconds that an object may wait for its look, and a crop for its answer.",
     )
     backend: Literal["auto", "tensorrt", "onnxruntime"] = Field(
         default="auto", description="What runs the model; `auto` uses the fastest one present."
@@ -48,6 +66,8 @@ class ModelConfig(Section):
         "rf-detr",
         "rf-detr-seg",
         "yolo-nas",
+        "yunet",
+        "classifier",
     ] = Field(
         default="auto",
         description="Layout of the outputs; `auto` detects it from metadata, shapes and values.",
@@ -73,7 +93,8 @@ class ModelConfig(Section):
         "0 for the backend's default: 1 on a CPU, 2 on a GPU.",
     )
     slots: Annotated[int, Field(ge=0, le=64)] = Field(
-        default=0, description="Batches in flight at once; 0 for one per CPU core, or 2 on a GPU."
+        default=0,
+        description="Batches in flight at once; 0 for one per CPU core, or 2 on a GPU; 1 with `of`.",
     )
     size: Annotated[list[Side], Field(min_length=2, max_length=2)] | None = Field(
         default=None, description="Input [width, height] in pixels, if the file leaves it open."

@@ -110,6 +110,16 @@ def unknown_labels(config: Config, labels: Mapping[str, Labels]) -> list[Finding
         known = {key: labels[key] for key in stream.model_keys if key in labels}
         if stream.enabled and len(known) == len(stream.model_keys):
             findings += label_findings(f"streams[{index}]", known, labels_of(stream))
+    return findings + unknown_on_labels(config, labels)
+
+
+def unknown_on_labels(config: Config, labels: Mapping[str, Labels]) -> list[Finding]:
+    """Return findings for labels of second models' `on` that their first model lacks, if labels are known."""
+    findings: list[Finding] = []
+    for key, model in config.models.items():
+        if model.of is not None and model.of in labels:
+            named = ((("on", index), label) for index, label in enumerate(model.on or ()))
+            findings += label_findings(dotted(("models", key)), {model.of: labels[model.of]}, named)
     return findings
 
 

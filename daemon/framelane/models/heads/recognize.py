@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from framelane.config.suggest import listed
 from framelane.core.errors import ModelError
 from framelane.models.heads import (
+    classifier,
     detection_lists,
     end_to_end,
     rfdetr,
@@ -16,6 +17,7 @@ from framelane.models.heads import (
     yolov5,
     yolov8,
     yolox,
+    yunet,
 )
 from framelane.models.heads.output_checks import fault
 from framelane.models.heads.unsupported import misfit, transposed, unread
@@ -35,6 +37,7 @@ HEADS: dict[str, HeadKind] = {
         rfdetr.KIND,
         rfdetr.MASKS_KIND,
         yolonas.KIND,
+        yunet.KIND,
         *ultralytics_tasks.KINDS,
         end_to_end.KIND,
         rtdetr.KIND,
@@ -42,6 +45,7 @@ HEADS: dict[str, HeadKind] = {
         yolov5.KIND,
         yolox.KIND,
         yolox.DECODED_KIND,
+        classifier.KIND,
     )
 }
 
@@ -57,7 +61,7 @@ def recognize(sample: Sample, setting: str = "auto", output: str | None = None) 
     Raises:
         ModelError: no head fits, or not the configured one; several outputs do; or the values can't be right.
     """
-    tasks = ultralytics_tasks.TASKS
+    tasks = (*ultralytics_tasks.TASKS, classifier.TASK)
     if sample.task is not None and sample.task not in tasks:
         raise ModelError(
             f"{sample.model} is a model for the task `{sample.task}`; Framelane runs the tasks {listed(tasks, 'and')}"

@@ -22,10 +22,11 @@ from framelane.models.input.pixel_formats import LAYOUTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from concurrent.futures import Future
 
     from numpy.typing import NDArray
     from tests.inference.backends.cuda.shim_copies import ShimCopies
+
+    from framelane.inference.backends.cuda.frame_copy import Fetched
 
     Array = NDArray[Any]
 
@@ -54,6 +55,17 @@ def planes_of(frame: av.VideoFrame) -> list[Array]:
     return found
 
 
+def whole_of(fetched: Fetched) -> av.VideoFrame:
+    assert fetched.whole is not None
+    return fetched.whole.result(WAIT_S)
+
+
+def test_crops_come_alone_if_no_whole_frame_is_wanted(shim: ShimCopies) -> None:
+    fetched = shim.of([picture("nv12", SIZE_WH, 1)])[0].fetch(REGIONS[:1], 0)
+    assert (fetched.whole, fetched.whole_bytes) == (None, 0)
+    assert fetched.crops[0].result(WAIT_S).width == REGIONS[0][2] - REGIONS[0][0]
+
+
 @pytest.mark.parametrize("pixel_format", EIGHT_BITS)
 def test_fetched_regions_are_the_frames_samples(shim: ShimCopies, pixel_format: str) -> None:
     frames = [picture(pixel_format, SIZE_WH, seed) for seed in range(2)]
@@ -68,14 +80,14 @@ def test_fetched_regions_are_the_frames_samples(shim: ShimCopies, pixel_format: 
             )
             for one, other in zip(planes_of(expected), planes_of(actual), strict=True):
                 np.testing.assert_array_equal(one, other)
-        for one, other in zip(planes_of(frame), planes_of(fetched.whole.result(WAIT_S)), strict=True):
+        for one, other in zip(planes_of(frame), planes_of(whole_of(fetched)), strict=True):
             np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("pixel_format", SIXTEEN_BITS)
 def test_samples_of_two_bytes_are_rounded_to_eight_bits(shim: ShimCopies, pixel_format: str) -> None:
     frame = picture(pixel_format, SIZE_WH, 3)
-    whole = shim.of([frame])[0].fetch([], 4000).whole.result(WAIT_S)
+    whole = whole_of(shim.of([frame])[0].fetch([], 4000))
     assert whole.format.name == SIXTEEN_BITS[pixel_format]
     for one, other in zip(planes_of(frame), planes_of(whole), strict=True):
         np.testing.assert_array_equal(np.minimum(np.rint(one / 256), 255), other)
@@ -86,7 +98,7 @@ def test_lines_of_any_pitch_are_copied(shim: ShimCopies, pitch_step: int) -> Non
     frame = picture("nv12", (70, 42), 4)
     image: Any = PictureOnGpu(frame, pitch_step)
     (copy,) = shim.copier.copy([image], [1], shim.stream).values()
-    whole = copy.fetch([], 4000).whole.result(WAIT_S)
+    whole = whole_of(copy.fetch([], 4000))
     for one, other in zip(planes_of(frame), planes_of(whole), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -98,7 +110,7 @@ def test_whole_frame_is_reduced_as_opencv_does(
 ) -> None:
     frame = picture("nv12", size_wh, 5)
     fetched = shim.of([frame])[0].fetch([], longest)
-    whole = fetched.whole.result(WAIT_S)
+    whole = whole_of(fetched)
     assert max(whole.width, whole.height) == min(longest, max(size_wh))
     luma = planes_of(whole)[0]
     expected = cv2.resize(planes_of(frame)[0], (whole.width, whole.height), interpolation=cv2.INTER_AREA)
@@ -109,7 +121,7 @@ def test_whole_frame_is_reduced_as_opencv_does(
 @pytest.mark.parametrize(("colorspace", "color_range"), [(1, 1), (5, 2), (2, 0), (9, 1)])
 def test_colors_go_with_the_pixels(shim: ShimCopies, colorspace: int, color_range: int) -> None:
     frame = picture("nv12", SIZE_WH, 6, colorspace=colorspace, color_range=color_range)
-    whole = shim.of([frame])[0].fetch([], 4000).whole.result(WAIT_S)
+    whole = whole_of(shim.of([frame])[0].fetch([], 4000))
     assert (int(whole.colorspace), int(whole.color_range)) == (colorspace, color_range)
 
 
@@ -339,13 +351,12 @@ def test_fault_costs_the_regions_at_hand_alone(shim: ShimCopies, monkeypatch: py
     with pytest.raises(GpuError, match="too many resources"):
         fetched.crops[0].result(WAIT_S)
     assert fetched.crops[1].result(WAIT_S).height == 121
-    assert fetched.whole.result(WAIT_S).width == 100
+    assert whole_of(fetched).width == 100
 
 
 def test_pixels_wanted_after_the_end_do_not_come(shim: ShimCopies) -> None:
     (copy,) = shim.of([picture("nv12", SIZE_WH, 1)])
-    copy.fetch(REGIONS[:1], 100).whole.result(WAIT_S)
+    whole_of(copy.fetch(REGIONS[:1], 100))
     shim.copies.fetcher.stop(WAIT_S)
-    late: Future[av.VideoFrame] = copy.fetch([], 100).whole
     with pytest.raises(GpuError, match="the model is closed"):
-        late.result(WAIT_S)
+        whole_of(copy.fetch([], 100))

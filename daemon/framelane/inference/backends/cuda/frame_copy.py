@@ -28,12 +28,12 @@ class Fetched(NamedTuple):
     """Parts of a frame on their way to host memory.
 
     Attributes:
-        whole: the whole frame, reduced.
+        whole: the whole frame, reduced; None if it is not wanted.
         crops: the regions, in their own size.
         whole_bytes: size of the whole frame.
     """
 
-    whole: Future[av.VideoFrame]
+    whole: Future[av.VideoFrame] | None
     crops: list[Future[av.VideoFrame]]
     whole_bytes: int
 
@@ -91,11 +91,13 @@ class FrameCopy:
         return self._sharpness.get(region)
 
     def fetch(self, regions: Sequence[Region], longest: int) -> Fetched:
-        """Bring regions to the host, and the whole frame with at most `longest` pixels on its longer side."""
+        """Bring regions to the host, and the frame with at most `longest` pixels on its longer side, unless 0."""
+        crops = [self._bring(self, each, (each[2] - each[0], each[3] - each[1])) for each in regions]
+        if not longest:
+            return Fetched(None, crops, 0)
         everything = (0, 0, self.width, self.height)
         share = min(longest / max(self.width, self.height), 1.0)
         whole_wh = max(round(self.width * share), 1), max(round(self.height * share), 1)
-        crops = [self._bring(self, each, (each[2] - each[0], each[3] - each[1])) for each in regions]
         size = sum(math.prod(channel.size_wh(whole_wh)) for channel in self.plan.channels)
         return Fetched(self._bring(self, everything, whole_wh), crops, size)
 
