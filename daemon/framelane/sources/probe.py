@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from framelane.config.sections.stream import StreamConfig
 from framelane.core.clock import Clock, SystemClock
 from framelane.core.errors import SourceError
-from framelane.sources.decoding.decoder import ON_CPU
+from framelane.sources.decoding.source_parts import SourceParts
 from framelane.sources.ffmpeg.container import ContainerSource
 from framelane.sources.ffmpeg.hangup import hang_up
 from framelane.sources.http.opening import HttpOpener
@@ -25,7 +25,7 @@ from framelane.sources.rtsp.standalone import StandaloneCamera
 from framelane.telemetry.meters import StreamMeter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from framelane.sources.http.opening import HttpSource
     from framelane.sources.interfaces.source import Decoded
@@ -131,9 +131,8 @@ def probe_stream(
 
 def _open(url: str, options: StreamConfig, clock: Clock, meter: StreamMeter) -> HttpSource:
     if kind_of(url) != "http":
-        return ContainerSource(url, options, clock, meter)
-    ignore: Callable[[object], None] = lambda _what: None  # noqa: E731
-    return HttpOpener(options, clock, meter, ON_CPU, ignore, threading.Event(), ignore).open()
+        return ContainerSource(url, options, SourceParts(clock, meter))
+    return HttpOpener(options, SourceParts(clock, meter), lambda _unchanged: None).open()
 
 
 @contextmanager
