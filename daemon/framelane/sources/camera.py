@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _NO_PICTURE_S = 1.0
-"""Seconds that packets come without a decodable picture until the state says so."""
+"""Seconds of packets without a decodable picture, after which the state says so."""
 _LEAVING_S = 1.0
 """Seconds without video after which a stop disconnects at once."""
 _LOOK_S = 0.1

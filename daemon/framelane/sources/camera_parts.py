@@ -22,7 +22,7 @@ class CameraParts:
         status: the stream's state machine.
         clock: the clock.
         ingest: reads and decodes live streams.
-        tap: shows the stream's access units to whoever watches.
+        tap: shows the stream's access units to its watchers.
     """
 
     meter: StreamMeter
