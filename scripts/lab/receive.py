@@ -14,7 +14,7 @@ import av
 from framelane.config.sections.stream import StreamOptions
 from framelane.core.clock import SystemClock
 from framelane.measure.errors import BenchError
-from framelane.sources.decoding.decoder import ON_CPU
+from framelane.sources.decoding.source_parts import SourceParts
 from framelane.sources.rtsp.reactor import Reactor
 from framelane.sources.rtsp.source import RtspSource
 from framelane.telemetry.meters import StreamMeter
@@ -105,8 +105,7 @@ def _ours(urls: Sequence[str], counts: list[int], transport: str) -> AbstractCon
         reactor = Reactor(clock)
         stack.callback(reactor.stop, _READ_TIMEOUT_S)
         for number, url in enumerate(urls):
-            stopping = threading.Event()
-            source = RtspSource(url, options, clock, StreamMeter("cam"), reactor, ON_CPU, _ignore, stopping)
+            source = RtspSource(url, options, SourceParts(clock, StreamMeter("cam")), reactor)
             stack.callback(source.close)
             source.start(counter(number))
         return stack.pop_all()
@@ -137,7 +136,3 @@ _WAYS: Mapping[Way, Callable[[Sequence[str], list[int], str], AbstractContextMan
     "ours": _ours,
     "ffmpeg": _ffmpeg,
 }
-
-
-def _ignore(_why: str) -> None:
-    """Do nothing: no picture is decoded."""

@@ -224,7 +224,7 @@ def test_an_event_opens_with_its_picture_and_can_be_stepped_through(browser: Bro
         )
         tab.run("document.querySelector('dialog .quiet').click()")
         tab.wait_for("document.querySelector('dialog[open]') === null")
-        assert tab.run("document.activeElement.closest('.event')?.nextElementSibling === null")
+        tab.wait_for("document.activeElement.closest('.event')?.nextElementSibling === null")
         assert tab.complaints == []
 
 

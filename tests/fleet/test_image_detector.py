@@ -16,9 +16,7 @@ from tests.waiting import wait_until
 from framelane.config.yaml.load import parse_config
 from framelane.core.errors import RequestError
 from framelane.fleet.image_detector import FleetDetector
-from framelane.fleet.packed_image import PackedImage
 from framelane.node.daemon import make_node
-from framelane.web.image import decode_picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,17 +103,3 @@ def test_nothing_is_asked_before_a_worker_is_up_and_after_the_end() -> None:
     detector.close()
     with pytest.raises(RequestError, match="the daemon stops"):
         detector.check()
-
-
-@pytest.mark.parametrize("kind", ["jpg", "png", "webp"])
-@pytest.mark.parametrize("size", [(1, 1), (17, 3), (322, 258)])
-def test_packed_image_is_the_image(kind: str, size: tuple[int, int]) -> None:
-    data = cv2.imencode(f".{kind}", cv2.resize(PIXELS, size))[1].tobytes()
-    image = decode_picture(data, {"jpg": "image/jpeg"}.get(kind, f"image/{kind}"), 10**6)
-    back = PackedImage.of(image).unpack()
-    assert (back.format.name, back.width, back.height) == (image.format.name, image.width, image.height)
-    assert (back.colorspace, back.color_range) == (image.colorspace, image.color_range)
-    for mine, theirs in zip(back.planes, image.planes, strict=True):
-        used = mine.width * (3 if image.format.name in {"rgb24", "bgr24"} else 1)
-        rows = [np.frombuffer(bytes(each), np.uint8).reshape(-1, each.line_size) for each in (mine, theirs)]
-        assert (rows[0][: mine.height, :used] == rows[1][: mine.height, :used]).all()

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import av
 import cv2
 import numpy as np
 import pytest
 from tests.footage.pictures import picture
 
-from framelane.footage.jpegs import Note, annotated, encoded, note_of, with_note
+from framelane.footage.jpegs import Note, _jpeg, annotated, encoded, note_of, with_note
 
 NOTE = Note(
     event="e",
@@ -83,3 +84,21 @@ def test_image_without_a_note_stays_as_it_is_and_damage_is_told() -> None:
     cut = with_note(data, NOTE)[:700]
     with pytest.raises(ValueError, match="no JPEG"):
         annotated(cut, 85)
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (av.VideoFrame(0, 0, "yuv420p"), "FFmpeg can't convert this frame"),
+        (av.VideoFrame(70_000, 2, "yuv420p"), "OpenCV can't encode this image"),
+    ],
+    ids=["no pixels", "more than JPEG can hold"],
+)
+def test_frame_that_cannot_become_a_jpeg_is_a_value_error(frame: av.VideoFrame, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        encoded(frame, 85)
+
+
+def test_what_opencv_raises_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="OpenCV can't encode this image"):
+        _jpeg(np.zeros((0, 4, 3), np.uint8), 85)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -11,7 +10,7 @@ from unittest import mock
 
 from framelane.config.sections.stream import StreamOptions
 from framelane.core.errors import SourceError
-from framelane.sources.decoding.decoder import ON_CPU
+from framelane.sources.decoding.source_parts import SourceParts
 from framelane.sources.rtsp import client
 from framelane.sources.rtsp.connection import broken_error
 from framelane.sources.rtsp.errors import UnsupportedError
@@ -128,9 +127,8 @@ def run_mutant(mutant: Mutant) -> Outcome:
 
 def _play(mutant: Mutant, servers: list[socket.socket], put: Callable[[Unit], bool]) -> None:
     clock, reactor = _Clock(), _ByHand()
-    source = RtspSource(
-        URL, _OPTIONS, clock, StreamMeter("cam"), cast("Reactor", reactor), ON_CPU, _ignore, threading.Event()
-    )
+    parts = SourceParts(clock, StreamMeter("cam"))
+    source = RtspSource(URL, _OPTIONS, parts, cast("Reactor", reactor))
     try:
         source.start(put)
         for number, piece in enumerate(mutant.pieces):
@@ -172,7 +170,3 @@ def _servers(mutant: Mutant) -> Iterator[list[socket.socket]]:
     finally:
         for each in ends:
             each.close()
-
-
-def _ignore(_why: str) -> None:
-    """Nothing is decoded."""

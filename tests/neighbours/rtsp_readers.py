@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from framelane.core.clock import SystemClock
 from framelane.core.errors import SourceError
 from framelane.demo.rtsp.nal import split_annex_b
 from framelane.sources.codecs.nal_units import NAL_SYNTAXES
-from framelane.sources.decoding.decoder import ON_CPU
+from framelane.sources.decoding.source_parts import SourceParts
 from framelane.sources.rtsp.reactor import Reactor
 from framelane.sources.rtsp.source import RtspSource
 from framelane.telemetry.meters import StreamMeter
@@ -170,9 +169,7 @@ def read_ours(
     options = StreamOptions.model_validate({"transport": transport, "open_timeout_s": 10.0})
     reactor = Reactor(clock)
     try:
-        source = RtspSource(
-            url, options, clock, StreamMeter("cam"), reactor, ON_CPU, _ignore, threading.Event()
-        )
+        source = RtspSource(url, options, SourceParts(clock, StreamMeter("cam")), reactor)
         source.start(put)
         _follow(source.check_end, different, most, seconds)
         reactor.remove(source._playing)
@@ -231,7 +228,3 @@ def _digest(parts: Iterable[bytes]) -> bytes:
     for part in parts:
         digest.update(len(part).to_bytes(4, "big") + part)
     return digest.digest()
-
-
-def _ignore(_why: str) -> None:
-    """Nothing is decoded."""

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
@@ -19,36 +19,20 @@ from tests.waiting import wait_until
 from framelane.config.yaml.load import parse_config
 from framelane.core.errors import ConfigError, ModelError
 from framelane.core.libc import malloc_trim
-from framelane.core.worker import Worker
 from framelane.node.daemon import make_node
 from framelane.pipeline.local import LocalPipeline
-from framelane.sources.camera import CameraWorker
-from framelane.sources.ingest import Ingest
-from framelane.telemetry.meters import Meters
-from framelane.telemetry.status import StatusBoard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from framelane.config.sections.schema import Config
-    from framelane.core.frames import Frame
 
 WAIT_S = 60.0
 BOX = tiny_models.Box((16.0, 16.0, 64.0, 96.0), class_id=0, score=0.9)
 STEADY = "{id: steady, url: clip.mp4, loop: true, fps: 5}"
 SMALL = "{path: tiny.onnx, size: [160, 128]}"
 CYCLES = 500
-
-
-class Nowhere:
-    """Takes frames and forgets them."""
-
-    def join(self) -> None: ...
-
-    def leave(self) -> None: ...
-
-    def offer(self, frame: Frame, *, wait: bool = False) -> None: ...
 
 
 class Rig:
@@ -193,37 +177,6 @@ def test_memory_threads_and_tables_stay_flat_over_many_changes(rig: Rig) -> None
     assert max(size[1] for size in sizes[1:]) <= sizes[0][1] + 1
     assert max(size[2] for size in sizes[1:]) <= sizes[0][2] + 4
     rig.wait_for_more("steady")
-
-
-def test_camera_waits_until_its_predecessor_has_let_go(rig: Rig) -> None:
-    """Many a camera allows one session, and a thread in a read can't be interrupted."""
-
-    class Stuck(Worker):
-        free, within = threading.Event(), threading.Event()
-
-        def run_once(self) -> None:
-            self.within.set()
-            self.free.wait(WAIT_S)
-
-    stuck = Stuck("stuck")
-    stuck.start()
-    assert stuck.within.wait(WAIT_S)
-    stuck.stopping.set()
-    states: list[str] = []
-    clock = rig.app.clock
-    board = StatusBoard(clock, lambda state: states.append(state.state), lambda _node: None)
-    stream = rig.config(STEADY).streams[0]
-    meter: Any = Meters().stream("steady")
-    camera = CameraWorker(
-        stream, Nowhere(), meter, board.stream("steady"), clock, Ingest(clock), before=[stuck]
-    )
-    camera.start()
-    time.sleep(0.3)
-    assert states == ["connecting"]
-    assert meter.snapshot().received == 0
-    stuck.free.set()
-    wait_until(lambda: "live" in states)
-    assert camera.stop(WAIT_S)
 
 
 def opened(rig: Rig, stream: str) -> int:

@@ -16,6 +16,7 @@ import pytest
 from framelane.config.sections.stream import StreamOptions
 from framelane.core.clock import SystemClock
 from framelane.core.errors import SourceError
+from framelane.sources.decoding.source_parts import SourceParts
 from framelane.sources.ffmpeg.container import ContainerSource
 from framelane.telemetry.meters import Meters
 
@@ -57,7 +58,7 @@ def url() -> Iterator[str]:
 def test_pictures_without_times_have_those_at_which_they_come(url: str) -> None:
     """FFmpeg counts 25 a second, whatever comes: `fps: 5` would let one or two through."""
     times: list[tuple[float, float]] = []
-    with ContainerSource(url, StreamOptions(), SystemClock(), Meters().stream("cam")) as source:
+    with ContainerSource(url, StreamOptions(), SourceParts(SystemClock(), Meters().stream("cam"))) as source:
         for decoded in source.pictures():
             assert decoded.pts_s is not None
             times.append((decoded.pts_s, time.monotonic()))
@@ -71,7 +72,7 @@ def test_pictures_without_times_have_those_at_which_they_come(url: str) -> None:
 
 def test_camera_that_closes_the_connection_is_lost_and_not_unreachable(url: str) -> None:
     ends = url.replace("video.mjpg", "ends")
-    with ContainerSource(ends, StreamOptions(), SystemClock(), Meters().stream("cam")) as source:
+    with ContainerSource(ends, StreamOptions(), SourceParts(SystemClock(), Meters().stream("cam"))) as source:
         pictures = source.pictures()
         next(pictures)
         with pytest.raises(SourceError) as caught:

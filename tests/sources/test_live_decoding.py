@@ -12,6 +12,7 @@ from tests.waiting import wait_until
 
 from framelane.config.sections.stream import StreamOptions
 from framelane.core.clock import SystemClock
+from framelane.sources.camera_parts import CameraParts
 from framelane.sources.decoding.decoder import ON_CPU, StreamDecoder
 from framelane.sources.decoding.skip_policy import SkipPolicy
 from framelane.sources.decoding.unit_decoder import UnitDecoder
@@ -74,7 +75,8 @@ def test_the_first_picture_is_shown_before_those_that_the_pool_decodes() -> None
     status: Any = QuietStatus()
     tap, sink = UnitTap(), cast("Any", frames)
     seen: list[Any] = []
-    decoding = LiveDecoding(units, waiting, sink, ingest.pools, status, meter, clock, tap, "mjpeg")
+    parts = CameraParts(meter, status, clock, ingest, tap)
+    decoding = LiveDecoding(units, waiting, sink, parts, "mjpeg")
 
     def put(number: int) -> bool:
         packet = packet_of(draw(number).file, 3600 * number, TIME_BASE)

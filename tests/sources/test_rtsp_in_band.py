@@ -11,6 +11,7 @@ import pytest
 from framelane.config.sections.stream import StreamOptions
 from framelane.core.clock import SystemClock
 from framelane.demo.rtsp import CameraSpec, RtspServer
+from framelane.sources.decoding.source_parts import SourceParts
 from framelane.sources.ffmpeg.container import ContainerSource
 from framelane.telemetry.meters import Meters
 
@@ -51,7 +52,9 @@ def test_camera_is_opened_whose_description_lacks_the_parameter_sets(
     options = StreamOptions.model_validate({"transport": transport})
     with (
         RtspServer([camera]) as server,
-        ContainerSource(server.url("cam"), options, SystemClock(), Meters().stream("cam")) as source,
+        ContainerSource(
+            server.url("cam"), options, SourceParts(SystemClock(), Meters().stream("cam"))
+        ) as source,
     ):
         first = next(iter(source.pictures()))
     assert (first.picture.width, first.picture.height) == (320, 240)
@@ -64,6 +67,8 @@ def test_camera_whose_key_frames_are_far_apart_is_waited_for(tmp_path: Path) -> 
     options = StreamOptions(ffmpeg={"probesize": "2000"})  # or FFmpeg itself waits for it, some seconds
     with (
         RtspServer([camera]) as server,
-        ContainerSource(server.url("cam"), options, SystemClock(), Meters().stream("cam")) as source,
+        ContainerSource(
+            server.url("cam"), options, SourceParts(SystemClock(), Meters().stream("cam"))
+        ) as source,
     ):
         assert next(iter(source.pictures())).picture.key_frame

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, cast
 
 import av
@@ -12,7 +11,7 @@ from tests.waiting import wait_until
 
 from framelane.config.sections.stream import StreamOptions
 from framelane.core.clock import SystemClock
-from framelane.sources.decoding.decoder import ON_CPU
+from framelane.sources.decoding.source_parts import SourceParts
 from framelane.sources.ffmpeg.container import ContainerSource
 from framelane.sources.rtsp.reactor import Reactor
 from framelane.sources.rtsp.source import RtspSource
@@ -39,11 +38,9 @@ def read(url: str) -> list[Unit]:
         units.append(unit)
         return False
 
-    meter = Meters().stream("cam")
+    parts = SourceParts(clock, Meters().stream("cam"))
     try:
-        with RtspSource(
-            url, StreamOptions(), clock, meter, reactor, ON_CPU, lambda _why: None, threading.Event()
-        ) as source:
+        with RtspSource(url, StreamOptions(), parts, reactor) as source:
             source.start(put)
             wait_until(lambda: len(units) >= COUNT)
     finally:
@@ -93,7 +90,9 @@ def test_units_share_their_parameter_sets_and_lend_their_bytes(live: tuple[str, 
 
 def test_units_of_files_have_the_parameter_sets_that_the_file_declares(clips: Clips) -> None:
     path: Path = clips.paths["h264"]
-    with ContainerSource(str(path), StreamOptions(), SystemClock(), Meters().stream("cam")) as source:
+    with ContainerSource(
+        str(path), StreamOptions(), SourceParts(SystemClock(), Meters().stream("cam"))
+    ) as source:
         units = [unit for unit, _ in zip(source.units(), range(5), strict=False)]
     with av.open(str(path)) as container:
         assert units[0].extradata == container.streams.video[0].codec_context.extradata

@@ -12,7 +12,10 @@ from tests.sources.pictures import fingerprint
 from framelane.config.sections.stream import StreamConfig
 from framelane.core.clock import SystemClock
 from framelane.sources.camera import CameraWorker
+from framelane.sources.camera_parts import CameraParts
+from framelane.sources.decoding.decoder import ON_CPU
 from framelane.sources.ingest import Ingest
+from framelane.sources.interfaces.tap import UnitTap
 from framelane.telemetry.meters import Meters
 from framelane.telemetry.status import StatusBoard
 
@@ -52,6 +55,7 @@ class WatchedCamera:
         *,
         silence_s: float = GENEROUS_S,
         beside: Any = None,
+        choice: Any = ON_CPU,
         **options: object,
     ) -> None:
         self._changed = threading.Condition()
@@ -65,7 +69,8 @@ class WatchedCamera:
         self.board = StatusBoard(clock, self._on_state, lambda _node: None)
         status = self.board.stream("cam", silence_s, self.meter)
         self.ingest: Ingest = Ingest(clock) if beside is None else beside.ingest
-        self.worker = CameraWorker(config, self, self.meter, status, clock, self.ingest)
+        parts = CameraParts(self.meter, status, clock, self.ingest, UnitTap())
+        self.worker = CameraWorker(config, self, parts, choice)
 
     def join(self) -> None:
         self.live = True

@@ -1,4 +1,4 @@
-"""Which detection continues which track: boxes compared for all streams of a batch at once.
+"""Matches detections to tracks by their boxes, for all streams of a batch at once.
 
 Arrays have a row per stream [R], padded to the largest number of tracks [T] and detections [D] in the batch.
 Coordinates come first, [2, R, T] or [4, R, T], so that each of them lies in one piece.

@@ -1,4 +1,4 @@
-"""Times of a stream's frames that only go forward, whatever the clocks do."""
+"""Gives a stream's frames times that only increase, whatever its clocks do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of each track, in arrays of streams by tracks."""
+"""The properties of all tracks, in arrays of streams by tracks."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ UNKNOWN = -1
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What the tracker goes by; one set for all streams.
+    """The tracker's parameters, the same for all streams.
 
     Attributes:
         most: most tracks per stream.
@@ -93,7 +93,7 @@ class Found(NamedTuple):
 
 
 class Tracked(NamedTuple):
-    """What became of a batch.
+    """The outcome of a batch.
 
     Attributes:
         ids: for each observation the track id of each detection, int64 [N], or UNKNOWN.
@@ -113,7 +113,7 @@ class TrackWatcher(Protocol):
     """Looks at tracks before they end."""
 
     def ending(self, rows: NDArray[np.intp], ending: NDArray[np.bool_]) -> None:
-        """Look at tracks that end: ending[i, t] says whether that at place t of rows[i] does."""
+        """Look at tracks that end: ending[i, t] is true if the track at place t of rows[i] ends."""
         ...
 
 
@@ -121,7 +121,7 @@ class Tracker:
     """Tracks of all streams of one model. One thread at a time.
 
     Args:
-        tuning: what it goes by.
+        tuning: its parameters.
     """
 
     def __init__(self, tuning: Tuning | None = None) -> None:
@@ -153,12 +153,12 @@ class Tracker:
         return self._tuning.unseen_s
 
     def tracks(self, stream: Hashable) -> int:
-        """How many tracks of a stream are open."""
+        """Return how many tracks of a stream are open."""
         row = self.table.find(stream)
         return 0 if row is None else int(self.table.counts[row])
 
     def capped(self, stream: Hashable) -> int:
-        """How many objects of a stream were not tracked because there were too many."""
+        """Return how many objects of a stream were not tracked because there were too many."""
         return self._capped.get(stream, 0)
 
     def end(self, stream: Hashable) -> None:
@@ -298,7 +298,7 @@ class Tracker:
         self._votes.data[row, track] = np.minimum(votes, _MOST_VOTES)
 
     def _drop(self, rows: NDArray[np.intp], at_s: Floats, most: int, places: NDArray[np.intp]) -> None:
-        """End tracks that were unseen too long, and those that were seen once and not again."""
+        """End tracks that were unseen for too long, and those that were seen only once."""
         unseen_s = at_s[:, None] - self.at_s.data[rows, :most]
         open_ = np.arange(most) < self.table.counts[rows][:, None]
         in_time = unseen_s <= self.limit_s.data[rows, :most]
@@ -318,7 +318,7 @@ class Tracker:
         without: NDArray[np.bool_],
         places: NDArray[np.intp],
     ) -> None:
-        """Begin tracks with detections that nothing explains; they have no id until they are seen again."""
+        """Begin tracks with detections that continue no other; they have no id until they are seen again."""
         index, detection = np.nonzero(~without)
         if not len(index):
             return

@@ -23,7 +23,7 @@ _PLACEHOLDER = "1"
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a first file is made of.
+    """The contents of a first file.
 
     Attributes:
         urls: of the cameras, with their passwords.

@@ -30,7 +30,7 @@ class ChosenModel:
 
 
 def chosen_model(text: str, labels: str | None, folder: Path) -> ChosenModel:
-    """Return the model that a name or a path means.
+    """Return the model that a name or a path refers to.
 
     Args:
         text: a built-in model, a name of the catalog, or an ONNX file.

@@ -123,9 +123,12 @@ def ask_to_reload(config: Path, environ: Mapping[str, str]) -> dict[str, Any]:
                 ) from error
             except OSError:
                 continue
-            connection.sendall(RELOAD + b"\n")
-            with connection.makefile("rb") as answer:
-                reply = answer.readline()
+            try:
+                connection.sendall(RELOAD + b"\n")
+                with connection.makefile("rb") as answer:
+                    reply = answer.readline()
+            except ConnectionError:
+                reply = b""
         if not reply:
             raise FramelaneError("the daemon ended before it answered; see its log")
         decoded: dict[str, Any] = orjson.loads(reply)

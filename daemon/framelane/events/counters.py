@@ -58,7 +58,7 @@ class Counters:
                 self._changed[key] = None
 
     def load(self, stored: Mapping[FactKey, bytes]) -> None:
-        """Go on from the counters of the disk, those of rules that are unchanged."""
+        """Continue the counters on disk whose rules are unchanged."""
         kept = set()
         for key, fact, value in _stored_rules(stored):
             if key in self.rules and self.rules[key].digest == value["digest"]:

@@ -92,7 +92,7 @@ class Disk:
         return 0 if self._file is None else self._file.disk_bytes
 
     def prepare(self) -> None:
-        """Open the file if it is closed and due for an attempt; at the first time, take what it holds."""
+        """Open the file if it is closed and an attempt is due; the first time, load what it holds."""
         # A damaged file is set aside by the first attempt.
         for _ in range(2):
             if self._file is None and self._clock.monotonic() >= self._retry_s:

@@ -65,8 +65,8 @@ Item = Event | Occupancy | StreamNews | WorkerLost | NewRules | Conclusion | Loo
 class Inbox:
     """A queue from any thread to the journal's. News always fits; events that find no room are dropped.
 
-    These are the newest, so an object may stay open, and is ended later. Dropping the oldest would end objects
-    that never came. If counts find no room, the newest of each label is kept.
+    The newest events are dropped: an object may then stay open, and is ended later. Dropping the oldest would
+    end objects that never came. If counts find no room, the newest of each label is kept.
     """
 
     def __init__(self) -> None:

@@ -207,9 +207,10 @@ class JournalFile:
 
     def _doubt(self, database: Database) -> None:
         """Count the events, and check for damage that SQLite does not detect."""
-        newest = "SELECT max((SELECT ifnull(max(row), 0) FROM events), (SELECT ifnull(max(row), 0) FROM undelivered))"
-        last_row = database.value(newest)
-        if not 0 <= last_row <= MOST_ROW:
+        rows = "(SELECT row FROM events UNION ALL SELECT row FROM undelivered)"
+        first_row = database.value(f"SELECT ifnull(min(row), 0) FROM {rows}")
+        last_row = database.value(f"SELECT ifnull(max(row), 0) FROM {rows}")
+        if not 0 <= first_row <= last_row <= MOST_ROW:
             raise DamagedError("its rows have impossible numbers")
         self.identity = str(database.value("SELECT name FROM identity"))
         self.events = database.value("SELECT count(*) FROM undelivered")

@@ -53,7 +53,7 @@ class Ledger:
         self.configure(rules)
 
     def load(self, stored: Mapping[FactKey, bytes]) -> None:
-        """Go on from what earlier runs left on disk; end their objects."""
+        """Continue from what earlier runs left on disk; end their objects."""
         self.facts.load(stored)
         self._counters.load(stored)
         kept, cleared = self.retained.load(stored, self._wanted)

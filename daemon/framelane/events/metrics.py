@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class MeasuredJournal(Protocol):
-    """What is measured of a journal."""
+    """A journal to measure."""
 
     health: JournalHealth
 

@@ -1,4 +1,4 @@
-"""The objects that have come and not gone, so that each `new` has exactly one `end`."""
+"""The objects that have not ended yet, so that each `new` has exactly one `end`."""
 
 from __future__ import annotations
 

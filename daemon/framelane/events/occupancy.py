@@ -1,4 +1,4 @@
-"""How many objects are in each zone, by label, as long as that is known."""
+"""The number of objects in each zone, by label, while that is known."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _Said:
 
 @dataclass(slots=True)
 class _Stream:
-    """What is known of a stream.
+    """The counts of a stream.
 
     Attributes:
         state: its state.

@@ -267,4 +267,4 @@ class Outbox:
 
 
 def _ignore() -> None:
-    """Do nothing: nobody has to know."""
+    """Do nothing: nobody waits for this."""

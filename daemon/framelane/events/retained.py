@@ -52,7 +52,7 @@ class Retained:
 
     def __init__(self, facts: Facts, node: str, clock: Clock) -> None:
         self.states: dict[RetainedKey, ZoneState | LineState] = {}
-        """What each topic said last. Other threads may copy it."""
+        """The newest state of each topic. Other threads may copy it."""
         self._facts = facts
         self._node = node
         self._clock = clock

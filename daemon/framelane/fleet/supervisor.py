@@ -88,7 +88,7 @@ class WorkerHungError(WorkerLostError):
 
 @dataclass(frozen=True, slots=True)
 class _Assignment:
-    """What a worker is to run."""
+    """The assignment of a worker."""
 
     share: Share
     config: Config
@@ -234,7 +234,7 @@ class Supervisor(Worker):
         return wait_s
 
     def ended(self) -> None:
-        """Release those that wait for the first start."""
+        """Wake the threads that wait for the first start."""
         self.settled.set()
 
     def _listen(self, process: WorkerProcess) -> None:

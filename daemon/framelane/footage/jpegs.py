@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import cv2
 import numpy as np
 import orjson
+from av import error as av_error
 
 if TYPE_CHECKING:
     import av
@@ -65,7 +66,10 @@ def encoded(picture: av.VideoFrame, quality: int, longest: int | None = None) ->
     """
     share = min(1.0 if longest is None else longest / max(picture.width, picture.height), 1.0)
     width, height = (max(round(side * share), 1) for side in (picture.width, picture.height))
-    image = picture.reformat(width, height, "bgr24", interpolation="AREA").to_ndarray()
+    try:
+        image = picture.reformat(width, height, "bgr24", interpolation="AREA").to_ndarray()
+    except (av_error.FFmpegError, OSError) as error:
+        raise ValueError(f"FFmpeg can't convert this frame: {error}") from error
     return _jpeg(np.asarray(image, np.uint8), quality)
 
 
@@ -104,7 +108,11 @@ def annotated(data: bytes, quality: int) -> bytes:
     note = note_of(data)
     if note is None:
         return data
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    # OpenCV 4 raises for what OpenCV 5 returns None for, such as a size that it does not allow.
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise ValueError("no JPEG") from error
     if image is None:
         raise ValueError("no JPEG")
     _draw(np.asarray(image, np.uint8), note)
@@ -131,7 +139,10 @@ def _draw(image: NDArray[np.uint8], note: Note) -> None:
 
 
 def _jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
-    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    try:
+        done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    except cv2.error as error:
+        raise ValueError(f"OpenCV can't encode this image: {error}") from error
     if not done:
         raise ValueError("OpenCV can't encode this image")
     return np.asarray(data).tobytes()

@@ -57,7 +57,7 @@ class Feed:
         return any(self._sinks.values())
 
     def follow(self, tap: StreamTap | None) -> None:
-        """See the stream through this tap; None if there is no such stream now."""
+        """Watch the stream through this tap; None while there is no such stream."""
         if self._tap is not None and self._tap is not tap:
             self._tap.unwatch(self._on_unit)
             self._tap.frame = self._tap.result = None

@@ -50,7 +50,7 @@ class LiveHub(Worker):
         self._news = threading.Event()
 
     def add(self, stream: str, tap: StreamTap) -> None:
-        """Note a stream that has come."""
+        """Add a stream."""
         with self._lock:
             self._taps[stream] = tap
             feed = self._feeds.get(stream)
@@ -58,7 +58,7 @@ class LiveHub(Worker):
                 feed.follow(tap)
 
     def remove(self, stream: str) -> None:
-        """Note a stream that has left."""
+        """Remove a stream."""
         with self._lock:
             self._taps.pop(stream, None)
             feed = self._feeds.get(stream)

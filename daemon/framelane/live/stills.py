@@ -38,7 +38,7 @@ class Stills:
 
     def __init__(self, clock: Clock) -> None:
         self.wants = True
-        """Whether the next frame is to be given to `take`; whoever gives it sets it to False."""
+        """Whether the next frame is to be given to `take`; the thread that gives it sets this to False."""
         self.last: dict[Size, Record] = {}
         """The newest still, by size."""
         self._clock = clock

@@ -1,4 +1,4 @@
-"""Shows what happens to a stream's pictures to whoever watches."""
+"""Shows a stream's pictures and results to its watchers."""
 
 from __future__ import annotations
 

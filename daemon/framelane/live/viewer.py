@@ -54,7 +54,7 @@ _COMMANDS: TypeAdapter[Watch | Unwatch] = TypeAdapter(Annotated[Watch | Unwatch,
 
 
 class CommandError(ValueError):
-    """A page sent something that is no command, or too much."""
+    """A page sent an invalid command, or too many."""
 
 
 class Channel:

@@ -14,6 +14,7 @@ from framelane.core.errors import SourceError
 from framelane.gpu.availability import why_no_nvdec
 from framelane.measure.errors import BenchError
 from framelane.sources.decoding.decoder import ON_CPU
+from framelane.sources.decoding.source_parts import SourceParts
 from framelane.sources.ffmpeg.container import ContainerSource
 from framelane.sources.interfaces.source import LIVE_KINDS, kind_of
 from framelane.sources.network.ffmpeg_errors import source_error
@@ -103,7 +104,8 @@ class Decoding:
             return PlainSource(url, self.options)
         if self.choice.gpu is not None and (why := why_no_nvdec()) is not None:
             raise BenchError(why)
-        return ContainerSource(url, self.options, SystemClock(), StreamMeter("bench"), self.choice, _refuse)
+        parts = SourceParts(SystemClock(), StreamMeter("bench"), self.choice, _refuse)
+        return ContainerSource(url, self.options, parts)
 
 
 def _refuse(why: str) -> None:

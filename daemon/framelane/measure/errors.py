@@ -10,6 +10,6 @@ class BenchError(FramelaneError):
 
 
 class InputError(FramelaneError):
-    """What the command line names can't be used."""
+    """Something that the command line names can't be used."""
 
     exit_code = 2

@@ -1,4 +1,4 @@
-"""What a message says of an object besides its box: mask, keypoints, rotated box."""
+"""Adds an object's details to a message: mask, keypoints, rotated box."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,16 +12,12 @@ from framelane.config.explain.differences import announced_streams
 from framelane.config.named_labels import listed_labels
 from framelane.core.clock import SystemClock
 from framelane.core.errors import ConfigError
-from framelane.events.journal import EventJournal
-from framelane.events.outbox import Outbox
 from framelane.fleet.shared_sink import SharedSink
-from framelane.footage.keeper import MediaKeeper
 from framelane.gpu.watch import watch_gpus
-from framelane.messages.event_queue import NoEvents
-from framelane.messages.onvif.crossings import WithCrossings
-from framelane.messages.onvif.properties import with_properties
 from framelane.models.heads.class_filter import label_findings
 from framelane.node.http_listener import HttpContent, start_http
+from framelane.node.journal import broker_events, journal_collectors, make_journal, make_outbox
+from framelane.node.media import NodeMedia
 from framelane.node.pipeline import NodeParts
 from framelane.sinks.homeassistant.announcer import TwoWaySink, announce_through
 from framelane.sinks.publisher import Publisher
@@ -45,7 +40,7 @@ if TYPE_CHECKING:
     from framelane.core.clock import Clock
     from framelane.core.errors import FramelaneError
     from framelane.core.frames import ModelInfo
-    from framelane.messages.event_queue import EventQueue
+    from framelane.events.outbox import Outbox
     from framelane.node.pipeline import Pipeline
     from framelane.sinks.homeassistant.announcer import Announcer
     from framelane.telemetry.gpus import GpuSample, GpuWatch
@@ -91,43 +86,21 @@ class Node:
         self._announcer: Announcer | None = None
         self._announced = False
         self._mqtt: SharedSink | None = None
-        self._media = MediaKeeper(config.media) if config.media.folder is not None else None
-        outbox = None if config.mqtt is None else Outbox(self.clock)
-        self.publisher = Publisher(
-            config.node.id,
-            self.run,
-            self._make_sinks(config, outbox, shared=shared),
-            self.clock,
-            config.mqtt.payload if config.mqtt else "json",
-        )
-        publisher = self.publisher
-        self._history = History(self.clock, config.node.stats_s)
-        self.board = StatusBoard(
-            self.clock,
-            self._stream_changed,
-            publisher.publish_status,
-            self._stream_removed,
-            complete=False,
-        )
-        self.journal = self._make_journal(config, outbox)
-        parts = NodeParts(
-            self.board, publisher, self.clock, self.journal, self._models_changed, self._judge_broker
-        )
-        self.pipeline = make_pipeline(config, parts)
         self._gpus: GpuWatch = NullGpuMonitor()
+        self._history = History(self.clock, config.node.stats_s)
+        self._stats_lines = stats_lines(config.log.stats)
+        self._media = NodeMedia(config.media)
+        outbox = make_outbox(config, self.clock)
+        self.publisher = self._make_publisher(config, outbox, shared=shared)
+        self.board = self._make_board()
+        self.journal = make_journal(
+            config, self.clock, outbox, self.publisher.offer, self.board.journal_changed
+        )
+        self.pipeline = make_pipeline(config, self._parts())
         self.window = StatsWindow(
             self.pipeline.fresh_meters, self.clock, self.pipeline.used, self._sample_gpus
         )
-        self._stats_lines = stats_lines(config.log.stats)
-        self.housekeeping = Housekeeping(
-            [
-                Task("stalls", TICK_S, self.board.tick),
-                Task("pipeline", TICK_S, self.pipeline.look),
-                Task("statistics", config.node.stats_s, self._report),
-                Task("heap", config.node.stats_s, self.pipeline.trim_heap),
-            ],
-            self.clock,
-        )
+        self.housekeeping = self._make_housekeeping(config)
         self.health = NodeHealth(
             config.http.ready, self.pipeline, self.housekeeping, self.board.streams, self._brokers
         )
@@ -146,8 +119,7 @@ class Node:
         self.publisher.start()
         self.journal.start()
         self.housekeeping.start()
-        if self._media is not None:
-            self._media.start()
+        self._media.start()
         self.pipeline.start()
         self._watch_gpus()
         self._announce()
@@ -161,8 +133,7 @@ class Node:
         self.pipeline.stop(timeout_s * (1 - _LEFT_FOR_SINKS))
         self.housekeeping.stop(1.0)
         self._gpus.close()
-        if self._media is not None:
-            self._media.stop(1.0)
+        self._media.stop(1.0)
         # The sinks take the last events from the journal while they drain.
         self.journal.conclude(_CONCLUDE_S)
         self.publisher.stop(max(deadline_s - self.clock.monotonic(), 0.0))
@@ -187,7 +158,7 @@ class Node:
         return self.pipeline.loaded
 
     def prepare(self, config: Config) -> None:
-        """Do everything that can fail of a change to a new configuration.
+        """Do everything about a change to a new configuration that can fail.
 
         Raises:
             FramelaneError: it failed; nothing has changed.
@@ -216,10 +187,33 @@ class Node:
         """Return a summary of the node in a few words."""
         return headline(self.board.node(), self.window.latest)
 
-    def _make_journal(self, config: Config, outbox: Outbox | None) -> EventJournal:
-        offer = self.publisher.offer
-        publish = with_properties(offer, config.node.id) if config.onvif.enabled else offer
-        return EventJournal(config, os.environ, self.clock, publish, outbox, self.board.journal_changed)
+    def _make_publisher(self, config: Config, outbox: Outbox | None, *, shared: bool) -> Publisher:
+        sinks = self._make_sinks(config, outbox, shared=shared)
+        payload = config.mqtt.payload if config.mqtt else "json"
+        return Publisher(config.node.id, self.run, sinks, self.clock, payload)
+
+    def _make_board(self) -> StatusBoard:
+        return StatusBoard(
+            self.clock,
+            self._stream_changed,
+            self.publisher.publish_status,
+            self._stream_removed,
+            complete=False,
+        )
+
+    def _parts(self) -> NodeParts:
+        return NodeParts(
+            self.board, self.publisher, self.clock, self.journal, self._models_changed, self._judge_broker
+        )
+
+    def _make_housekeeping(self, config: Config) -> Housekeeping:
+        tasks = [
+            Task("stalls", TICK_S, self.board.tick),
+            Task("pipeline", TICK_S, self.pipeline.look),
+            Task("statistics", config.node.stats_s, self._report),
+            Task("heap", config.node.stats_s, self.pipeline.trim_heap),
+        ]
+        return Housekeeping(tasks, self.clock)
 
     def _make_sinks(self, config: Config, outbox: Outbox | None, *, shared: bool) -> list[SharedSink]:
         context = SinkContext(
@@ -230,7 +224,7 @@ class Node:
             busy=self._busy,
             broker_changed=self._broker_changed,
             spool_changed=self._spool_changed,
-            events=_events_for_the_broker(config, outbox),
+            events=broker_events(config, outbox),
         )
         own = make_sinks(config, context)
         shared_sinks = {name: SharedSink(sink, partial(self._others, name)) for name, sink in own.items()}
@@ -345,23 +339,14 @@ class Node:
             self.journal.history,
             self.run,
             self._editor,
-            None if self._media is None else self._media.index,
+            self._media.files,
         )
         return start_http(self.config, content, self.clock, self._collectors)
 
     def _collectors(self) -> Sequence[Collector]:
-        # Imported only with a listener: see `start_http`.
-        from framelane.events.metrics import JournalCollector  # noqa: PLC0415
-
-        found = [*self.pipeline.collectors(), JournalCollector(self.journal)]
-        if self._media is not None:
-            from framelane.footage.metrics import MediaCollector  # noqa: PLC0415
-
-            found.append(MediaCollector(self._media.store))
-        return found
-
-
-def _events_for_the_broker(config: Config, outbox: Outbox | None) -> EventQueue:
-    if outbox is None:
-        return NoEvents()
-    return WithCrossings(outbox) if config.onvif.enabled else outbox
+        """Return the collectors of metrics beside those of streams and models."""
+        return [
+            *self.pipeline.collectors(),
+            *journal_collectors(self.journal),
+            *self._media.collectors(),
+        ]

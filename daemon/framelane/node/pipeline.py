@@ -67,7 +67,7 @@ class Pipeline(Protocol):
         ...
 
     def prepare(self, config: Config) -> None:
-        """Do everything that can fail of a change; raise FramelaneError if it does, with nothing changed."""
+        """Do everything about a change that can fail; raise FramelaneError and change nothing if it does."""
         ...
 
     def commit(self, config: Config) -> None:

@@ -110,7 +110,7 @@ class Stream:
         self.connected = False
         """Whether a connection is live."""
         self.tap = StreamTap()
-        """Shows pictures and results to whoever watches."""
+        """Shows pictures and results to viewers."""
         self.left = False
         """Whether the stream has been removed; frames of it may still be on their way."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from framelane.gpu.availability import why_no_nvdec
 from framelane.pipeline.stream import Plan, Stream, StreamInput, all_ended
 from framelane.sources.camera import CameraWorker
+from framelane.sources.camera_parts import CameraParts
 from framelane.sources.decoding.decoder import choose_decoder
 from framelane.sources.ingest import Ingest
 
@@ -153,13 +154,9 @@ class StreamRegistry:
         stream.camera = CameraWorker(
             config,
             StreamInput(stream, workers),
-            stream.meter,
-            stream.status,
-            self._clock,
-            self._ingest,
+            CameraParts(stream.meter, stream.status, self._clock, self._ingest, stream.tap),
             choose_decoder(config.decode, backends, self._gpu, why_no_nvdec),
             [camera for camera in self._leaving if camera.stream == config.id],
-            stream.tap,
         )
         return stream.camera
 

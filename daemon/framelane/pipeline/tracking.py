@@ -137,7 +137,7 @@ class TrackingStage:
             self._album.forget(stream.id)
 
     def _follow(self, name: str, delivery: Delivery) -> float:
-        """Go over to a frame's connection, thresholds and rules; return the frame's time."""
+        """Switch to a frame's connection, thresholds and rules; return the frame's time."""
         stream, frame = _stream_of(delivery), delivery.result.frame
         followed = self._followed.get(name)
         if followed is None or followed.stream is not stream:
@@ -204,7 +204,7 @@ class TrackingStage:
 
 
 class _Followed:
-    """What the stage knows of a stream."""
+    """The stage's state of one stream."""
 
     __slots__ = ("_prefix", "_space", "clock", "epoch", "seen_s", "stream")
 

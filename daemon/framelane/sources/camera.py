@@ -12,6 +12,7 @@ from framelane.core.errors import SourceError
 from framelane.core.worker import Worker
 from framelane.sources.decoding.decoder import ON_CPU
 from framelane.sources.decoding.skip_policy import SkipPolicy
+from framelane.sources.decoding.source_parts import SourceParts
 from framelane.sources.decoding.unit_queue import UnitQueue
 from framelane.sources.ffmpeg.connection import FfmpegConnection
 from framelane.sources.ffmpeg.container import ContainerSource
@@ -20,7 +21,6 @@ from framelane.sources.frame_maker import FrameMaker
 from framelane.sources.http.opening import HttpOpener
 from framelane.sources.image_folder import FolderSource
 from framelane.sources.interfaces.source import LIVE_KINDS, Source, kind_of
-from framelane.sources.interfaces.tap import UnitTap
 from framelane.sources.live_decoding import LiveDecoding
 from framelane.sources.network.certificates import UNVERIFIED, is_unverified
 from framelane.sources.network.ffmpeg_errors import NO_DATA, NO_VIDEO, NO_VIDEO_PATIENCE
@@ -35,19 +35,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from framelane.config.sections.stream import StreamConfig
-    from framelane.core.clock import Clock
     from framelane.core.stream_reasons import StreamReason
+    from framelane.sources.camera_parts import CameraParts
     from framelane.sources.decoding.decoder import DecoderChoice
     from framelane.sources.frame_maker import FrameConsumer
     from framelane.sources.http.opening import HttpSource
-    from framelane.sources.ingest import Ingest
-    from framelane.telemetry.meters import StreamMeter
-    from framelane.telemetry.stream_status import StreamStatus
 
 log = structlog.get_logger(__name__)
 
 _NO_PICTURE_S = 1.0
-"""Seconds that packets come without a decodable picture until the state says so."""
+"""Seconds of packets without a decodable picture, after which the state says so."""
 _LEAVING_S = 1.0
 """Seconds without video after which a stop disconnects at once."""
 _LOOK_S = 0.1
@@ -60,43 +57,34 @@ class CameraWorker(Worker):
     Args:
         config: the stream.
         consumer: takes frames.
-        meter: counts pictures and frames.
-        status: the stream's state machine.
-        clock: the clock.
-        ingest: reads and decodes live streams.
+        parts: the stream's meter, state and tap, and what it shares with others.
         choice: the decoder to use.
         before: earlier readers of a changed stream that may still run; many cameras allow only one session.
-        tap: shows the stream's access units to whoever watches; None for nobody.
     """
 
     def __init__(
         self,
         config: StreamConfig,
         consumer: FrameConsumer,
-        meter: StreamMeter,
-        status: StreamStatus,
-        clock: Clock,
-        ingest: Ingest,
+        parts: CameraParts,
         choice: DecoderChoice = ON_CPU,
         before: Sequence[Worker] = (),
-        tap: UnitTap | None = None,
     ) -> None:
         super().__init__(f"camera-{config.id}")
         self.stream = config.id
         self._before = before
-        self._tap = UnitTap() if tap is None else tap
-        self._choice = choice
+        self._parts = parts
+        self._source_parts = SourceParts(parts.clock, parts.meter, choice, self._fell_back, self.stopping)
         # NVDEC's last refusal that was logged.
         self._refusal = ""
         self._warned = False
         self._config = config
-        self._meter = meter
-        self._status = status
-        self._clock = clock
+        self._meter = parts.meter
+        self._status = parts.status
+        self._clock = clock = parts.clock
         self._url = config.url.get_secret_value()
         self._wait = kind_of(self._url) not in LIVE_KINDS and not config.realtime
-        self._frames = FrameMaker(config, consumer, meter, status, clock, wait=self._wait)
-        self._ingest = ingest
+        self._frames = FrameMaker(config, consumer, parts.meter, parts.status, clock, wait=self._wait)
         self._backoff = Backoff(config.backoff.first_s, config.backoff.most_s)
         remote = kind_of(self._url) in ("rtsp", "http")
         self._retry = Retry(self._url, self._backoff, clock, live=remote)
@@ -114,8 +102,8 @@ class CameraWorker(Worker):
         self._opened_s = 0.0
         # Why this thread has disconnected the camera.
         self._hung_up = ""
-        self._remarks = StreamNotes(config.id, status)
-        status.on_tick = self._look
+        self._remarks = StreamNotes(config.id, parts.status)
+        parts.status.on_tick = self._look
 
     def run_once(self) -> None:
         """Open the source and read it to its end."""
@@ -243,14 +231,11 @@ class CameraWorker(Worker):
         self._line = FfmpegConnection()
         if kind_of(self._url) == "http":
             return self._open_http(self._line)
-        return ContainerSource(
-            self._url, self._config, self._clock, self._meter, self._choice, self._fell_back, self._line
-        )
+        return ContainerSource(self._url, self._config, self._source_parts, self._line)
 
     def _open_http(self, line: FfmpegConnection) -> HttpSource:
         if self._entrance is None:
-            more = self._fell_back, self.stopping, self._unchanged
-            self._entrance = HttpOpener(self._config, self._clock, self._meter, self._choice, *more)
+            self._entrance = HttpOpener(self._config, self._source_parts, self._unchanged)
         return self._entrance.open(line)
 
     def _unchanged(self, same: bool) -> None:  # noqa: FBT001 - the source's own words
@@ -260,18 +245,8 @@ class CameraWorker(Worker):
             self._status.unit_seen(self._clock.monotonic())
 
     def _open_rtsp(self) -> RtspSource:
-        reactor, fell_back = self._ingest.reactor, self._fell_back
-        source = RtspSource(
-            self._url,
-            self._config,
-            self._clock,
-            self._meter,
-            reactor,
-            self._choice,
-            fell_back,
-            self.stopping,
-            self._spare,
-        )
+        reactor = self._parts.ingest.reactor
+        source = RtspSource(self._url, self._config, self._source_parts, reactor, self._spare)
         self._spare = None
         return source
 
@@ -352,15 +327,16 @@ class CameraWorker(Worker):
         return not self.stopping.is_set()
 
     def _decoding(self, source: HttpSource | RtspSource, *, resumes: bool = False) -> LiveDecoding:
-        config, clock, meter = self._config, self._clock, self._meter
-        late_s, policy = config.late_ms / 1e3, SkipPolicy(config.fps)
-        keep, skipped = config.damaged == "keep", self._frames.skipped
-        waiting = UnitQueue(late_s, policy, clock, skipped, resumes=resumes, keep_damaged=keep)
-        pools, status = self._ingest.pools, self._status
-        tap, codec = self._tap, source.info.codec
-        decoding = LiveDecoding(
-            source.decoder, waiting, self._frames, pools, status, meter, clock, tap, codec
+        config = self._config
+        waiting = UnitQueue(
+            config.late_ms / 1e3,
+            SkipPolicy(config.fps),
+            self._clock,
+            self._frames.skipped,
+            resumes=resumes,
+            keep_damaged=config.damaged == "keep",
         )
+        decoding = LiveDecoding(source.decoder, waiting, self._frames, self._parts, source.info.codec)
         self._live_decoding = decoding
         # `tune` may have changed it since.
         decoding.limit(self._config.fps)

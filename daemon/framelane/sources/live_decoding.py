@@ -11,19 +11,13 @@ from framelane.sources.decoding.unit_queue import Hindrance
 from framelane.sources.interfaces.tap import UnitOrigin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from framelane.core.clock import Clock
     from framelane.core.stream_reasons import StreamReason
+    from framelane.sources.camera_parts import CameraParts
     from framelane.sources.decoding.decode_pool import DecodePool
-    from framelane.sources.decoding.decoder import DecoderName
     from framelane.sources.decoding.unit_decoder import UnitDecoder
     from framelane.sources.decoding.unit_queue import UnitQueue
     from framelane.sources.frame_maker import FrameMaker
-    from framelane.sources.interfaces.tap import UnitTap
     from framelane.sources.interfaces.units import Unit
-    from framelane.telemetry.meters import StreamMeter
-    from framelane.telemetry.stream_status import StreamStatus
 
 _DRAIN_LOOK_S = 0.01
 _SILENT_S = 2.0
@@ -42,11 +36,7 @@ class LiveDecoding:
         decoder: decodes units.
         waiting: the queue of units.
         frames: takes the decoded frames.
-        pools: by decoder.
-        status: shows when pictures are skipped, and when that ends.
-        meter: counts skipped pictures.
-        clock: the source of time.
-        tap: shows units to whoever watches.
+        parts: the state that shows when pictures are skipped, the pools that decode, and the tap that shows units.
         codec: of the units, by FFmpeg's name.
     """
 
@@ -55,22 +45,18 @@ class LiveDecoding:
         decoder: UnitDecoder,
         waiting: UnitQueue,
         frames: FrameMaker,
-        pools: Mapping[DecoderName, DecodePool],
-        status: StreamStatus,
-        meter: StreamMeter,
-        clock: Clock,
-        tap: UnitTap,
+        parts: CameraParts,
         codec: str,
     ) -> None:
-        self._tap = tap
+        self._tap = parts.tap
         self._origin = UnitOrigin(codec)
         self._decoder = decoder
         self._waiting = waiting
         self._frames = frames
-        self._pools = pools
-        self._status = status
-        self._meter = meter
-        self._clock = clock
+        self._pools = parts.ingest.pools
+        self._status = parts.status
+        self._meter = parts.meter
+        self._clock = parts.clock
         # Set from the first frame on.
         self._place: tuple[DecodePool, Turn] | None = None
         # Whether units were put while there was no pool yet.
@@ -78,7 +64,7 @@ class LiveDecoding:
         # Not the error itself: its traceback holds the decoder.
         self._fault: tuple[StreamReason, str] | None = None
         self._shown = Hindrance()
-        self._put_s = clock.monotonic()
+        self._put_s = self._clock.monotonic()
 
     def put(self, unit: Unit) -> bool:
         """Queue a unit that has been read, and return whether `advance` has to be called. Returns at once.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from framelane.config.sections.stream import StreamConfig
 from framelane.core.clock import Clock, SystemClock
 from framelane.core.errors import SourceError
-from framelane.sources.decoding.decoder import ON_CPU
+from framelane.sources.decoding.source_parts import SourceParts
 from framelane.sources.ffmpeg.container import ContainerSource
 from framelane.sources.ffmpeg.hangup import hang_up
 from framelane.sources.http.opening import HttpOpener
@@ -166,9 +166,8 @@ def _nothing_seen(*, stopped: bool, silent: bool) -> SourceError:
 def _open(options: StreamConfig, clock: Clock, meter: StreamMeter, stopping: threading.Event) -> HttpSource:
     url = options.url.get_secret_value()
     if kind_of(url) != "http":
-        return ContainerSource(url, options, clock, meter)
-    ignore: Callable[[object], None] = lambda _what: None  # noqa: E731
-    return HttpOpener(options, clock, meter, ON_CPU, ignore, stopping, ignore).open()
+        return ContainerSource(url, options, SourceParts(clock, meter, stopping=stopping))
+    return HttpOpener(options, SourceParts(clock, meter, stopping=stopping), lambda _unchanged: None).open()
 
 
 @contextmanager

@@ -29,7 +29,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """For how many seconds parts have made no progress; 0 if they do.
+    """Seconds for which parts have made no progress; 0 while they do.
 
     Attributes:
         waiting_s: seconds for which frames have waited without any being inferred.

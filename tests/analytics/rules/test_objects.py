@@ -66,6 +66,15 @@ def test_parked_car_that_does_not_come_back_ends_after_hold_s() -> None:
     assert end.at == pytest.approx(START + end_s - 0.1)
 
 
+def test_parked_car_is_held_no_longer_once_its_stream_has_no_rules() -> None:
+    scene = Scene(ruleset(still_s=3, hold_s=60))
+    end_s = scene.walk([(500.0, 250.0)] * 60)
+    scene.rules = None
+    for index in range(30):
+        scene.frame(end_s + index / 10)
+    assert scene.tracker.tracks("gate") == 0
+
+
 def test_object_in_view_is_updated_every_update_s() -> None:
     scene = Scene(ruleset(update_s=5, still_s=1000))
     scene.walk([(500.0, 250.0)] * 160)

@@ -10,9 +10,7 @@ import av
 import numpy as np
 import pytest
 from av import error as av_error
-from structlog.testing import capture_logs
 from tests.sources.pictures import fingerprint
-from tests.sources.watched import WatchedCamera
 
 from framelane.config.sections.stream import StreamOptions
 from framelane.gpu.availability import why_no_nvdec
@@ -179,44 +177,6 @@ def test_flush_reaches_nvdec(clips: Clips) -> None:
         decoder = StreamDecoder(stream, NVDEC, StreamOptions(), print, lambda *_: nvdec)  # type: ignore[arg-type]
         decoder.flush()
         assert nvdec.flushed == 1
-
-
-def watched(path: Path, choice: DecoderChoice) -> WatchedCamera:
-    camera = WatchedCamera(str(path), realtime=False, loop=True)
-    camera.worker._choice = choice
-    return camera
-
-
-@pytest.mark.skipif(why_no_nvdec() is None, reason="this host has NVDEC")
-@pytest.mark.parametrize("choice", [NVDEC, DecoderChoice(missing="there is no driver")])
-def test_stream_goes_on_on_the_cpu_and_says_so_where_there_is_no_nvdec(
-    clips: Clips, choice: DecoderChoice
-) -> None:
-    """With NVDEC chosen this is FFmpeg's own refusal."""
-    camera = watched(clips.paths["h264"], choice)
-    with capture_logs() as logs:
-        camera.worker.start()
-        camera.wait_for_frames(120)
-        live = camera.first("live")
-        assert camera.worker.stop(10)
-    why = choice.missing or "NVDEC can't be opened (Operation not permitted)"
-    assert live.text == f"frames arrive; decoded on the CPU: {why}"
-    assert live.details.decoder == "cpu"
-    said = [entry for entry in logs if entry["event"] == "decoder_fallback"]
-    assert [(entry["stream"], entry["reason"]) for entry in said] == [("cam", why)]
-    assert camera.meters.snapshot().streams["cam"].fallbacks == 1
-
-
-@pytest.mark.skipif(why_no_nvdec() is None, reason="this host has NVDEC")
-def test_fallback_is_logged_once_when_the_stream_connects_again(clips: Clips) -> None:
-    camera = watched(clips.paths["h264"], NVDEC)
-    with capture_logs() as logs:
-        for _ in range(2):
-            camera.worker._config = camera.worker._config.model_copy(update={"loop": False})
-            camera.worker.stopping.clear()
-            camera.worker.run_once()
-    assert [entry["event"] for entry in logs].count("decoder_fallback") == 1
-    assert camera.meters.snapshot().streams["cam"].fallbacks == 2
 
 
 @pytest.mark.gpu

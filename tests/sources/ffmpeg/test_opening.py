@@ -13,6 +13,7 @@ from tests.sources.test_rtsp_in_band import noisy_clip
 
 from framelane.config.sections.stream import StreamOptions
 from framelane.core.clock import SystemClock
+from framelane.sources.decoding.source_parts import SourceParts
 from framelane.sources.ffmpeg.container import ContainerSource
 from framelane.telemetry.meters import Meters
 
@@ -124,9 +125,10 @@ def test_camera_without_parameter_sets_is_read_without_the_parser_when_a_nal_uni
 ) -> None:
     """The packet lost is a parameter set."""
     clip = noisy_clip(tmp_path / "clip.mp4", encoder, frames=10)
+    parts = SourceParts(SystemClock(), Meters().stream("cam"))
     with (
         serving(OddCamera(clip, lost=lost, sprop=False)) as server,
-        ContainerSource(server.url("cam"), StreamOptions(), SystemClock(), Meters().stream("cam")) as source,
+        ContainerSource(server.url("cam"), StreamOptions(), parts) as source,
     ):
         first = next(iter(source.pictures()))
     assert (first.picture.width, source.parser_reason, server.connections) == (320, "", 1)
@@ -144,9 +146,10 @@ def test_camera_of_another_codec_goes_through_the_parser_and_says_so(tmp_path: P
         "m=video 0 RTP/AVP 96\r\na=rtpmap:96 MP4V-ES/90000\r\na=control:trackID=0\r\n"
         "a=fmtp:96 profile-level-id=1;config=000001B001000001B58913\r\n"
     )
+    parts = SourceParts(SystemClock(), Meters().stream("cam"))
     with (
         serving(OddCamera(clip, description=sdp)) as server,
-        ContainerSource(server.url("cam"), StreamOptions(), SystemClock(), Meters().stream("cam")) as source,
+        ContainerSource(server.url("cam"), StreamOptions(), parts) as source,
     ):
         assert source.parser_reason == "it is mpeg4, not H.264 or H.265"
         assert server.connections == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
 import time
 from base64 import b64encode
 from itertools import pairwise
@@ -18,7 +17,7 @@ from tests.sources.http.web import Answer, serving
 
 from framelane.config.sections.stream import StreamConfig
 from framelane.core.clock import SystemClock
-from framelane.sources.decoding.decoder import ON_CPU
+from framelane.sources.decoding.source_parts import SourceParts
 from framelane.sources.http.opening import HttpOpener
 from framelane.sources.http.snapshot import SnapshotSource
 from framelane.telemetry.meters import Meters
@@ -52,7 +51,8 @@ def test_picture_is_asked_for_as_often_as_fps_says(watch: Watch) -> None:
     span_s = seen[-1].info.received_s - seen[0].info.received_s
     assert span_s == pytest.approx((2 * FPS - 1) / FPS, abs=0.15)
     assert {each.info.clock for each in seen} == {"receive"}
-    assert [state.state for state in camera.states] == ["connecting", "connecting", "live"]
+    # Without its server it is down soon.
+    assert [state.state for state in camera.states[:3]] == ["connecting", "connecting", "live"]
     assert camera.dropped.get("fps", 0) == 0
 
 
@@ -60,10 +60,8 @@ def test_picture_is_asked_for_as_often_as_fps_says(watch: Watch) -> None:
 def test_rate_is_one_per_second_by_default(fps: float | None, rate: float) -> None:
     with serving(lambda _path, _headers: shot(picture(90))) as server:
         config = StreamConfig.model_validate({"id": "cam", "url": f"{server.url}/snap.jpg", "fps": fps})
-        nothing: Callable[[object], None] = lambda _what: None  # noqa: E731
-        meter = Meters().stream("cam")
-        stopping = threading.Event()
-        entrance = HttpOpener(config, SystemClock(), meter, ON_CPU, nothing, stopping, nothing)
+        parts = SourceParts(SystemClock(), Meters().stream("cam"))
+        entrance = HttpOpener(config, parts, lambda _unchanged: None)
         with entrance.open() as source:
             assert isinstance(source, SnapshotSource)
             assert (source.info.fps, source.info.codec) == (rate, "mjpeg")

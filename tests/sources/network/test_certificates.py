@@ -13,6 +13,7 @@ from framelane.config.sections.stream import StreamOptions
 from framelane.core.clock import SystemClock
 from framelane.core.errors import SourceError
 from framelane.demo.rtsp import CameraSpec, RtspServer
+from framelane.sources.decoding.source_parts import SourceParts
 from framelane.sources.ffmpeg.container import ContainerSource
 from framelane.sources.http.client import HttpClient
 from framelane.sources.network.certificates import is_unverified, system_authorities
@@ -76,7 +77,7 @@ def opened(url: str, **tls: object) -> str:
     """The codec, or reason and text of what is wrong."""
     options = StreamOptions.model_validate({"tls": tls})
     try:
-        with ContainerSource(url, options, SystemClock(), Meters().stream("cam")) as source:
+        with ContainerSource(url, options, SourceParts(SystemClock(), Meters().stream("cam"))) as source:
             next(iter(source.pictures()))
             return source.info.codec
     except SourceError as error:

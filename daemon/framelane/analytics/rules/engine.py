@@ -73,6 +73,7 @@ class RuleEngine:
         row = self._tracker.table.find(stream)
         if row is not None and row in self._book.pages:
             self._each_because("stream", row, self._report.ended)
+            self._objects.release(row)
             self._forget(row)
 
     def end(self, stream: str, reason: EndReason) -> None:

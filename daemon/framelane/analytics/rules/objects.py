@@ -89,6 +89,10 @@ class ObjectState:
         self.said(measured.row[new], measured.place[new], measured.at_s[new])
         return Changes(np.flatnonzero(new), np.flatnonzero(known & (changed | due)))
 
+    def release(self, row: int) -> None:
+        """Hold no track of a stream any longer than the tracker does by itself."""
+        self._tracker.limit_s.data[row] = self._tracker.unseen_s
+
     def said(self, row: Indices | int, place: Indices | int, at_s: Floats | float) -> None:
         """Note that something was said about objects."""
         self._said_s.data[row, place] = at_s

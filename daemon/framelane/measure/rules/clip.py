@@ -8,6 +8,7 @@ from framelane.core.clock import SystemClock
 from framelane.core.errors import SourceError
 from framelane.core.frames import Frame, FrameInfo
 from framelane.measure.errors import InputError
+from framelane.sources.decoding.source_parts import SourceParts
 from framelane.sources.ffmpeg.container import ContainerSource
 from framelane.sources.image_folder import FolderSource
 from framelane.sources.interfaces.source import kind_of
@@ -61,7 +62,7 @@ class Clip:
             if kind == "folder":
                 self._source: ContainerSource | FolderSource = FolderSource(path, meter)
             elif kind == "file":
-                self._source = ContainerSource(path, config, SystemClock(), meter)
+                self._source = ContainerSource(path, config, SourceParts(SystemClock(), meter))
             else:
                 raise InputError("the clip is not a file; record the camera and name the file with --clip")
         except SourceError as error:

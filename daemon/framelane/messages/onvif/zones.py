@@ -53,7 +53,7 @@ class ZoneProperties:
         yield from self._changed(event["at"])
 
     def run_changed(self, event: Body) -> Iterator[Message]:
-        """Forget the objects of another process than that of this event: it has ended without a word."""
+        """Forget objects of a process other than this event's: that process has died."""
         old = [name for name, one in self._inside.items() if one["run"] != event["run"]]
         if old:
             self._forget(old)
@@ -84,7 +84,7 @@ class ZoneProperties:
             self._loitering.pop(name, None)
 
     def _changed(self, at: str) -> Iterator[Message]:
-        """Yield the properties that say something else now, and delete those that are gone."""
+        """Yield the properties that have changed, and delete those that are gone."""
         now: dict[str, dict[str, Any]] = {}
         if self.known:
             is_inside = bool(self._inside) or any(self._counts.values())

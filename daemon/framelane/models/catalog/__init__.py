@@ -1,1 +1,1 @@
-"""Models that `framelane model fetch` knows: where they are, what they hash to, and how to get them."""
+"""The models that `framelane model fetch` offers: where they are, their hashes, and how to fetch them."""

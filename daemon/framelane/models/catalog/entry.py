@@ -1,4 +1,4 @@
-"""One model of a catalog: where its file is, how to know it, and how to configure it."""
+"""One model of a catalog: where its file is, its hash, and how to configure it."""
 
 from __future__ import annotations
 

@@ -190,13 +190,17 @@ class _Inside:
         self._arrivals: dict[int | None, Arrival | None] = {}
         self._newest: Arrival | None = None
         self._unwanted: set[int | None] = set()
+        # Pictures without a time stamp, as in raw H.264 files: they share one key.
+        self._untimed = 0
 
     def __bool__(self) -> bool:
-        return bool(self._arrivals) or bool(self._unwanted)
+        return bool(self._arrivals) or bool(self._unwanted) or self._untimed > 0
 
     def enter(self, pts: int | None, arrival: Arrival | None) -> None:
         """Note a picture that goes in."""
         self._newest = self._arrivals[pts] = arrival
+        if pts is None:
+            self._untimed = min(self._untimed + 1, _MOST_INSIDE)
         # Damaged pictures never come out.
         if len(self._arrivals) > _MOST_INSIDE:
             del self._arrivals[next(iter(self._arrivals))]
@@ -208,6 +212,8 @@ class _Inside:
         """
         wanted = pts not in self._unwanted
         self._unwanted.discard(pts)
+        if pts is None:
+            self._untimed = max(self._untimed - 1, 0)
         arrival = self._arrivals.pop(pts, self._newest)
         # Frames come out in presentation order.
         if pts is not None and self:

@@ -12,7 +12,7 @@ from av import error as av_error
 
 from framelane.core.errors import SourceError
 from framelane.sources.codecs.frame_numbers import FrameNumbers
-from framelane.sources.decoding.decoder import ON_CPU, DecoderChoice, StreamDecoder
+from framelane.sources.decoding.decoder import StreamDecoder
 from framelane.sources.decoding.live_source import live_pictures
 from framelane.sources.decoding.unit_decoder import UnitDecoder
 from framelane.sources.ffmpeg.connection import FfmpegConnection
@@ -26,14 +26,13 @@ from framelane.sources.network.ffmpeg_errors import source_error
 from framelane.sources.timing.arrival_clock import ArrivalClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from av.container import InputContainer
 
     from framelane.config.sections.stream import StreamOptions
-    from framelane.core.clock import Clock
+    from framelane.sources.decoding.source_parts import SourceParts
     from framelane.sources.ffmpeg.access_units import AccessUnit
-    from framelane.telemetry.meters import StreamMeter
 
 _UNTIMED = ("mpjpeg", "mjpeg", "h264", "hevc")
 _IN_PIECES = ("hls", "dash")
@@ -54,10 +53,7 @@ class ContainerSource:
     Args:
         url: what to open.
         options: the stream's configuration.
-        clock: the source of arrival times.
-        meter: counts packets, and frames that can't be decoded.
-        choice: the decoder to use.
-        fell_back: called with the reason if NVDEC was chosen but the CPU decodes.
+        parts: the parts of the stream.
         connection: what another thread has found out about FFmpeg's connection.
 
     Raises:
@@ -68,28 +64,26 @@ class ContainerSource:
         self,
         url: str,
         options: StreamOptions,
-        clock: Clock,
-        meter: StreamMeter,
-        choice: DecoderChoice = ON_CPU,
-        fell_back: Callable[[str], None] = lambda _why: None,
+        parts: SourceParts,
         connection: FfmpegConnection | None = None,
     ) -> None:
         self.kind: Kind = kind_of(url)
-        self._clock = clock
-        self._meter = meter
+        self._clock = parts.clock
+        self._meter = parts.meter
         self._container: InputContainer | None = None
         self.parser_reason = ""
         """Why pictures pass through FFmpeg's parser, one frame late, although they should not; else empty."""
         self.choice_note = ""
         """Which of several videos is shown, as a sentence; empty if there is only one."""
-        self.heard_s = clock.monotonic()
+        self.heard_s = self._clock.monotonic()
         """When the last whole picture came (monotonic), decodable or not.
 
         At first: when the source was opened.
         """
         self._firsts: dict[int | None, tuple[float | None, float]] = {}
         self._connection = connection or FfmpegConnection()
-        self._url, self._options, self._choice, self._fell_back = url, options, choice, fell_back
+        self._url, self._options = url, options
+        self._choice, self._fell_back = parts.choice, parts.fell_back
         self._connect()
 
     def _connect(self) -> None:

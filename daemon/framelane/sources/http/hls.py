@@ -23,17 +23,15 @@ from framelane.sources.timing.arrival_clock import Arrival
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from av.container import InputContainer
 
     from framelane.config.sections.stream import StreamOptions
-    from framelane.core.clock import Clock
-    from framelane.sources.decoding.decoder import DecoderChoice
+    from framelane.sources.decoding.source_parts import SourceParts
     from framelane.sources.http.client import HttpClient
     from framelane.sources.http.playlist import MediaPlaylist
     from framelane.sources.http.shown_segments import ShownSegments
-    from framelane.telemetry.meters import StreamMeter
 
 _LOOK_S = 0.2
 # One second. FFmpeg's default of 5 s is more than a server has.
@@ -118,12 +116,8 @@ class HlsSource:
         client: fetches.
         found: the playlist.
         options: the stream's configuration.
-        clock: the source of time.
-        meter: counts pictures.
+        parts: the parts of the stream.
         shown: the segments that earlier connections have shown.
-        choice: the decoder to use.
-        fell_back: called with the reason if NVDEC was chosen but the CPU decodes.
-        stopping: once set, reading ends.
         name: of the thread that fetches.
 
     Raises:
@@ -141,18 +135,15 @@ class HlsSource:
         client: HttpClient,
         found: LivePlaylist,
         options: StreamOptions,
-        clock: Clock,
-        meter: StreamMeter,
+        parts: SourceParts,
         shown: ShownSegments,
-        choice: DecoderChoice,
-        fell_back: Callable[[str], None],
-        stopping: threading.Event,
         name: str,
     ) -> None:
-        self._options, self._clock, self._meter = options, clock, meter
+        clock = parts.clock
+        self._options, self._clock, self._meter = options, clock, parts.meter
         self.choice_note = found.note
         """Which of several videos is shown, as a sentence; empty if there is only one."""
-        self._choice, self._fell_back, self._stopping = choice, fell_back, stopping
+        self._choice, self._fell_back, self._stopping = parts.choice, parts.fell_back, parts.stopping
         if shown.unchanged and not shown.unseen(found.playlist.segments):
             raise unchanged_error()
         self._video = found.video

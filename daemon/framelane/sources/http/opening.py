@@ -16,16 +16,13 @@ from framelane.sources.http.shown_segments import ShownSegments
 from framelane.sources.http.snapshot import SnapshotSource
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Sequence
 
     from framelane.config.sections.stream import StreamConfig, StreamOptions
-    from framelane.core.clock import Clock
-    from framelane.sources.decoding.decoder import DecoderChoice
+    from framelane.sources.decoding.source_parts import SourceParts
     from framelane.sources.ffmpeg.connection import FfmpegConnection
     from framelane.sources.http.client import Response
     from framelane.sources.http.playlist import Variant
-    from framelane.telemetry.meters import StreamMeter
 
 HttpSource = HlsSource | SnapshotSource | ContainerSource
 
@@ -50,27 +47,13 @@ class HttpOpener:
 
     Args:
         config: the stream, at `http://` or `https://`.
-        clock: the source of time.
-        meter: counts pictures.
-        choice: the decoder to use.
-        fell_back: called with the reason if NVDEC was chosen but the CPU decodes.
-        stopping: once set, opening and reading end.
+        parts: the parts of the stream.
         unchanged: called with whether the server says that its picture has not changed.
     """
 
-    def __init__(
-        self,
-        config: StreamConfig,
-        clock: Clock,
-        meter: StreamMeter,
-        choice: DecoderChoice,
-        fell_back: Callable[[str], None],
-        stopping: threading.Event,
-        unchanged: Callable[[bool], None],
-    ) -> None:
+    def __init__(self, config: StreamConfig, parts: SourceParts, unchanged: Callable[[bool], None]) -> None:
         self._url, self._name = config.url.get_secret_value(), config.id
-        self._options, self._clock, self._meter = config, clock, meter
-        self._choice, self._fell_back, self._stopping = choice, fell_back, stopping
+        self._options, self._parts = config, parts
         self._unchanged = unchanged
         self._shown = ShownSegments()
         self._asks = urlsplit(self._url).path.lower().endswith((*_PLAYLISTS, *_PICTURES))
@@ -112,9 +95,7 @@ class HttpOpener:
         return self._playlist(client, text, url)
 
     def _pictures(self, client: HttpClient, response: Response) -> SnapshotSource:
-        return SnapshotSource(
-            client, response, self._options, self._clock, self._meter, self._stopping, self._unchanged
-        )
+        return SnapshotSource(client, response, self._options, self._parts, self._unchanged)
 
     def _playlist(self, client: HttpClient, text: str, url: str) -> HlsSource | ContainerSource:
         variants, note = parse_variants(text, url), ""
@@ -136,21 +117,15 @@ class HttpOpener:
             client,
             LivePlaylist(url, playlist, note, None if variants else self._options.video),
             self._options,
-            self._clock,
-            self._meter,
+            self._parts,
             self._shown,
-            self._choice,
-            self._fell_back,
-            self._stopping,
             f"hls-{self._name}",
         )
 
     def _by_ffmpeg(
         self, url: str, options: StreamOptions, connection: FfmpegConnection | None = None
     ) -> ContainerSource:
-        return ContainerSource(
-            url, options, self._clock, self._meter, self._choice, self._fell_back, connection
-        )
+        return ContainerSource(url, options, self._parts, connection)
 
 
 def _one_by_one(options: StreamOptions) -> StreamOptions:

@@ -10,6 +10,7 @@ import av
 from framelane.core.errors import SourceError
 from framelane.sources.decoding.decoder import ON_CPU, BareVideo, StreamDecoder
 from framelane.sources.decoding.live_source import live_pictures
+from framelane.sources.decoding.source_parts import ignore_fallback
 from framelane.sources.decoding.unit_decoder import UnitDecoder
 from framelane.sources.http.client import NOT_MODIFIED, BrokenBodyError, Limits
 from framelane.sources.interfaces.source import Decoded, Kind, SourceInfo
@@ -17,13 +18,11 @@ from framelane.sources.interfaces.units import Unit, packet_of
 from framelane.sources.timing.arrival_clock import arrival_now
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Iterator
 
     from framelane.config.sections.stream import StreamOptions
-    from framelane.core.clock import Clock
+    from framelane.sources.decoding.source_parts import SourceParts
     from framelane.sources.http.client import HttpClient, Response
-    from framelane.telemetry.meters import StreamMeter
 
 DEFAULT_FPS = 1.0
 _CODECS = ((b"\xff\xd8", "mjpeg"), (b"\x89PNG", "png"), (b"RIFF", "webp"))
@@ -43,9 +42,7 @@ class SnapshotSource:
         client: fetches.
         first: the answer to the first request, not yet read.
         options: the stream's configuration.
-        clock: the source of time.
-        meter: counts pictures.
-        stopping: once set, reading ends.
+        parts: the parts of the stream. Only the CPU decodes single pictures.
         unchanged: called with True when the server says that its picture has not changed, and False when it
             has.
 
@@ -66,13 +63,12 @@ class SnapshotSource:
         client: HttpClient,
         first: Response,
         options: StreamOptions,
-        clock: Clock,
-        meter: StreamMeter,
-        stopping: threading.Event,
+        parts: SourceParts,
         unchanged: Callable[[bool], None],
     ) -> None:
+        clock, meter = parts.clock, parts.meter
         self._client, self._options, self._clock, self._meter = client, options, clock, meter
-        self._stopping, self._unchanged = stopping, unchanged
+        self._stopping, self._unchanged = parts.stopping, unchanged
         self._interval_s = 1 / (options.fps or DEFAULT_FPS)
         self._began_s = self.heard_s = clock.monotonic()
         """When the last picture was read (monotonic); at first, when the source was opened."""
@@ -81,7 +77,7 @@ class SnapshotSource:
         self._first = self._read(first)
         self._codec = _codec_of(self._first) if self._first is not None else "mjpeg"
         context = av.CodecContext.create(self._codec, "r")
-        decoder = StreamDecoder(BareVideo(context), ON_CPU, options, lambda _why: None)  # type: ignore[arg-type] # of video
+        decoder = StreamDecoder(BareVideo(context), ON_CPU, options, ignore_fallback)  # type: ignore[arg-type] # of video
         self.decoder = UnitDecoder(decoder, float(_TIME_BASE), clock, meter, endless=True)
         """Decodes the pictures."""
 

@@ -1,4 +1,4 @@
-"""What a stream's URL names, and the interface of a source: frames with their times."""
+"""The kinds of sources that a URL names, and their interface: frames with their times."""
 
 from __future__ import annotations
 

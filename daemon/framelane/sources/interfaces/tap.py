@@ -1,4 +1,4 @@
-"""Shows a stream's access units to whoever watches; costs one comparison per unit while nobody does."""
+"""Shows a stream's access units to its watchers; costs one comparison per unit while there are none."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class UnitTap:
         self._watchers: tuple[UnitWatcher, ...] = ()
 
     def watch(self, watcher: UnitWatcher) -> None:
-        """Show units to this one, too; a second call changes nothing. Thread-safe."""
+        """Show units to this watcher too; a second call changes nothing. Thread-safe."""
         with self._lock:
             if watcher not in self._watchers:
                 self._set((*self._watchers, watcher))
 
     def unwatch(self, watcher: UnitWatcher) -> None:
-        """Show it no more units; one that is under way may still come. Thread-safe."""
+        """Stop showing units to a watcher; one that is under way may still come. Thread-safe."""
         with self._lock:
             self._set(tuple(each for each in self._watchers if each != watcher))
 

@@ -27,13 +27,11 @@ if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
 
     from framelane.config.sections.stream import StreamOptions
-    from framelane.core.clock import Clock
     from framelane.core.stream_reasons import StreamReason
-    from framelane.sources.decoding.decoder import DecoderChoice
+    from framelane.sources.decoding.source_parts import SourceParts
     from framelane.sources.rtsp.client import VideoMedia
     from framelane.sources.rtsp.reactor import Reactor
     from framelane.sources.rtsp.rtp_unit import RtpUnit
-    from framelane.telemetry.meters import StreamMeter
 
 _LOOK_S = 0.5
 # Pictures after which unreliable marker bits are reported.
@@ -42,7 +40,7 @@ _MARKS_SEEN = 25
 
 @dataclass(frozen=True, slots=True)
 class SpareDecoder:
-    """A proven decoder for the camera's next connection. To open NVDEC takes the driver 70 ms per stream.
+    """A proven decoder for the camera's next connection. Opening NVDEC takes the driver 70 ms per stream.
 
     Attributes:
         media: the video for which the decoder was opened.
@@ -72,12 +70,8 @@ class RtspSource:
     Args:
         url: `rtsp://` or `rtsps://`, with the login if there is one.
         options: the stream's configuration.
-        clock: the source of time.
-        meter: counts pictures.
+        parts: the parts of the stream.
         reactor: reads what the camera sends.
-        choice: which decoder to use.
-        fell_back: called with the reason if NVDEC was chosen but the CPU decodes.
-        stopping: once set, opening ends.
         spare: the decoder of the previous connection.
 
     Raises:
@@ -89,23 +83,20 @@ class RtspSource:
         self,
         url: str,
         options: StreamOptions,
-        clock: Clock,
-        meter: StreamMeter,
+        parts: SourceParts,
         reactor: Reactor,
-        choice: DecoderChoice,
-        fell_back: Callable[[str], None],
-        stopping: threading.Event,
         spare: SpareDecoder | None = None,
     ) -> None:
         if options.ffmpeg:
             raise UnsupportedError("the stream's `ffmpeg` section is for FFmpeg alone")
+        clock, meter = parts.clock, parts.meter
         began_s = clock.monotonic()
         self._clock = clock
         self._meter = meter
         self._reactor = reactor
         approach = Approach(options.transport, partial(tls_context, options), options.video)
         wait_s = options.open_timeout_s
-        self._session = open_session(url, wait_s, wait_s, stopping, clock, approach)
+        self._session = open_session(url, wait_s, wait_s, parts.stopping, clock, approach)
         media = self._session.media
         self.resumes = spare is not None and spare.fits(media)
         """Whether the decoder was used before and can only continue at a key frame."""
@@ -113,7 +104,7 @@ class RtspSource:
             with ExitStack() as guard:
                 guard.callback(self._session.close)
                 context = _context_of(media)
-                decoder = StreamDecoder(BareVideo(context), choice, options, fell_back)
+                decoder = StreamDecoder(BareVideo(context), parts.choice, options, parts.fell_back)
                 spare = SpareDecoder(media, context, decoder)
                 guard.pop_all()
         self._spare = spare

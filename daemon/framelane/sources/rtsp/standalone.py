@@ -6,8 +6,8 @@ import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from framelane.sources.decoding.decoder import ON_CPU
 from framelane.sources.decoding.skip_policy import SkipPolicy
+from framelane.sources.decoding.source_parts import SourceParts
 from framelane.sources.decoding.unit_queue import UnitQueue
 from framelane.sources.rtsp.reactor import Reactor
 from framelane.sources.rtsp.source import RtspSource
@@ -52,9 +52,8 @@ class StandaloneCamera:
         with ExitStack() as stack:
             reactor = Reactor(clock)
             stack.callback(reactor.stop, _END_S)
-            self.source = stack.enter_context(
-                RtspSource(url, options, clock, meter, reactor, ON_CPU, _ignore_fallback, self._stopping)
-            )
+            parts = SourceParts(clock, meter, stopping=self._stopping)
+            self.source = stack.enter_context(RtspSource(url, options, parts, reactor))
             self._waiting = UnitQueue(_WAIT_S, SkipPolicy(None), clock, meter.frame_dropped)
             self._stack = stack.pop_all()
 
@@ -77,7 +76,3 @@ class StandaloneCamera:
             while (unit := waiting.take()) is not None:
                 yield from source.decoder.decode(unit)
             source.check_end()
-
-
-def _ignore_fallback(_why: str) -> None:
-    """Ignore a fallback to the CPU, which decodes anyway."""

@@ -1,16 +1,19 @@
-"""Both ends of the socket on which a parent watches a worker's streams."""
+"""The parent's end of the sockets on which it watches its workers' streams."""
 
 from __future__ import annotations
 
 import socket
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
+from structlog.testing import capture_logs
 from tests.live.coded import recording, unit_of
 from tests.live.viewers import Kept
 from tests.waiting import wait_until
 
 from framelane.core.clock import SystemClock
+from framelane.fleet import media_relay
 from framelane.fleet.media_link import MediaLink
 from framelane.fleet.media_relay import MediaRelay
 from framelane.live.hub import LiveHub
@@ -131,19 +134,70 @@ def test_a_socket_with_junk_is_closed(relay: MediaRelay, junk: bytes) -> None:
     assert relay.alive
 
 
-def test_a_link_ends_with_its_parent() -> None:
+def test_channel_that_is_in_use_is_not_given_again(
+    relay: MediaRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(media_relay, "MOST_CHANNELS", 3)
     ours, theirs = socket.socketpair()
-    link = MediaLink(theirs, LiveHub(SystemClock()), SystemClock())
-    link.start()
-    ours.close()
-    assert link.join(10.0)
+    theirs.settimeout(10)
+    relay.attach(ours)
+    kept, gone = Kept(), Kept()
+    relay.watch("a", "video", kept)
+    relay.watch("b", "video", gone)
+    relay.unwatch("b", "video", gone)
+    for stream in "cde":
+        relay.watch(stream, "video", gone)
+        relay.unwatch(stream, "video", gone)
+    said = b""
+    while said.count(b"\n") < 9:
+        said += theirs.recv(4096)
+    watched = [line for line in map(orjson.loads, said.splitlines()) if line["op"] == "watch"]
+    assert [(each["stream"], each["channel"]) for each in watched] == [
+        ("a", 0),
+        ("b", 1),
+        ("c", 2),
+        ("d", 1),
+        ("e", 2),
+    ]
+    theirs.close()
 
 
-@pytest.mark.parametrize("said", [b"nonsense\n", b"x" * 5000])
-def test_a_link_ends_if_the_parent_sends_no_commands(said: bytes) -> None:
+def test_record_of_a_channel_that_is_not_watched_any_more_goes_nowhere(relay: MediaRelay) -> None:
     ours, theirs = socket.socketpair()
-    link = MediaLink(theirs, LiveHub(SystemClock()), SystemClock())
-    link.start()
-    ours.sendall(said)
-    assert link.join(10.0)
-    ours.close()
+    relay.attach(ours)
+    first, second = Kept(), Kept()
+    relay.watch("cam", "video", first)
+    relay.unwatch("cam", "video", first)
+    relay.watch("other", "video", second)
+    for channel in (0, 1):
+        record = Record(Kind.STILL, 1.0, 2.0, b"%d" % channel)
+        theirs.sendall(record.header(channel) + record.payload)
+    wait_until(lambda: bool(second.records))
+    assert (first.records, [each.payload for each in second.records]) == ([], [b"1"])
+    theirs.close()
+
+
+def test_records_are_whole_however_their_bytes_arrive(relay: MediaRelay) -> None:
+    ours, theirs = socket.socketpair()
+    relay.attach(ours)
+    viewer = Kept()
+    relay.watch("cam", "video", viewer)
+    records = [Record(Kind.STILL, float(number), 0.0, bytes(number)) for number in range(3)]
+    for byte in b"".join(each.header(0) + each.payload for each in records):
+        theirs.sendall(bytes([byte]))
+    wait_until(lambda: viewer.records == records)
+    theirs.close()
+
+
+def test_worker_that_takes_no_commands_is_given_up(relay: MediaRelay) -> None:
+    ours, theirs = socket.socketpair()
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+    relay.attach(ours)
+    with capture_logs() as logs:
+        for number in range(1000):
+            relay.watch(f"stream-{number}", "video", Kept())
+        wait_until(lambda: not relay._links)
+    assert {each["event"] for each in logs} == {"media_link_lost"}
+    assert relay.alive
+    theirs.close()
