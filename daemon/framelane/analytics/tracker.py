@@ -100,12 +100,14 @@ class Tracked(NamedTuple):
         places: place of each detection's track in its stream's row of the table [R, D], or -1; R observations, D the
             most detections of one.
         rows: row of each observation's stream [R].
+        at_s: time of each observation [R].
         found: the detections.
     """
 
     ids: list[Integers]
     places: NDArray[np.intp]
     rows: NDArray[np.intp]
+    at_s: Floats
     found: Found
 
 
@@ -196,7 +198,7 @@ class Tracker:
                 self._continue(rows, at_s, found, taken, most_tracks, places, ids)
                 self._drop(rows, at_s, most_tracks, places)
             self._begin(rows, at_s, found, found.weak | taken, places)
-        return Tracked(ids, places, rows, found)
+        return Tracked(ids, places, rows, at_s, found)
 
     def _continue(
         self,
