@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 REPORT_EVERY_S = 5.0
 # After a pause of the host, the missed frames are not sent.
 MAX_LATE_S = 1.0
-# Pictures that come out of order are stamped with the nominal time, so a delay of the host would last for ever.
+# Pictures that come out of order are stamped with the nominal time, so a delay of the host would last forever.
 MOST_BEHIND_S = 0.05
 # Two minutes at 25 frames/s.
 HISTORY_FRAMES = 3000
@@ -137,6 +137,16 @@ class LiveCamera:
         if nearest is None or abs(nearest[0] - captured_s) > tolerance_s:
             return None
         return nearest[1]
+
+    def sent_between(self, after_s: float, until_s: float) -> list[int]:
+        """Return the clip's frames that were captured after one wall time and until another, as they were sent."""
+        found = []
+        for captured_s, frame in reversed(self._sent_at):
+            if captured_s <= after_s:
+                break
+            if captured_s <= until_s:
+                found.append(frame)
+        return found[::-1]
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Start delivering, after a sender report."""

@@ -208,6 +208,13 @@ class Camera:
         """
         return self._server.call(lambda: self._live.frame_at(captured_s, tolerance_s))
 
+    def sent_between(self, after_s: float, until_s: float) -> list[int]:
+        """Return the frames of the clip that were captured after one wall time and until another, in sending order.
+
+        Looks back, counts and trusts the clock as `frame_at` does.
+        """
+        return self._server.call(lambda: self._live.sent_between(after_s, until_s))
+
     def pause(self) -> None:
         """Stall: connections stay, no packet comes."""
         self._change(paused=True)
