@@ -76,6 +76,10 @@ class TrackTable:
         """Return the positions of tracks in the table, given by row and place."""
         return rows * self._tracks + places
 
+    def row_at(self, at: int) -> int:
+        """Return the row of a position in the table."""
+        return at // self._tracks
+
     def column(self, dtype: DTypeLike, *lead: int) -> Column:
         """Add a property with these leading dimensions; new tracks have undefined values of it."""
         column = Column(dtype, lead, len(self.counts), self._tracks)

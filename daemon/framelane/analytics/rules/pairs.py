@@ -68,8 +68,8 @@ class Pairs:
     They lie in two arrays, so that some of the pairs are taken in two calls.
 
     Args:
-        keys: the attributes that are indices, in this order [4, P].
-        values: the others [7, P].
+        keys: object, number, rule and at [4, P].
+        values: at_s, before_s, band, x and y [7, P].
 
     Attributes:
         object: index of the measured object [P].
@@ -83,7 +83,19 @@ class Pairs:
         y: likewise [2, P].
     """
 
-    __slots__ = ("_keys", "_values", "at", "at_s", "band", "before_s", "number", "object", "rule", "x", "y")
+    __slots__ = (
+        "_keys",
+        "_values",
+        "at",
+        "at_s",
+        "band",
+        "before_s",
+        "number",
+        "object",
+        "rule",
+        "x",
+        "y",
+    )
 
     def __init__(self, keys: Indices, values: Floats) -> None:
         self._keys, self._values = keys, values
@@ -128,18 +140,23 @@ def candidates(measured: Measured, rules: Rules, state: RuleState) -> Pairs:
     # Object by object, so that events come in that order.
     found = close.T.ravel().nonzero()[0]
     each = found // len(close)
-    keys, values = np.empty((4, len(each)), np.intp), np.empty((7, len(each)))
-    keys[0] = each
-    keys[1] = number = found - each * len(close)
-    keys[2] = rule = rules.start.take(measured.row.take(each)) + number
+    number = found - each * len(close)
+    keys = np.empty((4, len(each)), np.intp)
+    keys[0], keys[1] = each, number
+    keys[2] = rules.start.take(measured.row).take(each) + number
     keys[3] = state.at(number, measured.at.take(each))
-    values[0] = measured.at_s.take(each)
-    values[1] = measured.before_s.take(each)
-    values[2] = band.take(each)
-    middle = ((boxes[:, :2] + boxes[:, 2:]) / 2).take(each, axis=2)
-    values[3:5] = middle[:, 0]
-    values[5:] = middle[:, 1] + rules.anchor.take(rule) * sizes[:, 1].take(each, axis=1)
-    return Pairs(keys, values)
+    values = _points(measured, band).take(each, axis=1)
+    values[5:7] += rules.anchor.take(keys[2]) * values[7:]
+    return Pairs(keys, values[:7])
+
+
+def _points(measured: Measured, band: Floats) -> Floats:
+    """Return at_s, before_s, band, x, and the centers (y) and heights of the two boxes [9, M]."""
+    middle = (measured.boxes[:, :2] + measured.boxes[:, 2:]) / 2
+    values = np.empty((9, len(band)))
+    values[0], values[1], values[2] = measured.at_s, measured.before_s, band
+    values[3:5], values[5:7], values[7:] = middle[:, 0], middle[:, 1], measured.sizes[:, 1]
+    return values
 
 
 def near(pairs: Pairs, rules: Rules) -> Flags:
