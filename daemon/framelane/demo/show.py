@@ -47,7 +47,7 @@ DIFFERENT_CLIPS = 4
 PAGE_PORT = 8080
 _HOST = "127.0.0.1"
 _PHASE_S = 1.7
-_PICTURE_COLUMNS = 116
+_PICTURE_COLUMNS = 124
 _TOPICS = (TOPIC, "framelane/demo/streams/+/events", "framelane/demo/streams/+/zones/#")
 _DIRECTIONS: tuple[Direction, ...] = ("left", "right")
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _FARTHEST_M = 10.0
 """Beyond it, persons are too small to count for or against a detector."""
-_DEPTH_M = 5.0
+_DEPTH_M = 8.0
 _MOST_STEP_M = 5.0
 _SEEN_S = 0.5
 """Seconds before and after a crossing in which an object must count for a detector."""
@@ -39,6 +39,8 @@ _CLEAR_MARGIN = 0.1
 _LEAST_WIDTH = 0.5
 """Least share of the image's width that the demo's line takes."""
 _FROM_M, _TO_M, _STEP_M = -15.0, 15.0, 0.5
+_IN_S, _OUT_S = 0.5, 1.2
+"""Seconds within which a zone with the usual `enter_s` and `exit_s` has let an object in and out."""
 _LEAST_DEPTH_M = 1.0
 _TOLERANCE_PX = 1.0
 
@@ -66,7 +68,7 @@ class TrueCount:
 
     Attributes:
         sure: those that a detector must find.
-        doubtful: those that are too small or too hidden, so that it may find them or not.
+        doubtful: those that it may find or not, or that a rule may have taken or not.
     """
 
     sure: int
@@ -158,7 +160,7 @@ def _crossings(
 def zone_polygon(scene: Scene, line: GroundLine) -> Floats:
     """Return the visible corners of the zone in pixels [V, 2]; empty if too little of it is in view.
 
-    It is the street from wall to wall, for 5 m from the line towards the camera.
+    It is the street from wall to wall, for 8 m from the line towards the camera.
     """
     low, high = _zone_y(scene, line)
     walls = scene.street.walls_at
@@ -174,7 +176,10 @@ def zone_polygon(scene: Scene, line: GroundLine) -> Floats:
 def true_occupancy(
     scene: Scene, line: GroundLine, counting: Sequence[Collection[int]], shown: Sequence[Collection[int]]
 ) -> list[TrueCount]:
-    """Return for each frame of a loop how many objects are in the zone.
+    """Return for each frame of a loop how many objects are in the zone, as far as a rule can know.
+
+    It is doubtful whether an object is in the zone while it stands on the border, and for as long as a zone takes to
+    let objects in and out.
 
     Args:
         scene: the street.
@@ -182,15 +187,26 @@ def true_occupancy(
         counting: see `true_crossings`.
         shown: likewise the actors that show at all.
     """
+    frames = len(counting)
     low, high = _zone_y(scene, line)
-    inside = [TrueCount(0, 0)] * len(counting)
-    for number, places in _actors(scene, len(counting)):
-        _, seen = _seen(scene, places[:, 0], places[:, 1], _CLEAR_MARGIN)
-        within = seen & (places[:, 1] >= low) & (places[:, 1] <= high)
-        for frame in np.flatnonzero(within[:-1]).tolist():
-            sure = number in counting[frame]
-            inside[frame] += TrueCount(int(sure), int(number in shown[frame] and not sure))
-    return inside
+    sure, possible = np.zeros(frames, np.intp), np.zeros(frames, np.intp)
+    for number, places in _actors(scene, frames):
+        _, seen = _seen(scene, places[:-1, 0], places[:-1, 1], _CLEAR_MARGIN)
+        # How far inside it is, in half lengths of the object.
+        y, half_m = places[:-1, 1], scene.actors[number].footprint_m[0]
+        depth = np.minimum(y - low, high - y) / half_m
+        counts, shows = ([number in each for each in some] for some in (counting, shown))
+        sure += ~_lately(~(seen & (depth >= 1) & counts), _IN_S * frames / scene.loop_s)
+        possible += _lately(seen & (depth >= -1) & shows, _OUT_S * frames / scene.loop_s)
+    return [
+        TrueCount(least, most - least) for least, most in zip(sure.tolist(), possible.tolist(), strict=True)
+    ]
+
+
+def _lately(happens: Flags, frames: float) -> Flags:
+    """Return whether something happens in a frame of a loop, or did in the last ones."""
+    found: Flags = np.logical_or.reduce([np.roll(happens, back) for back in range(int(np.ceil(frames)) + 1)])
+    return found
 
 
 def _line(scene: Scene, y_m: float, margin: float) -> GroundLine | None:

@@ -56,24 +56,25 @@ class LiveTable(Worker):
     def run_once(self) -> None:
         """Wait a second, then draw."""
         self.stopping.wait(_EVERY_S)
-        if self._node.board.node().state != "offline":
-            # Up to the newest result, or the truth would lag behind the counts.
-            self._referee.look()
-            self.last = self._draw(self._window.close())
+        # Up to the newest result, or the truth would lag behind the counts.
+        self._referee.look()
+        stats, node = self._window.close(), self._node.board.node()
+        if node.state != "offline":
+            self.last = self._draw(stats, node.text)
             self._live.update(self.last, refresh=True)
 
     def ended(self) -> None:
         """Leave the last table on the screen."""
         self._live.stop()
 
-    def _draw(self, stats: NodeStats) -> Screen:
+    def _draw(self, stats: NodeStats, text: str) -> Screen:
         states = self._node.board.streams()
         self._warm_up.see(stats.fps_inferred, all_live=all(state.live for state in states))
         warming = "" if self._warm_up.over else " (warming up)"
         figures = {stream.stream: stream for stream in stats.streams}
         rows = [self._row(state, figures[state.stream], stats.window_s) for state in states]
         return Screen(
-            f"framelane demo: {self._node.board.node().text}{warming}",
+            f"framelane demo: {text}{warming}",
             rows,
             Row("all", "", "", self._rates(stats, stats.window_s), _total(row.counts for row in rows), ""),
             f"CPU {stats.cpu_cores:.2f} cores, memory {stats.rss_bytes / 1e6:.0f} MB",
