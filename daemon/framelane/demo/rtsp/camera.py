@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 REPORT_EVERY_S = 5.0
 # After a pause of the host, the missed frames are not sent.
 MAX_LATE_S = 1.0
-# Pictures that come out of order are stamped with the nominal time, so a delay of the host would last forever.
+# Pictures that come out of order are stamped with the nominal time, so a delay of the host would never end.
 MOST_BEHIND_S = 0.05
 # Two minutes at 25 frames/s.
 HISTORY_FRAMES = 3000
