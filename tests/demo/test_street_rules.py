@@ -23,7 +23,7 @@ from framelane.demo.street_rules import (
 SHOWN = DEMO_SEEDS[:4]
 """The streets that the demo shows, however many cameras it has."""
 FRAMES = 180
-FINE = 20_000
+FINE = 9_000
 
 
 @pytest.fixture(scope="module", params=SHOWN)
@@ -57,7 +57,7 @@ def test_each_camera_of_the_demo_sees_its_line_and_its_zone(seed: int) -> None:
 
 
 def test_each_crossing_is_one_of_the_objects_path(street: Scene, line: GroundLine) -> None:
-    """Of each object alone, compared with its path in steps a hundred times as small."""
+    """Of each object alone, compared with its path in steps fifty times as small."""
     for number, actor in enumerate(street.actors):
         if actor.still or actor.class_id == NOTHING:
             continue

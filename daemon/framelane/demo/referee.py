@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from framelane.core.events import Direction
+    from framelane.demo.rtsp.camera import SentFrames
     from framelane.demo.street_rules import TrueCrossing
     from framelane.demo.watcher import Watcher
 
@@ -27,8 +28,6 @@ LINE, ZONE = "street", "stretch"
 """Names of the rules in the daemon's configuration."""
 _EVERY_S = 1.0
 _SIDES: dict[int, Direction] = {-1: "left", 1: "right"}
-_TOLERANCE_S = 0.01
-"""By how much the daemon and the camera may differ over when a frame was captured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +107,8 @@ class Tally:
 class LoopingCamera(Protocol):
     """A camera that remembers which frames of its clip it has sent."""
 
-    def sent_between(self, after_s: float, until_s: float) -> list[int]:
-        """Return the frames captured after one time and until another (Unix, in seconds), in their order."""
+    def sent_until(self, captured_s: float, after: int | None) -> SentFrames:
+        """Return the frames sent after one of them, up to that captured at a time (Unix, in seconds)."""
         ...
 
 
@@ -132,7 +131,8 @@ class Referee(Worker):
         self._cameras = cameras
         self._watcher = watcher
         self._tallies = {name: Tally(street) for name, street in streets.items()}
-        self._until_s: dict[str, float] = {}
+        # Which of all frames sent was the newest so far.
+        self._newest: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def of(self, stream: str) -> Tally:
@@ -154,9 +154,14 @@ class Referee(Worker):
         watched = self._watcher.of(name)
         if watched.first is None or watched.last is None:
             return
-        after_s = self._until_s.get(name, _captured_s(watched.first) - _TOLERANCE_S)
-        until_s = self._until_s[name] = max(after_s, _captured_s(watched.last) + _TOLERANCE_S)
-        for frame in self._cameras[name].sent_between(after_s, until_s):
+        camera = self._cameras[name]
+        if name not in self._newest:
+            self._show(name, tally, camera.sent_until(_captured_s(watched.first), None))
+        self._show(name, tally, camera.sent_until(_captured_s(watched.last), self._newest[name]))
+
+    def _show(self, name: str, tally: Tally, sent: SentFrames) -> None:
+        self._newest[name] = max(sent.newest, self._newest.get(name, -1))
+        for frame in sent.frames:
             tally.show(frame)
 
 

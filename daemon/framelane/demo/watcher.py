@@ -40,11 +40,14 @@ class Watched:
     @property
     def inside(self) -> int | None:
         """Objects in the zone; None while no label's count is known."""
-        return sum(self.zone.values()) if self.zone else None
+        counts = tuple(self.zone.values())
+        return sum(counts) if counts else None
 
     def crossed(self, direction: str) -> int:
         """Return how many objects crossed the line in a direction, `left` or `right`."""
-        return sum(total for (side, _), total in self.totals.items() if side == direction)
+        # A copy: the subscriber's thread adds labels.
+        totals = tuple(self.totals.items())
+        return sum(total for (side, _), total in totals if side == direction)
 
     def take(self, message: dict[str, Any]) -> None:
         """Take a message of any kind."""
