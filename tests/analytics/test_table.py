@@ -55,3 +55,20 @@ def test_rows_of_streams_that_have_left_are_used_again() -> None:
         assert table.find(index) is None
     assert len(table.counts) <= 8
     assert not table.counts.any()
+
+
+def test_positions_name_the_same_values_as_rows_and_places_before_and_after_growth() -> None:
+    table = TrackTable(most=64)
+    column, pair = table.column(np.int64), table.column(np.float64, 2)
+    for tracks in (3, 40):
+        rows = indices(*[table.row(name) for name in range(tracks)])
+        places, fits = table.append(rows, indices(*range(tracks)))
+        assert fits.all()
+        at = table.at(rows, places)
+        column.flat[at] = rows * 100 + places
+        pair.put(at, np.array([rows, -places], np.float64))
+        assert column.data[rows, places].tolist() == (rows * 100 + places).tolist()
+        assert pair.data[:, rows, places].tolist() == [rows.tolist(), (-places).tolist()]
+        assert pair.by_track.take(at, axis=1).tolist() == pair.data[:, rows, places].tolist()
+        assert [table.row_at(each) for each in at.tolist()] == rows.tolist()
+        assert column.flat.size == table.size

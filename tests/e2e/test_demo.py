@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,4 +36,12 @@ def test_demo_publishes_what_its_cameras_show_when_run_by_a_script(tmp_path: Pat
         assert stream["messages_received"] > 0
         assert set(stream["objects"]) & {"person", "car", "bicycle"}
         assert stream["last"]["schema"] == "framelane.detections/1"
+        for count in (stream["line"]["left"], stream["line"]["right"]):
+            assert count.keys() == {"counted", "true", "doubtful"}
+    # The second street is never without a crossing for 4 s, but a busy host may give less than that.
+    busy = streams["cam01"]
+    crossed = sum(side["true"] + side["doubtful"] for side in busy["line"].values())
+    assert crossed or busy["messages_received"] < 4 * 15
+    rules = yaml.safe_load((tmp_path / "framelane" / "demo" / "demo.yaml").read_text())["streams"]
+    assert [(list(rule["lines"]), list(rule["zones"])) for rule in rules] == [(["street"], ["stretch"])] * 2
     assert not picture.exists()  # there is no table to draw with --json

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.e2e
 
 WAIT_S = 60.0
 INSIDE = "framelane/onvif-ej/RuleEngine/FieldDetector/ObjectsInside/&lobby/gate-01/all"
+COUNTER = "framelane/onvif-ej/RuleEngine/CountAggregation/Counter/&lobby/gate-01/street:left:person"
 COUNT = "framelane/gate-01/streams/lobby/zones/all/person"
 DEVICE = "homeassistant/device/framelane__gate-01__lobby/config"
 
@@ -64,3 +65,28 @@ def test_zone_is_an_onvif_property_and_two_entities(material: Material, tmp_path
         assert subscriber.on_topic(INSIDE)[-1].payload == b""
         last = subscriber.on_topic(COUNT)[-1].payload
         assert rendered(count["avty"][1]["val_tpl"], last) == "offline"
+
+
+def test_properties_leave_the_broker_when_onvif_is_switched_off(material: Material, tmp_path: Path) -> None:
+    line = {"points": [[0.1, 0.5], [0.9, 0.5]], "classes": ["person"]}
+    with Mosquitto(tmp_path / "broker") as broker:
+        written = config(material, broker.url, tmp_path / "journal", workers=1)
+        written["streams"][0]["lines"] = {"street": line}
+        for enabled in (True, False):
+            written["onvif"]["enabled"] = enabled
+            with Subscriber(broker.url, "#") as subscriber, Daemon(tmp_path, written) as daemon:
+                subscriber.wait_for(
+                    lambda message: message.topic == COUNTER and message.payload != b"", WAIT_S
+                )
+                if not enabled:
+                    subscriber.wait_for(
+                        lambda message: message.topic == COUNTER and message.payload == b"", WAIT_S
+                    )
+                daemon.signal(signal.SIGTERM)
+                assert daemon.wait() == 0
+        # What the broker has now comes at once, and before what is published after it.
+        with Subscriber(broker.url, "#") as late:
+            late.wait_for(lambda message: message.topic == DEVICE, WAIT_S)
+            late.client.publish("after", b"", qos=1).wait_for_publish(5)
+            late.wait_for(lambda message: message.topic == "after", WAIT_S)
+            assert late.on_topic("framelane/onvif-ej/#") == []

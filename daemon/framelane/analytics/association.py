@@ -57,20 +57,18 @@ def matches(score: Floats, least: float) -> tuple[NDArray[np.intp], NDArray[np.i
         Rows, tracks and detections of the matches.
     """
     found: list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]] = []
-    if score.size:
-        score[score < least] = _NEVER
-        while True:
-            best = score.argmax(axis=2)
-            value = np.take_along_axis(score, best[:, :, None], axis=2)[..., 0]
-            back = score.argmax(axis=1)
-            mutual = np.take_along_axis(back, best, axis=1) == np.arange(score.shape[1])
-            row, track = np.nonzero(mutual & (value >= least))
-            if not len(row):
-                break
-            detection = best[row, track]
-            found.append((row, track, detection))
-            score[row, track] = _NEVER
-            score[row, :, detection] = _NEVER
+    score[score < least] = _NEVER
+    first = (np.arange(score.shape[0]) * score.shape[2])[:, None]
+    while score.max(initial=_NEVER) >= least:
+        best = score.argmax(axis=2)
+        back = score.argmax(axis=1).ravel()
+        # The best of all is mutual, so that each pass takes some.
+        mutual = back.take(first + best) == np.arange(score.shape[1])
+        row, track = np.nonzero(mutual & (score.max(axis=2) >= least))
+        detection = best[row, track]
+        found.append((row, track, detection))
+        score[row, track] = _NEVER
+        score[row, :, detection] = _NEVER
     if not found:
         none = np.zeros(0, np.intp)
         return none, none, none

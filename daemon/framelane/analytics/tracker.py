@@ -100,12 +100,14 @@ class Tracked(NamedTuple):
         places: place of each detection's track in its stream's row of the table [R, D], or -1; R observations, D the
             most detections of one.
         rows: row of each observation's stream [R].
+        at_s: time of each observation [R].
         found: the detections.
     """
 
     ids: list[Integers]
     places: NDArray[np.intp]
     rows: NDArray[np.intp]
+    at_s: Floats
     found: Found
 
 
@@ -186,9 +188,9 @@ class Tracker:
         rows = np.array([table.row(each.stream) for each in batch], np.intp)
         counts = np.array([len(each.xyxy) for each in batch], np.intp)
         at_s = np.array([each.at_s for each in batch])
-        ids = [np.full(count, UNKNOWN, np.int64) for count in counts]
         most_tracks, most_found = int(table.counts[rows].max(initial=0)), int(counts.max(initial=0))
         places = np.full((len(batch), most_found), -1, np.intp)
+        ids = np.full((len(batch), most_found), UNKNOWN, np.int64)
         found = _padded(batch, most_found)
         if most_tracks or most_found:
             taken = np.arange(most_found) >= counts[:, None]
@@ -196,7 +198,8 @@ class Tracker:
                 self._continue(rows, at_s, found, taken, most_tracks, places, ids)
                 self._drop(rows, at_s, most_tracks, places)
             self._begin(rows, at_s, found, found.weak | taken, places)
-        return Tracked(ids, places, rows, found)
+        each_ids = [some[:count] for some, count in zip(ids, counts.tolist(), strict=True)]
+        return Tracked(each_ids, places, rows, at_s, found)
 
     def _continue(
         self,
@@ -206,7 +209,7 @@ class Tracker:
         taken: NDArray[np.bool_],
         most: int,
         places: NDArray[np.intp],
-        ids: list[Integers],
+        ids: Integers,
     ) -> None:
         tuning = self._tuning
         unseen_s = np.maximum(at_s[:, None] - self.at_s.data[rows, :most], 1e-6)
@@ -245,57 +248,48 @@ class Tracker:
             open_[row, track] = False
             taken[row, detection] = True
             places[row, detection] = track
+            at = self.table.at(rows.take(row), track)
+            seen = row * found.class_id.shape[1] + detection
             self._measure(
-                rows[row],
-                track,
-                at_s[row],
-                center[:, row, track],
-                found_center[:, row, detection],
-                found_size[:, row, detection],
+                at,
+                at_s.take(row),
+                center.reshape(2, -1).take(row * most + track, axis=1),
+                found_center.reshape(2, -1).take(seen, axis=1),
+                found_size.reshape(2, -1).take(seen, axis=1),
             )
-            self._vote(rows[row], track, found.class_id[row, detection], found.confidence[row, detection])
-            shown = np.where(self.hits.data[rows[row], track] > 1, self.id.data[rows[row], track], UNKNOWN)
-            for index, place, value in zip(row.tolist(), detection.tolist(), shown.tolist(), strict=True):
-                ids[index][place] = value
+            self._vote(at, found.class_id.take(seen), found.confidence.take(seen))
+            ids.reshape(-1)[seen] = self.id.flat.take(at)
 
     def _measure(
-        self,
-        row: NDArray[np.intp],
-        track: NDArray[np.intp],
-        at_s: Floats,
-        predicted: Floats,
-        center: Floats,
-        size: Floats,
+        self, at: NDArray[np.intp], at_s: Floats, predicted: Floats, center: Floats, size: Floats
     ) -> None:
-        """Take measured boxes into their tracks."""
+        """Take measured boxes into their tracks, given by their positions in the table."""
         tuning = self._tuning
-        passed_s = np.maximum(at_s - self.at_s.data[row, track], 1e-6)
+        passed_s = np.maximum(at_s - self.at_s.flat.take(at), 1e-6)
+        hits = self.hits.flat.take(at)
+        first = hits == 1
         error = center - predicted
-        first = self.hits.data[row, track] == 1
+        velocity, smoothed = (column.by_track.take(at, axis=1) for column in (self._velocity, self._size))
         gain = np.where(first, 1.0, -np.expm1(-passed_s / tuning.velocity_s))
-        self._velocity.data[:, row, track] += gain * error / passed_s
-        self.center.data[:, row, track] = predicted + np.where(first, 1.0, tuning.position_gain) * error
-        self._size.data[:, row, track] += tuning.position_gain * (size - self._size.data[:, row, track])
-        self.at_s.data[row, track] = at_s
-        self.hits.data[row, track] += 1
-        new = row[first], track[first]
+        self._velocity.put(at, velocity + gain * error / passed_s)
+        self.center.put(at, predicted + np.where(first, 1.0, tuning.position_gain) * error)
+        self._size.put(at, smoothed + tuning.position_gain * (size - smoothed))
+        self.at_s.flat[at] = at_s
+        self.hits.flat[at] = hits + 1
         # Confirmed: seen twice.
-        for each, place in zip(*(part.tolist() for part in new), strict=True):
-            stream = self.table.stream(each)
-            self._ids[stream] = self._ids.get(stream, 0) + 1
-            self.id.data[each, place] = self._ids[stream]
+        for each in at[first].tolist():
+            stream = self.table.stream(self.table.row_at(each))
+            self.id.flat[each] = self._ids[stream] = self._ids.get(stream, 0) + 1
 
-    def _vote(
-        self, row: NDArray[np.intp], track: NDArray[np.intp], class_id: Integers, confidence: Floats
-    ) -> None:
+    def _vote(self, at: NDArray[np.intp], class_id: Integers, confidence: Floats) -> None:
         """Let boxes vote on their tracks' classes: one that is outvoted gives way (Boyer and Moore, weighted)."""
-        agree = self.class_id.data[row, track] == class_id
-        votes = self._votes.data[row, track] + np.where(agree, confidence, -confidence)
+        agree = self.class_id.flat.take(at) == class_id
+        votes = self._votes.flat.take(at) + np.where(agree, confidence, -confidence)
         outvoted = votes < 0.0
         if outvoted.any():
-            self.class_id.data[row[outvoted], track[outvoted]] = class_id[outvoted]
+            self.class_id.flat[at[outvoted]] = class_id[outvoted]
             votes = np.abs(votes)
-        self._votes.data[row, track] = np.minimum(votes, _MOST_VOTES)
+        self._votes.flat[at] = np.minimum(votes, _MOST_VOTES)
 
     def _drop(self, rows: NDArray[np.intp], at_s: Floats, most: int, places: NDArray[np.intp]) -> None:
         """End tracks that were unseen for too long, and those that were seen only once."""

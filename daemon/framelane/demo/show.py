@@ -9,6 +9,7 @@ import re
 import shlex
 import socket
 import sys
+import tempfile
 import threading
 import time
 from contextlib import ExitStack
@@ -27,6 +28,7 @@ from framelane.control.triggers import ConfigTriggers
 from framelane.core.log import setup
 from framelane.demo.broker import EmbeddedBroker
 from framelane.demo.clips import ensure_clips
+from framelane.demo.referee import Referee, read_street
 from framelane.demo.rtsp import CameraSpec, RtspServer
 from framelane.demo.subscribe import TOPIC
 from framelane.demo.table import LiveTable
@@ -35,13 +37,19 @@ from framelane.node.daemon import make_node
 from framelane.node.service import Service
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from framelane.core.events import Direction
+    from framelane.demo.referee import Street
     from framelane.node.node import Node
 
 DIFFERENT_CLIPS = 4
 PAGE_PORT = 8080
 _HOST = "127.0.0.1"
 _PHASE_S = 1.7
-_PICTURE_COLUMNS = 116
+_PICTURE_COLUMNS = 124
+_TOPICS = (TOPIC, "framelane/demo/streams/+/events", "framelane/demo/streams/+/zones/#")
+_DIRECTIONS: tuple[Direction, ...] = ("left", "right")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,32 +83,43 @@ def run_demo(options: DemoOptions) -> None:
         log_file = stack.enter_context((folder / "demo.log").open("w", encoding="utf-8"))
         setup(stream=log_file)
         broker = stack.enter_context(EmbeddedBroker())
+        # Counters begin at 0 with each run, beside those of the streets.
+        journal = stack.enter_context(tempfile.TemporaryDirectory(prefix="framelane-demo-"))
         console.print("drawing the cameras' clips (once) ...", style="dim")
-        server = stack.enter_context(RtspServer(_cameras(folder, options.streams)))
+        clips = ensure_clips(folder, min(options.streams, DIFFERENT_CLIPS))
+        cameras = _cameras(clips, options.streams)
+        server = stack.enter_context(RtspServer(cameras))
+        read = {clip: read_street(clip) for clip in clips}
+        streets = {camera.path: read[camera.clip] for camera in cameras}
         config_file = folder / "demo.yaml"
         port = _free_port(options.port)
-        text = _config_text(broker.url, server, options.streams, port)
+        text = _config_text(broker.url, server, streets, port, journal)
         config_file.write_text(text, encoding="utf-8")
         live = LiveConfig(config_file, os.environ, check_config(config_file, os.environ))
         node = make_node(live.config, threading.Event(), StreamEdits(live, None))
         live.attach(node)
         service = Service(live.config, node, changes=ConfigTriggers(live, None, os.environ))
-        watcher = Watcher(broker.port, TOPIC)
+        watcher = Watcher(broker.port, _TOPICS)
         watcher.start()
         stack.callback(watcher.stop)
+        referee = Referee({name: server.camera(name) for name in streets}, streets, watcher)
+        referee.start()
+        stack.callback(referee.stop, 2.0)
         if not options.as_json:
-            table = LiveTable(node, watcher, _footer(port, broker.port, config_file, log_file.name), console)
+            footer = _footer(port, broker.port, config_file, log_file.name)
+            table = LiveTable(node, watcher, referee, footer, console)
             table.start()
             stack.callback(_put_away, table, options.picture)
         _run_for(service, options.seconds)
         if options.as_json:
-            summary = orjson.dumps(_summary(node, watcher), option=orjson.OPT_INDENT_2)
+            referee.stop(2.0)
+            referee.look()
+            summary = orjson.dumps(_summary(node, watcher, referee), option=orjson.OPT_INDENT_2)
             sys.stdout.write(f"{summary.decode()}\n")
 
 
-def _cameras(folder: Path, count: int) -> list[CameraSpec]:
+def _cameras(clips: Sequence[Path], count: int) -> list[CameraSpec]:
     """Return cameras that share a few clips, each at its own moment."""
-    clips = ensure_clips(folder, min(count, DIFFERENT_CLIPS))
     return [
         CameraSpec(_name(number), clips[number % len(clips)], phase_s=number // len(clips) * _PHASE_S)
         for number in range(count)
@@ -145,17 +164,22 @@ def _free_port(wanted: int) -> int:
     return wanted
 
 
-def _config_text(broker_url: str, server: RtspServer, count: int, port: int) -> str:
+def _config_text(
+    broker_url: str, server: RtspServer, streets: Mapping[str, Street], port: int, journal: str
+) -> str:
     """Return the YAML that the daemon runs. It is kept, so that a user can read it and run it again."""
     config = {
         "node": {"id": "demo", "shutdown_s": 3},
         "mqtt": {"url": broker_url, "spool": {"enabled": False}},
         "http": {"listen": f"{_HOST}:{port}"},
+        "journal": {"folder": journal},
         "models": {"street": {"path": "demo", "confidence": 0.4}},
         "defaults": {"track": True},
-        "streams": [{"id": name, "url": server.url(name)} for name in map(_name, range(count))],
+        "streams": [
+            {"id": name, "url": server.url(name), **street.rules} for name, street in streets.items()
+        ],
     }
-    return yaml.safe_dump(config, sort_keys=False)
+    return yaml.safe_dump(config, sort_keys=False, default_flow_style=None)
 
 
 def subscribe_command(port: int) -> str:
@@ -173,8 +197,8 @@ def _footer(page_port: int, port: int, config_file: Path, log_file: str) -> str:
     )
 
 
-def _summary(node: Node, watcher: Watcher) -> dict[str, Any]:
-    """Return the summary of the whole run: the daemon's counts, and what a subscriber received."""
+def _summary(node: Node, watcher: Watcher, referee: Referee) -> dict[str, Any]:
+    """Return the summary of the whole run: the daemon's counts, what a subscriber received, and what is true."""
     counts = node.pipeline.meters.snapshot()
     streams = {}
     for state in node.board.streams():
@@ -189,6 +213,12 @@ def _summary(node: Node, watcher: Watcher) -> dict[str, Any]:
             "messages_received": watched.messages,
             "messages_missing": watched.missing,
             "objects": dict(watched.labels),
+            "line": {side: _crossed(watcher, referee, state.stream, side) for side in _DIRECTIONS},
             "last": watched.last,
         }
     return {"run": node.run, "finished_at": time.time(), "streams": streams}
+
+
+def _crossed(watcher: Watcher, referee: Referee, stream: str, side: Direction) -> dict[str, int]:
+    true = referee.of(stream).crossed(side)
+    return {"counted": watcher.of(stream).crossed(side), "true": true.sure, "doubtful": true.doubtful}

@@ -65,7 +65,7 @@ class EventJournal(Worker):
         self._inbox = Inbox()
         self.history = EventHistory(self._look, config.journal.history_events)
         """What happened lately; from any thread."""
-        self._ledger = Ledger(self._node, rules_of(config), clock)
+        self._ledger = Ledger(self._node, rules_of(config), clock, onvif=config.onvif.enabled)
         path = path_of(config.journal, self._node, environ)
         self._disk = Disk(config.journal, path, self._ledger, outbox, clock)
         # A node without any events needs no file, and no folder for one.

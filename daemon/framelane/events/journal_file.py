@@ -52,6 +52,8 @@ _DELIVERED = "SELECT row, at FROM events WHERE row NOT IN (SELECT row FROM undel
 _NEWEST_FIRST = (
     "SELECT row, at, stream, payload, crc FROM events WHERE row > ? AND row < ? ORDER BY row DESC LIMIT ?"
 )
+_LEAST_ROW = "SELECT ifnull(min(row), 0) FROM (SELECT row FROM events UNION ALL SELECT row FROM undelivered)"
+_MOST_ROW = "SELECT ifnull(max(row), 0) FROM (SELECT row FROM events UNION ALL SELECT row FROM undelivered)"
 # More unused pages than these are worth returning: 1 MiB.
 _UNUSED_PAGES = 256
 # Shrinking copies what is used, so it must be little.
@@ -207,9 +209,7 @@ class JournalFile:
 
     def _doubt(self, database: Database) -> None:
         """Count the events, and check for damage that SQLite does not detect."""
-        rows = "(SELECT row FROM events UNION ALL SELECT row FROM undelivered)"
-        first_row = database.value(f"SELECT ifnull(min(row), 0) FROM {rows}")
-        last_row = database.value(f"SELECT ifnull(max(row), 0) FROM {rows}")
+        first_row, last_row = database.value(_LEAST_ROW), database.value(_MOST_ROW)
         if not 0 <= first_row <= last_row <= MOST_ROW:
             raise DamagedError("its rows have impossible numbers")
         self.identity = str(database.value("SELECT name FROM identity"))

@@ -8,7 +8,8 @@ from framelane.events.counters import Counters, Side
 from framelane.events.facts import Facts
 from framelane.events.objects import OpenObjects
 from framelane.events.occupancy import Occupancies, ZoneKey
-from framelane.events.retained import Retained
+from framelane.events.onvif import OnvifTopics
+from framelane.events.retained import Retained, key_of_state
 from framelane.messages.events import LineState
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from framelane.events.retained import RetainedKey
     from framelane.events.rules import Rule, RuleKey
     from framelane.messages.detections import Message
-    from framelane.messages.events import Count
+    from framelane.messages.events import Count, ZoneState
     from framelane.telemetry.states import StateName
 
 
@@ -38,12 +39,16 @@ class Ledger:
         node: this node's id.
         rules: the rules of the configuration.
         clock: for time stamps.
+        onvif: whether zones and lines have ONVIF properties too.
     """
 
-    def __init__(self, node: str, rules: Mapping[RuleKey, Rule], clock: Clock) -> None:
+    def __init__(
+        self, node: str, rules: Mapping[RuleKey, Rule], clock: Clock, *, onvif: bool = False
+    ) -> None:
         self.facts = Facts()
         """What must be on disk before events and states are passed on."""
         self.retained = Retained(self.facts, node, clock)
+        self._onvif = OnvifTopics(self.facts, node, clock, enabled=onvif)
         self._clock = clock
         self._counters = Counters(self.facts, clock)
         self._objects = OpenObjects(self.facts)
@@ -61,6 +66,7 @@ class Ledger:
             if key.rule.kind == "zones":
                 self._occupancies.learn(ZoneKey(key.rule.stream, key.rule.name, key.label))
         self._cleared += cleared
+        self._cleared += self._onvif.load(stored, self._wanted)
         self._end(self._objects.load(stored))
 
     def configure(self, rules: Mapping[RuleKey, Rule]) -> None:
@@ -115,9 +121,13 @@ class Ledger:
         cleared, self._cleared = self._cleared, []
         return [
             *cleared,
-            *(self.retained.say(state) for state in self._occupancies.changed()),
-            *(self.retained.say(state) for key in lines for state in self._line_states(key, known=known)),
+            *(self._say(state) for state in self._occupancies.changed()),
+            *(self._say(state) for key in lines for state in self._line_states(key, known=known)),
         ]
+
+    def _say(self, state: ZoneState | LineState) -> Message:
+        self._onvif.said(key_of_state(state))
+        return self.retained.say(state)
 
     def _end(self, ends: Iterable[Event]) -> None:
         for event in ends:

@@ -59,7 +59,7 @@ class Retained:
 
     def say(self, state: ZoneState | LineState) -> Message:
         """Return the message of a state."""
-        key = _key_of_state(state)
+        key = key_of_state(state)
         if key not in self.states:
             self._facts.put(key.fact, None)
         self.states[key] = state
@@ -88,18 +88,32 @@ class Retained:
                 continue
             *rule, label = fact.names
             key = RetainedKey(RuleKey.stored(*rule), label)
-            gone_at: float | None = orjson.loads(text)
             if wanted(key):
                 kept.append(key)
-            elif gone_at is not None and not 0 <= now - gone_at < _CLEARED_S:
-                self._facts.drop(fact)
-            else:
-                self._facts.put(fact, now if gone_at is None else gone_at)
+            elif clears_again(self._facts, fact, text, now):
                 cleared.append(key.cleared)
         return kept, cleared
 
 
-def _key_of_state(state: ZoneState | LineState) -> RetainedKey:
+def clears_again(facts: Facts, fact: FactKey, text: bytes, now: float) -> bool:
+    """Return whether what a fact says the broker retains must be cleared at this start; forget it after a week.
+
+    Args:
+        facts: notes since when it is gone.
+        fact: the fact.
+        text: since when, as JSON; null if it has just gone.
+        now: Unix time in seconds.
+    """
+    gone_at: float | None = orjson.loads(text)
+    if gone_at is not None and not 0 <= now - gone_at < _CLEARED_S:
+        facts.drop(fact)
+        return False
+    facts.put(fact, now if gone_at is None else gone_at)
+    return True
+
+
+def key_of_state(state: ZoneState | LineState) -> RetainedKey:
+    """Return the key of the topic that retains a state."""
     if isinstance(state, ZoneState):
         return RetainedKey(RuleKey(state.stream, "zones", state.zone), state.label)
     return RetainedKey(RuleKey(state.stream, "lines", state.line), state.label)

@@ -10,7 +10,7 @@ import numpy as np
 from framelane.analytics.rules import lines, zones
 from framelane.analytics.rules.book import Page, RuleBook
 from framelane.analytics.rules.objects import ObjectState
-from framelane.analytics.rules.pairs import Measured, near, pairs_of
+from framelane.analytics.rules.pairs import Measured, candidates, near
 from framelane.analytics.rules.reporter import Reporter
 from framelane.analytics.rules.state import RuleState
 
@@ -58,13 +58,13 @@ class RuleEngine:
         before = self._book.pages.get(row)
         self._report.moments[row] = moment
         page = Page(rules, moment.width, moment.height)
+        if before == page:
+            return
         if before is None:
             self._adopt(row, moment.at_s)
             self._state.renumber(row, [None] * len(rules.rules))
-        elif before != page:
-            self._change(row, before.rules, rules)
         else:
-            return
+            self._change(row, before.rules, rules)
         self._book.write(row, page)
         self._report.count_all(row)
 
@@ -109,16 +109,16 @@ class RuleEngine:
         if not self._book.pages:
             return {}
         rules = self._book.rules(len(self._tracker.table.counts))
-        ours = rules.has_page[tracked.rows]
-        index, detection = np.nonzero((tracked.places >= 0) & ours[:, None])
-        row, place = tracked.rows[index], tracked.places[index, detection]
-        if len(index):
-            measured = self._measured(row, place, tracked.found.xyxy[:, index, detection])
-            self._apply(measured, tracked.found.confidence[index, detection], rules)
-        if rules.zone.any():
-            self._leave_zones(tracked.rows, rules)
+        measured = self._measured(tracked, rules)
+        if measured is not None:
+            self._apply(measured, rules)
+        has_zones = bool(rules.zone.any())
+        if has_zones:
+            self._leave_zones(tracked, rules)
         self._report.say_changed()
-        return self._zones(row, place, index, detection)
+        if measured is None or not has_zones:
+            return {}
+        return self._zones(measured, rules, tracked.places.shape[1])
 
     def ending(self, rows: Indices, ending: Flags) -> None:
         """See TrackWatcher."""
@@ -126,29 +126,25 @@ class RuleEngine:
             if int(rows[index]) in self._book.pages:
                 self._report.ended(int(rows[index]), place)
 
-    def _zones(
-        self, row: Indices, place: Indices, index: Indices, detection: Indices
-    ) -> dict[tuple[int, int], tuple[str, ...]]:
-        """Return the zones of measured objects, by observation and detection."""
+    def _zones(self, measured: Measured, rules: Rules, width: int) -> dict[tuple[int, int], tuple[str, ...]]:
+        """Return the zones of measured objects, by observation and detection; `width` detections per observation."""
+        most = len(rules.exit_s)
+        phase = self._state.phase.by_track[:most].take(measured.at, axis=1)
+        within = (phase.T == zones.IN).ravel().nonzero()[0]
+        each = within // most
+        rule = rules.start.take(measured.row.take(each)) + within - each * most
         found: dict[tuple[int, int], tuple[str, ...]] = {}
-        within, number = np.nonzero((self._state.phase.data[:, row, place] == zones.IN).T)
-        for each, observation, seen, rule in zip(
-            row[within].tolist(),
-            index[within].tolist(),
-            detection[within].tolist(),
-            number.tolist(),
-            strict=True,
-        ):
-            name = self._book.pages[each].rules.rules[rule].name
-            found[observation, seen] = (*found.get((observation, seen), ()), name)
+        for place, index in zip(measured.seen.take(each).tolist(), rule.tolist(), strict=True):
+            key = divmod(place, width)
+            found[key] = (*found.get(key, ()), rules.names[index])
         return found
 
     def _adopt(self, row: int, at_s: float) -> None:
         """Begin with the tracks that a stream already has."""
         places = np.arange(self._tracker.table.counts[row])
-        rows = np.full(len(places), row)
-        self._objects.begin(rows, places, np.full(len(places), at_s))
-        self._state.clear(rows, places)
+        at = self._tracker.table.at(np.full(len(places), row), places)
+        self._objects.begin(at, np.full(len(places), at_s))
+        self._state.clear(at)
 
     def _change(self, row: int, before: RuleSet, after: RuleSet) -> None:
         """Take over the state of the rules that did not change."""
@@ -180,60 +176,80 @@ class RuleEngine:
         self._report.forget(row)
         self._book.tear(row)
 
-    def _measured(self, row: Indices, place: Indices, box: NDArray[np.float64]) -> Measured:
-        at_s = self._tracker.at_s.data[row, place]
-        fresh = self._tracker.hits.data[row, place] == 1
-        self._objects.begin(row[fresh], place[fresh], at_s[fresh])
-        self._state.clear(row[fresh], place[fresh])
+    def _measured(self, tracked: Tracked, rules: Rules) -> Measured | None:
+        """Return what the batch has measured of objects whose streams have rules; None if nothing."""
+        places, tracker = tracked.places, self._tracker
+        seen = ((places >= 0) & rules.has_page.take(tracked.rows)[:, None]).ravel().nonzero()[0]
+        if not len(seen):
+            return None
+        row, place = tracked.rows.take(seen // places.shape[1]), places.take(seen)
+        at = tracker.table.at(row, place)
+        at_s, hits = tracker.at_s.flat.take(at), tracker.hits.flat.take(at)
+        fresh = (hits == 1).nonzero()[0]
+        if len(fresh):
+            self._objects.begin(at[fresh], at_s[fresh])
+            self._state.clear(at[fresh])
+        boxes = np.empty((2, 4, len(at)))
+        boxes[0] = self._objects.box.by_track.take(at, axis=1)
+        boxes[1] = tracked.found.xyxy.reshape(4, -1).take(seen, axis=1)
         return Measured(
+            seen,
             row,
             place,
+            at,
             at_s,
-            box,
-            self._tracker.class_id.data[row, place],
-            self._objects.at_s.data[row, place],
-            self._objects.box.data[:, row, place],
+            boxes,
+            boxes[:, 2:] - boxes[:, :2],
+            tracked.found.confidence.take(seen),
+            tracker.class_id.flat.take(at),
+            hits,
+            self._objects.at_s.flat.take(at),
         )
 
-    def _apply(self, measured: Measured, confidence: NDArray[np.float64], rules: Rules) -> None:
-        changes = self._objects.observe(measured, confidence, rules)
+    def _apply(self, measured: Measured, rules: Rules) -> None:
+        changes = self._objects.observe(measured, rules)
         for index in changes.new.tolist():
             self._report.began(int(measured.row[index]), int(measured.place[index]))
         if len(rules.zone):
-            pairs = pairs_of(measured, rules)
-            close, of_zone = near(pairs, rules), rules.zone[pairs.rule]
-            lines.forget(pairs.select(~of_zone & ~close), self._state)
-            self._apply_lines(pairs.select(~of_zone & close), rules)
-            self._apply_zones(pairs.select(of_zone & (close | zones.known(pairs, self._state))), rules)
+            pairs = candidates(measured, rules, self._state)
+            of_zone = rules.zone.take(pairs.rule)
+            self._apply_lines(measured, pairs.select((~of_zone).nonzero()[0]), rules)
+            self._apply_zones(measured, pairs.select(of_zone.nonzero()[0]), rules)
         for index in changes.updated.tolist():
             self._report.changed(int(measured.row[index]), int(measured.place[index]))
 
-    def _apply_lines(self, pairs: Pairs, rules: Rules) -> None:
-        if len(pairs.rule):
+    def _apply_lines(self, measured: Measured, pairs: Pairs, rules: Rules) -> None:
+        if not len(pairs):
+            return
+        close = near(pairs, rules)
+        lines.forget(pairs.at[~close], self._state)
+        pairs = pairs.select(close.nonzero()[0])
+        if len(pairs):
             crossed = lines.observe(pairs, rules, self._state)
             for index, side, at_s in zip(*(each.tolist() for each in crossed), strict=True):
-                self._report.crossed(*pairs.key(index), side, at_s)
+                self._report.crossed(*_key(measured, pairs, index), side, at_s)
 
-    def _apply_zones(self, pairs: Pairs, rules: Rules) -> None:
-        if len(pairs.rule):
+    def _apply_zones(self, measured: Measured, pairs: Pairs, rules: Rules) -> None:
+        if len(pairs):
             visits = zones.observe(pairs, rules, self._state)
             for index in visits.entered.tolist():
-                self._report.entered(*pairs.key(index))
+                self._report.entered(*_key(measured, pairs, index))
             for index in visits.loitering.tolist():
-                self._report.loiters(*pairs.key(index))
+                self._report.loiters(*_key(measured, pairs, index))
 
-    def _leave_zones(self, rows: Indices, rules: Rules) -> None:
+    def _leave_zones(self, tracked: Tracked, rules: Rules) -> None:
         """Let objects leave that have been outside or unseen for long enough."""
-        rows = rows[rules.counts[rows] > 0]
-        counts = self._tracker.table.counts[rows]
+        counts = self._tracker.table.counts[tracked.rows]
         most = int(counts.max(initial=0))
-        if not most:
-            return
-        at_s = np.array([self._report.moments[row].at_s for row in rows.tolist()])
-        out = zones.overdue(rows, at_s, most, rules.exit_s, self._state)
-        out &= np.arange(most) < counts[:, None]
-        # One that stands still and is hidden keeps its place.
-        hidden = self._objects.at_s.data[rows, :most] < at_s[:, None]
-        out &= ~(self._objects.stationary.data[rows, :most] & hidden)
-        for number, index, place in zip(*(part.tolist() for part in np.nonzero(out)), strict=True):
-            self._report.left(int(rows[index]), place, number)
+        for number, index, place in zones.overdue(tracked.rows, tracked.at_s, most, rules, self._state):
+            row = int(tracked.rows[index])
+            # One that stands still and is hidden keeps its place.
+            hidden = self._objects.at_s.data[row, place] < tracked.at_s[index]
+            if place < counts[index] and not (hidden and self._objects.stationary.data[row, place]):
+                self._report.left(row, place, number)
+
+
+def _key(measured: Measured, pairs: Pairs, index: int) -> tuple[int, int, int]:
+    """Return the row and place of a pair's object, and the number of its rule."""
+    each = pairs.object[index]
+    return int(measured.row[each]), int(measured.place[each]), int(pairs.number[index])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from framelane.analytics.rules.geometry import crossings, nearness
+from framelane.analytics.rules.geometry import steps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,19 +21,25 @@ if TYPE_CHECKING:
     from framelane.analytics.rules.state import RuleState
 
     Floats = NDArray[np.float64]
+    Indices = NDArray[np.intp]
 
 
 class Crossed(NamedTuple):
     """Crossings: which pairs, to which side (-1 left, 1 right) and when, each [C]."""
 
-    pairs: NDArray[np.intp]
+    pairs: Indices
     side: Floats
     at_s: Floats
 
 
-def forget(pairs: Pairs, state: RuleState) -> None:
-    """Disarm objects that are far from their lines. One that comes back is armed by the last point before."""
-    state.side.data[pairs.number, pairs.row, pairs.place] = 0
+def forget(at: Indices, state: RuleState) -> None:
+    """Disarm objects that are far from their lines. One that comes back is armed by the last point before.
+
+    Args:
+        at: positions in the state.
+        state: what is remembered of each pair; changed.
+    """
+    state.side.flat[at] = 0
 
 
 def observe(pairs: Pairs, rules: Rules, state: RuleState) -> Crossed:
@@ -44,24 +50,20 @@ def observe(pairs: Pairs, rules: Rules, state: RuleState) -> Crossed:
         rules: the lines.
         state: what is remembered of each pair; changed.
     """
-    at = pairs.number, pairs.row, pairs.place
-    edges = rules.edges_of(pairs.rule)
-    linked = pairs.at_s - pairs.before_s <= rules.max_gap_s[pairs.rule]
-    side = np.where(linked, state.side.data[at], 0)
-    arming = np.flatnonzero(linked & (side == 0))
-    if len(arming):
-        some = pairs.select(arming)
-        lay = nearness(some.before_x, some.before_y, rules.edges_of(some.rule))
-        side[arming] = np.where(lay.distance > some.band, lay.side, 0)
-    lies = nearness(pairs.x, pairs.y, edges)
-    beyond = lies.distance > pairs.band
-    step = crossings(pairs.before_x, pairs.before_y, pairs.x, pairs.y, edges)
-    stepped = linked & ~np.isnan(step.share)
-    led = np.where(stepped, step.side, np.where(linked, state.led.data[at], 0))
-    step_s = pairs.before_s + step.share * (pairs.at_s - pairs.before_s)
-    crossed_s = np.where(stepped, step_s, state.crossed_s.data[at])
-    crossed = np.flatnonzero((side != 0) & beyond & (lies.side == -side) & (led == lies.side))
-    state.side.data[at] = np.where(beyond, lies.side, side)
-    state.led.data[at] = np.where(beyond, 0, led)
-    state.crossed_s.data[at] = crossed_s
-    return Crossed(crossed, lies.side[crossed], crossed_s[crossed])
+    at, at_s, before_s = pairs.at, pairs.at_s, pairs.before_s
+    linked = at_s - before_s <= rules.max_gap_s.take(pairs.rule)
+    way = steps(pairs.x, pairs.y, rules.edges_of_lines(pairs.rule))
+    beyond = way.distance > pairs.band
+    lay, lies = way.side * beyond
+    side = state.side.flat.take(at) * linked
+    side = np.where(side == 0, lay * linked, side)
+    led = state.led.flat.take(at) * linked
+    if len(way.crossing):
+        known = linked[way.crossing]
+        stepped, share = way.crossing[known], way.share[known]
+        led[stepped] = way.led[known]
+        state.crossed_s.flat[at[stepped]] = before_s[stepped] + share * (at_s - before_s)[stepped]
+    crossed = ((side * lies < 0) & (led == lies)).nonzero()[0]
+    state.side.flat[at] = np.where(beyond[1], lies, side)
+    state.led.flat[at] = led * ~beyond[1]
+    return Crossed(crossed, lies[crossed], state.crossed_s.flat[at[crossed]])

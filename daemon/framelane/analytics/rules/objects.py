@@ -54,45 +54,51 @@ class ObjectState:
         self._still_since_s = table.column(np.float64)
         self._said_s = table.column(np.float64)
 
-    def begin(self, row: Indices, place: Indices, at_s: Floats) -> None:
-        """Begin with new tracks."""
-        self.at_s.data[row, place] = np.nan
-        self.since_s.data[row, place] = at_s
-        self.announced.data[row, place] = False
-        self.stationary.data[row, place] = False
-        self._still_at.data[:, row, place] = self._tracker.center.data[:, row, place]
-        self._still_since_s.data[row, place] = at_s
+    def begin(self, at: Indices, at_s: Floats) -> None:
+        """Begin with new tracks, given by their positions in the table [N]."""
+        self.at_s.flat[at] = np.nan
+        self.since_s.flat[at] = at_s
+        self.announced.flat[at] = False
+        self.stationary.flat[at] = False
+        self._still_at.put(at, self._tracker.center.by_track.take(at, axis=1))
+        self._still_since_s.flat[at] = at_s
 
-    def observe(self, measured: Measured, confidence: Floats, rules: Rules) -> Changes:
+    def observe(self, measured: Measured, rules: Rules) -> Changes:
         """Take measured boxes, and return which objects are new, and which have begun or ceased to move, or are due."""
-        at = measured.row, measured.place
-        every = (slice(None), *at)
-        center = self._tracker.center.data[every]
-        size = measured.box[2:] - measured.box[:2]
-        moved = (np.abs(center - self._still_at.data[every]) > _MOVED * size).any(axis=0)
-        still_since_s = np.where(moved, measured.at_s, self._still_since_s.data[at])
-        stationary = measured.at_s - still_since_s >= rules.still_s[measured.row]
-        known = self.announced.data[at]
-        new = (self._tracker.hits.data[at] > 1) & ~known
-        changed = stationary != self.stationary.data[at]
-        due = measured.at_s - self._said_s.data[at] >= rules.update_s[measured.row]
-        self._still_at.data[every] = np.where(moved, center, self._still_at.data[every])
-        self._still_since_s.data[at] = still_since_s
-        self.stationary.data[at] = stationary
-        self.announced.data[at] |= new
-        self._tracker.limit_s.data[at] = np.where(
-            stationary, np.maximum(rules.hold_s[measured.row], self._tracker.unseen_s), self._tracker.unseen_s
-        )
-        self.box.data[every] = measured.box
-        self.confidence.data[at] = confidence
-        self.at_s.data[at] = measured.at_s
-        self.said(measured.row[new], measured.place[new], measured.at_s[new])
-        return Changes(np.flatnonzero(new), np.flatnonzero(known & (changed | due)))
+        at, at_s = measured.at, measured.at_s
+        still_s, hold_s, update_s = rules.options.take(measured.row, axis=1)
+        stationary = at_s - self._still_since(measured) >= still_s
+        changed = stationary != self.stationary.flat.take(at)
+        self.stationary.flat[at] = stationary
+        unseen_s = self._tracker.unseen_s
+        self._tracker.limit_s.flat[at] = np.where(stationary, np.maximum(hold_s, unseen_s), unseen_s)
+        known = self.announced.flat.take(at)
+        due = at_s - self._said_s.flat.take(at) >= update_s
+        new = ((measured.hits > 1) & ~known).nonzero()[0]
+        if len(new):
+            self.announced.flat[at[new]] = True
+            self._said_s.flat[at[new]] = at_s[new]
+        self.box.put(at, measured.boxes[1])
+        self.confidence.flat[at] = measured.confidence
+        self.at_s.flat[at] = at_s
+        return Changes(new, (known & (changed | due)).nonzero()[0])
 
     def release(self, row: int) -> None:
         """Hold no track of a stream any longer than the tracker does by itself."""
         self._tracker.limit_s.data[row] = self._tracker.unseen_s
 
-    def said(self, row: Indices | int, place: Indices | int, at_s: Floats | float) -> None:
-        """Note that something was said about objects."""
+    def _still_since(self, measured: Measured) -> Floats:
+        """Return since when objects have not moved [M]."""
+        at = measured.at
+        center = self._tracker.center.by_track.take(at, axis=1)
+        apart = np.abs(center - self._still_at.by_track.take(at, axis=1)) > _MOVED * measured.sizes[1]
+        moved = (apart[0] | apart[1]).nonzero()[0]
+        if len(moved):
+            self._still_at.put(at[moved], center[:, moved])
+            self._still_since_s.flat[at[moved]] = measured.at_s[moved]
+        since_s: Floats = self._still_since_s.flat.take(at)
+        return since_s
+
+    def said(self, row: int, place: int, at_s: float) -> None:
+        """Note that something was said about an object."""
         self._said_s.data[row, place] = at_s

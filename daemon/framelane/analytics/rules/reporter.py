@@ -173,8 +173,8 @@ class Reporter:
     def zones_of(self, row: int, place: int) -> tuple[str, ...]:
         """Return the names of the zones that an object is in."""
         rules = self._book.pages[row].rules.rules
-        numbers = np.flatnonzero(self._state.phase.data[:, row, place] == IN)
-        return tuple(rules[number].name for number in numbers.tolist())
+        phases = self._state.phase.data[: len(rules), row, place].tolist()
+        return tuple(rule.name for rule, phase in zip(rules, phases, strict=True) if phase == IN)
 
     def _count(self, row: int, number: int) -> None:
         rules, moment = self._book.pages[row].rules, self.moments[row]

@@ -13,15 +13,20 @@ if TYPE_CHECKING:
 
     from framelane.analytics.table import Column, TrackTable
 
+    Indices = NDArray[np.intp]
+
 
 class RuleState:
     """Columns [K, S, T] of the table of tracks, for as many rules as the stream with the most has.
+
+    A pair of an object and a rule is given by its position in `Column.flat`.
 
     Args:
         table: the table.
     """
 
     def __init__(self, table: TrackTable) -> None:
+        self._table = table
         self.rules = 0
         """K."""
         self.side = table.column(np.int8, 0)
@@ -50,10 +55,21 @@ class RuleState:
             self.loitered,
         )  # fmt: skip
 
-    def clear(self, row: NDArray[np.intp], place: NDArray[np.intp]) -> None:
-        """Begin with new objects."""
+    def clear(self, at: Indices) -> None:
+        """Begin with new objects, given by their positions in the table [N]."""
         for column in (self.side, self.led, self.phase):
-            column.data[:, row, place] = 0
+            column.by_track[:, at] = 0
+
+    def known(self, at: Indices, rules: int) -> NDArray[np.bool_]:
+        """Return for the first rules of a stream and some objects whether anything is known of the pair [K, N]."""
+        known: NDArray[np.bool_] = (
+            self.side.by_track[:rules].take(at, axis=1) | self.phase.by_track[:rules].take(at, axis=1)
+        ) != 0
+        return known
+
+    def at(self, number: Indices, at: Indices) -> Indices:
+        """Return the positions of pairs of a rule, by its number, and an object, by its position in the table [P]."""
+        return number * self._table.size + at
 
     def renumber(self, row: int, before: Sequence[int | None]) -> None:
         """Move what is remembered of a row's rules to their new numbers.

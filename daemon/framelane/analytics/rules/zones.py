@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from framelane.analytics.rules.geometry import inside, nearness
+from framelane.analytics.rules.geometry import distance, inside
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,12 +33,6 @@ class Visits(NamedTuple):
     loitering: Indices
 
 
-def known(pairs: Pairs, state: RuleState) -> Flags:
-    """Return whether an object is in its zone or coming [P]."""
-    phase: Flags = state.phase.data[pairs.number, pairs.row, pairs.place] != OUT
-    return phase
-
-
 def observe(pairs: Pairs, rules: Rules, state: RuleState) -> Visits:
     """Take the next points of objects, and return which of them have entered or begun to loiter.
 
@@ -47,48 +41,61 @@ def observe(pairs: Pairs, rules: Rules, state: RuleState) -> Visits:
         rules: the zones.
         state: what is remembered of each pair; changed.
     """
-    at = pairs.number, pairs.row, pairs.place
-    within = inside(pairs.x, pairs.y, rules.edges_of(pairs.rule))
-    phase = state.phase.data[at]
-    around = within.copy()
-    outside = np.flatnonzero(~within & (phase != OUT))
-    if len(outside):
-        some = pairs.select(outside)
-        around[outside] = nearness(some.x, some.y, rules.edges_of(some.rule)).distance <= some.band
+    at, at_s = pairs.at, pairs.at_s
+    phase = state.phase.flat.take(at)
+    within, around = _lie(pairs, phase, rules)
     begins = within & (phase == OUT)
-    first_s = np.where(begins, pairs.at_s, state.first_s.data[at])
-    boxes = np.where(begins, 0, state.boxes.data[at]) + within
-    stays_s = pairs.at_s - first_s
-    entered = within & (phase != IN) & (boxes >= _LEAST_BOXES) & (stays_s >= rules.enter_s[pairs.rule])
-    phase = np.where(begins, COMING, phase)
-    phase[(phase == COMING) & ~around] = OUT
+    first_s = np.where(begins, at_s, state.first_s.flat.take(at))
+    boxes = np.where(begins, 0, state.boxes.flat.take(at)) + within
+    stays_s = at_s - first_s
+    was_in = phase == IN
+    entered = within & ~was_in & (boxes >= _LEAST_BOXES) & (stays_s >= rules.enter_s.take(pairs.rule))
+    phase[begins] = COMING
+    phase[~was_in & ~around] = OUT
     phase[entered] = IN
-    loitered = state.loitered.data[at] & ~entered
-    loiters = within & (phase == IN) & ~loitered & (stays_s >= rules.loiter_s[pairs.rule])
-    state.phase.data[at] = phase
-    state.first_s.data[at] = first_s
-    state.boxes.data[at] = boxes
-    state.last_s.data[at] = np.where(within, pairs.at_s, state.last_s.data[at])
-    state.around_s.data[at] = np.where(around, pairs.at_s, state.around_s.data[at])
-    state.loitered.data[at] = loitered | loiters
-    return Visits(np.flatnonzero(entered), np.flatnonzero(loiters))
+    loitered = state.loitered.flat.take(at) & ~entered
+    loiters = within & (was_in | entered) & ~loitered & (stays_s >= rules.loiter_s.take(pairs.rule))
+    state.phase.flat[at] = phase
+    state.first_s.flat[at] = first_s
+    state.boxes.flat[at] = boxes
+    state.last_s.flat[at[within]] = at_s[within]
+    state.around_s.flat[at[around]] = at_s[around]
+    state.loitered.flat[at] = loitered | loiters
+    return Visits(entered.nonzero()[0], loiters.nonzero()[0])
+
+
+def _lie(pairs: Pairs, phase: NDArray[np.int8], rules: Rules) -> tuple[Flags, Flags]:
+    """Return whether objects are inside, and inside or within the band; the latter is false if nothing is known."""
+    x, y = pairs.x[1], pairs.y[1]
+    edges = rules.edges_of_zones(pairs.rule)
+    within = inside(x, y, edges)
+    outside = (~within & (phase != OUT)).nonzero()[0]
+    if not len(outside):
+        return within, within
+    around = within.copy()
+    some = rules.edges_of_zones(pairs.rule[outside])
+    around[outside] = distance(x[outside], y[outside], some) <= pairs.band[outside]
+    return within, around
 
 
 def overdue(
-    rows: Indices, at_s: NDArray[np.float64], most: int, exit_s: NDArray[np.float64], state: RuleState
-) -> Flags:
-    """Return which objects have been outside or unseen for long enough to be out [K, R, T].
+    rows: Indices, at_s: NDArray[np.float64], most: int, rules: Rules, state: RuleState
+) -> list[tuple[int, int, int]]:
+    """Return which objects have been outside or unseen for long enough to be out, as rule, index in `rows` and place.
 
     Args:
         rows: rows of the table [R].
         at_s: time of each row's newest frame [R].
-        most: most tracks of a row, T.
-        exit_s: of each rule of each row of the table; infinite for lines [K, S].
+        most: places to look at in each row; some may have no object.
+        rules: the rules.
         state: what is remembered of each pair.
     """
-    phase = state.phase.data[:, rows, :most]
-    gone_s = at_s[:, None] - state.around_s.data[:, rows, :most]
-    least_s = np.full(phase.shape[:2], np.inf)
-    least_s[: len(exit_s)] = exit_s[:, rows]
-    out: Flags = (phase != OUT) & (gone_s >= least_s[:, :, None])
-    return out
+    phase = state.phase.data[: len(rules.exit_s), rows, :most]
+    known = (phase != OUT).ravel().nonzero()[0]
+    if not len(known):
+        return []
+    number, index, place = np.unravel_index(known, phase.shape)
+    row = rows.take(index)
+    gone_s = at_s.take(index) - state.around_s.data[number, row, place]
+    out = (gone_s >= rules.exit_s[number, row]).nonzero()[0]
+    return list(zip(*(each[out].tolist() for each in (number, index, place)), strict=True))

@@ -7,6 +7,7 @@ import time
 from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from framelane.demo.rtsp.auth import AuthScheme, Credentials
@@ -77,6 +78,19 @@ class CameraStats:
     plays_s: tuple[float, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class SentFrames:
+    """Frames in the order in which they were sent.
+
+    Attributes:
+        newest: which of all frames sent the last one is, from 0; -1 if none has been sent.
+        frames: their numbers in the clip.
+    """
+
+    newest: int
+    frames: tuple[int, ...]
+
+
 class LiveCamera:
     """Runs on the server's loop thread, where all methods are called."""
 
@@ -92,6 +106,8 @@ class LiveCamera:
         self._frame_timer: asyncio.TimerHandle | None = None
         self._report_timer: asyncio.TimerHandle | None = None
         self._sent_at: deque[tuple[float, int]] = deque(maxlen=HISTORY_FRAMES)
+        # All frames, also those that are forgotten.
+        self._captured_frames = 0
         self._plays_s: deque[float] = deque(maxlen=HISTORY_PLAYS)
         self._packets = self._octets = 0
         self._frames_sent = self._frames_dropped = self._ticks = 0
@@ -137,6 +153,16 @@ class LiveCamera:
         if nearest is None or abs(nearest[0] - captured_s) > tolerance_s:
             return None
         return nearest[1]
+
+    def sent_until(self, captured_s: float, after: int | None) -> SentFrames:
+        """Return what was sent until the frame that was captured nearest to this wall time; see `Camera.sent_until`."""
+        sent = self._sent_at
+        at = bisect_left(sent, captured_s, key=lambda each: each[0])
+        if at == len(sent) or (at and captured_s - sent[at - 1][0] < sent[at][0] - captured_s):
+            at -= 1
+        oldest = self._captured_frames - len(sent)
+        first = max(at if after is None else after + 1 - oldest, 0)
+        return SentFrames(oldest + at, tuple(frame for _, frame in islice(sent, first, at + 1)))
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Start delivering, after a sender report."""
@@ -216,6 +242,7 @@ class LiveCamera:
         self._packets += len(unit.offsets)
         self._octets += len(unit.framed) - len(unit.offsets) * (4 + HEADER_BYTES)
         self._sent_at.append((wall_of(captured_s), unit.frame))
+        self._captured_frames += 1
         if self.faults.touches_packets:
             block = spoil(block, self.faults, self._random)
         for subscriber, waits_for_key in self._subscribers.items():

@@ -10,7 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-from framelane.demo.rtsp.camera import CameraSpec, CameraStats, LiveCamera
+from framelane.demo.rtsp.camera import CameraSpec, CameraStats, LiveCamera, SentFrames
 from framelane.demo.rtsp.connection import RtspConnection, ServerState
 from framelane.demo.rtsp.faults import Faults, GarbageKind
 from framelane.demo.rtsp.subscriber import open_udp_pair
@@ -207,6 +207,17 @@ class Camera:
         `set_clock` is not taken into account.
         """
         return self._server.call(lambda: self._live.frame_at(captured_s, tolerance_s))
+
+    def sent_until(self, captured_s: float, after: int | None) -> SentFrames:
+        """Return the frames that were sent after one of them, up to that captured nearest to this wall time.
+
+        Looks back and trusts the clock as `frame_at` does.
+
+        Args:
+            captured_s: seconds since 1970.
+            after: `newest` of an earlier call; None for the one frame alone.
+        """
+        return self._server.call(lambda: self._live.sent_until(captured_s, after))
 
     def pause(self) -> None:
         """Stall: connections stay, no packet comes."""

@@ -28,6 +28,11 @@ def with_properties(publish: Callable[[Message], None], node: str) -> Callable[[
     return both
 
 
+def deletions(cleared: Message, node: str) -> list[Message]:
+    """Return the messages that delete the properties of a zone or line, given by the one that clears its topic."""
+    return list(OnvifProperties(node).follow(cleared))
+
+
 class OnvifProperties:
     """Follows what is published about zones and lines. Not thread-safe.
 
