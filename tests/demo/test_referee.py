@@ -13,7 +13,7 @@ from framelane.demo.referee import Referee, Street, Tally
 from framelane.demo.rtsp import CameraSpec, RtspServer
 from framelane.demo.street_rules import TrueCount, TrueCrossing
 from framelane.demo.watcher import Watcher
-from framelane.messages.detections import timestamp
+from framelane.messages.timestamps import timestamp
 
 if TYPE_CHECKING:
     from pathlib import Path
