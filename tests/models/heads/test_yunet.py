@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from tests.models import second_files, tiny_models
-from tests.models.heads.scenes import detect, load, refusal, seen
+from tests.models.heads.scenes import detect, load, refusal, seen, wanting
 from tests.models.tiny_models import Box
 
 if TYPE_CHECKING:
@@ -26,6 +26,11 @@ def save(path: Path, order: slice = slice(None)) -> Path:
     outputs = second_files.yunet(FACES, POINTS)
     names = list(outputs)[order]
     return tiny_models.save(path, [outputs[name] for name in names], names=names)
+
+
+def test_nothing_is_found_if_no_face_is_sure_enough(tmp_path: Path) -> None:
+    (found,) = detect(load(save(tmp_path / "m.onnx"), labels=["face"]), wanting(np.inf))[1]
+    assert len(found) == 0
 
 
 @pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)], ids=["as exported", "another order"])

@@ -79,7 +79,7 @@ class YuNetHead:
         cell = np.stack([column, row], axis=1)[:, None]
         extra = (points.reshape(-1, _POINTS.count, _POINTS.values) + cell) * stride[:, None, None]
         class_id = np.zeros(len(index), np.int32)
-        return Candidates(xyxy, confidence[index], class_id, extra.reshape(len(index), -1))
+        return Candidates(xyxy, confidence[index], class_id, extra.reshape(len(index), _POINTS.columns))
 
 
 def _confidence(scores: Array) -> Array:
