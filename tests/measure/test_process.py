@@ -88,4 +88,5 @@ def test_usage_counts_children(tmp_path: Path) -> None:
             time.sleep(0.02)
 
         assert child.usage().threads == 2
-        assert peak_rss_mb(child.pid) > peak_rss_mb(os.getpid()) * 0.01
+        # One Python alone takes some 10 MB.
+        assert peak_rss_mb(child.pid) > 14

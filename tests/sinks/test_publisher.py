@@ -11,6 +11,7 @@ from tests.sinks.examples import WALL_S, YOLOX, FakeClock, checked, node_stats, 
 from framelane.config.sections.publish import PublishConfig
 from framelane.core.frames import ModelInfo
 from framelane.sinks.publisher import Publisher
+from framelane.telemetry.objects import ObjectCounter
 from framelane.telemetry.sink_health import SinkHealth
 from framelane.telemetry.states import NodeState, StreamState
 
@@ -54,6 +55,7 @@ class Meter:
         self._stream = stream
         self._published = published
         self._left_out = left_out
+        self.objects = ObjectCounter()
 
     def result_left_out(self, reason: str) -> None:
         self._left_out.append(reason)
