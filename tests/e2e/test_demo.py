@@ -42,6 +42,9 @@ def test_demo_publishes_what_its_cameras_show_when_run_by_a_script(tmp_path: Pat
     busy = streams["cam01"]
     crossed = sum(side["true"] + side["doubtful"] for side in busy["line"].values())
     assert crossed or busy["messages_received"] < 4 * 15
-    rules = yaml.safe_load((tmp_path / "framelane" / "demo" / "demo.yaml").read_text())["streams"]
+    config = yaml.safe_load((tmp_path / "framelane" / "demo" / "demo.yaml").read_text())
+    assert config["media"]["folder"]
+    assert config["defaults"]["snapshots"]
+    rules = config["streams"]
     assert [(list(rule["lines"]), list(rule["zones"])) for rule in rules] == [(["street"], ["stretch"])] * 2
     assert not picture.exists()  # there is no table to draw with --json

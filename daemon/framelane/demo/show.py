@@ -84,7 +84,7 @@ def run_demo(options: DemoOptions) -> None:
         setup(stream=log_file)
         broker = stack.enter_context(EmbeddedBroker())
         # Counters begin at 0 with each run, beside those of the streets.
-        journal = stack.enter_context(tempfile.TemporaryDirectory(prefix="framelane-demo-"))
+        state = stack.enter_context(tempfile.TemporaryDirectory(prefix="framelane-demo-"))
         console.print("drawing the cameras' clips (once) ...", style="dim")
         clips = ensure_clips(folder, min(options.streams, DIFFERENT_CLIPS))
         cameras = _cameras(clips, options.streams)
@@ -93,7 +93,7 @@ def run_demo(options: DemoOptions) -> None:
         streets = {camera.path: read[camera.clip] for camera in cameras}
         config_file = folder / "demo.yaml"
         port = _free_port(options.port)
-        text = _config_text(broker.url, server, streets, port, journal)
+        text = _config_text(broker.url, server, streets, port, Path(state))
         config_file.write_text(text, encoding="utf-8")
         live = LiveConfig(config_file, os.environ, check_config(config_file, os.environ))
         node = make_node(live.config, threading.Event(), StreamEdits(live, None))
@@ -165,16 +165,17 @@ def _free_port(wanted: int) -> int:
 
 
 def _config_text(
-    broker_url: str, server: RtspServer, streets: Mapping[str, Street], port: int, journal: str
+    broker_url: str, server: RtspServer, streets: Mapping[str, Street], port: int, state: Path
 ) -> str:
     """Return the YAML that the daemon runs. It is kept, so that a user can read it and run it again."""
     config = {
         "node": {"id": "demo", "shutdown_s": 3},
         "mqtt": {"url": broker_url, "spool": {"enabled": False}},
         "http": {"listen": f"{_HOST}:{port}"},
-        "journal": {"folder": journal},
+        "journal": {"folder": str(state / "journal")},
+        "media": {"folder": str(state / "media"), "max_bytes": "64MiB", "min_free_bytes": "64MiB"},
         "models": {"street": {"path": "demo", "confidence": 0.4}},
-        "defaults": {"track": True},
+        "defaults": {"track": True, "snapshots": {"longest": 640}},
         "streams": [
             {"id": name, "url": server.url(name), **street.rules} for name, street in streets.items()
         ],
