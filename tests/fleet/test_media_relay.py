@@ -97,6 +97,13 @@ def test_a_worker_that_starts_again_is_watched_again(relay: MediaRelay) -> None:
     again.stop()
 
 
+def test_a_relay_without_workers_leaves_nothing_open() -> None:
+    relay = MediaRelay()
+    assert relay.stop(10.0)
+    assert (relay._hears.fileno(), relay._rings.fileno()) == (-1, -1)
+    assert relay.stop(10.0)
+
+
 def test_a_worker_that_comes_too_late_is_not_watched(relay: MediaRelay) -> None:
     ours, theirs = zip(*(socket.socketpair() for _ in range(2)), strict=True)
     relay.attach(ours[0])

@@ -102,6 +102,13 @@ class MediaRelay(Worker):
             del self._watched[stream, want], self._by_channel[watched.channel]
         self._tell_all(_line({"op": "unwatch", "channel": watched.channel}))
 
+    def stop(self, timeout_s: float | None = None) -> bool:
+        """See Worker; also closes what a relay has to which no worker came."""
+        ended = super().stop(timeout_s)
+        if self._thread is None:
+            self.ended()
+        return ended
+
     def wake(self) -> None:
         """Make the thread check whether to stop."""
         with contextlib.suppress(OSError):

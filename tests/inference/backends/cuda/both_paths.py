@@ -132,7 +132,8 @@ class BothPaths:
     def kept_on_cpu(self) -> list[Candidates]:
         """What suppression keeps of each picture, in input pixels."""
         outputs, finish = [self.output.astype(np.float32)], Postprocessor(self.head, self.iou, self.max_det)
-        found = [self.head.decode(outputs, image, wanted) for image, wanted in enumerate(self.filters)]
+        with np.errstate(all="ignore"):
+            found = [self.head.decode(outputs, image, wanted) for image, wanted in enumerate(self.filters)]
         return [finish._kept(postprocess._boxes(each)) for each in found]
 
     def on_gpu(self) -> tuple[list[Detections], Array | None]:
