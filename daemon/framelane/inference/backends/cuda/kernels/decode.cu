@@ -14,23 +14,15 @@ struct DecodeGrid {
     int input_wh[2];
 };
 
-__device__ __forceinline__ float decode_value(const float* at) {
-    return *at;
-}
-
-__device__ __forceinline__ float decode_value(const unsigned short* at) {
-    return float_of(*at);
-}
-
 // The first of the greatest scores, as argmax; NaN if any score is, which passes no threshold.
 template <class T>
 __device__ __forceinline__ float decode_best(const T* scores, long long step, int classes, int* class_id) {
-    float best = decode_value(scores);
+    float best = value_of(scores);
     bool broken = best != best;
     *class_id = 0;
 #pragma unroll 8
     for (int id = 1; id < classes; ++id) {
-        float score = decode_value(scores + id * step);
+        float score = value_of(scores + id * step);
         broken |= score != score;
         if (score > best) {
             best = score;
@@ -113,7 +105,7 @@ __device__ __forceinline__ void decode_columns(const T* output, const float* thr
         int count = many;
 #pragma unroll 8
         for (int number = 0; number < count; ++number)
-            passed |= decode_value(scores + wanted[number] * step) >= least[number];
+            passed |= value_of(scores + wanted[number] * step) >= least[number];
         __syncthreads();
     }
     passed = passed && anchor < to.anchors;
@@ -123,7 +115,7 @@ __device__ __forceinline__ void decode_columns(const T* output, const float* thr
     if (passed) {
         confidence = decode_best(scores, step, classes, &class_id);
         passed = confidence >= thresholds[class_id];
-        box = decode_corners(decode_value(column), decode_value(column + step), decode_value(column + 2 * step), decode_value(column + 3 * step));
+        box = decode_corners(value_of(column), value_of(column + step), value_of(column + 2 * step), value_of(column + 3 * step));
     }
     decode_keep(passed, to, image, anchor, box, confidence, class_id);
 }
@@ -153,7 +145,7 @@ __device__ __forceinline__ void decode_rows(
     thresholds += (long long)image * classes;
     float floor = decode_floor(thresholds, classes);
     const T* row = output + ((long long)image * to.anchors + min(anchor, to.anchors - 1)) * (5 + classes);
-    float objectness = decode_value(row + 4);
+    float objectness = value_of(row + 4);
     bool passed = anchor < to.anchors && objectness >= floor;
     Box box = {};
     float confidence = 0;
@@ -163,7 +155,7 @@ __device__ __forceinline__ void decode_rows(
         passed = confidence >= thresholds[class_id];
     }
     if (passed) {
-        float value[4] = {decode_value(row), decode_value(row + 1), decode_value(row + 2), decode_value(row + 3)};
+        float value[4] = {value_of(row), value_of(row + 1), value_of(row + 2), value_of(row + 3)};
         decode_from_grid(grid, anchor, value);
         box = decode_corners(value[0], value[1], value[2], value[3]);
     }
@@ -179,11 +171,11 @@ __device__ __forceinline__ void decode_end2end(
     int image = blockIdx.y, anchor = blockIdx.x * DECODE_THREADS + threadIdx.x;
     if (image >= *live) return;
     const T* row = output + ((long long)image * to.anchors + min(anchor, to.anchors - 1)) * values;
-    float confidence = decode_value(row + 4), named = decode_value(row + 5);
+    float confidence = value_of(row + 4), named = value_of(row + 5);
     bool passed = anchor < to.anchors && named > -1.f && named < (float)classes;
     int class_id = passed ? (int)named : 0;
     passed = passed && confidence >= thresholds[(long long)image * classes + class_id];
-    Box box = {decode_value(row) * scale_x, decode_value(row + 1) * scale_y, decode_value(row + 2) * scale_x, decode_value(row + 3) * scale_y};
+    Box box = {value_of(row) * scale_x, value_of(row + 1) * scale_y, value_of(row + 2) * scale_x, value_of(row + 3) * scale_y};
     if (centered) box = decode_corners(box.x1, box.y1, box.x2, box.y2);
     decode_keep(passed, to, image, anchor, box, confidence, class_id);
 }

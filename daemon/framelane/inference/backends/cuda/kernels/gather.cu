@@ -4,14 +4,6 @@
 
 #define GATHER_THREADS 64
 
-__device__ __forceinline__ float gather_value(const float* at) {
-    return *at;
-}
-
-__device__ __forceinline__ float gather_value(const unsigned short* at) {
-    return float_of(*at);
-}
-
 // Details [batch, max_det, 4 + extra]: the box in input pixels, then the last `extra` values of its prediction. The value v of
 // prediction a is at output[image * values * anchors + a * anchor_step + v * value_step]. Rows beyond the count are not written.
 template <class T>
@@ -31,7 +23,7 @@ __device__ __forceinline__ void gather(
     }
     const T* prediction = output + (long long)image * values * anchors + (long long)anchor * anchor_step;
     for (int each = threadIdx.x; each < extra; each += GATHER_THREADS)
-        row[4 + each] = gather_value(prediction + (long long)(values - extra + each) * value_step);
+        row[4 + each] = value_of(prediction + (long long)(values - extra + each) * value_step);
 }
 
 extern "C" __global__ void __launch_bounds__(GATHER_THREADS) framelane_gather_float32(

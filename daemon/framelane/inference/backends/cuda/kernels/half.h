@@ -15,3 +15,12 @@ __device__ __forceinline__ float float_of(unsigned short bits) {
     return value;
 }
 #endif
+
+// An element of a tensor of either type.
+__device__ __forceinline__ float value_of(const float* at) {
+    return *at;
+}
+
+__device__ __forceinline__ float value_of(const unsigned short* at) {
+    return float_of(*at);
+}
