@@ -47,7 +47,7 @@ def surfaces_from_now_on(monkeypatch: pytest.MonkeyPatch, shim: ShimCopies) -> N
         return replace(found, copies=copies, copy_bytes=shim.copies.memory.bytes)
 
     monkeypatch.setattr(CpuRunner, "detect", detect)
-    monkeypatch.setattr("framelane.inference.backends.cuda.surface.ON_GPU", "yuv420p")
+    monkeypatch.setattr("framelane.inference.worker.is_on_gpu", lambda _: True)
 
 
 def shape_of(path: Path) -> tuple[int, ...]:

@@ -329,7 +329,7 @@ def gray_of(image: av.VideoFrame) -> int:
 def test_copies_of_frames_on_the_gpu_go_with_their_results_and_those_without_room_are_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("framelane.inference.backends.cuda.surface.ON_GPU", "gray")
+    monkeypatch.setattr("framelane.inference.worker.is_on_gpu", lambda _: True)
     seen: dict[str, object] = {}
 
     def stage(batch: Sequence[Delivery]) -> Sequence[Delivery]:

@@ -13,9 +13,9 @@ import structlog
 from framelane.core.frames import Result
 from framelane.core.worker import Worker
 from framelane.gpu.errors import DeviceLostError, GpuError, OutOfMemoryError
-from framelane.inference.backends.cuda.surface import is_surface
 from framelane.inference.delivery import DeliveryThread, unchanged
 from framelane.inference.job import Delivery
+from framelane.media.surface import is_on_gpu
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -310,5 +310,5 @@ def _needed(batch: Batch) -> dict[int, Picture]:
     return {
         number: batch.images[number]
         for number, job in enumerate(batch.jobs)
-        if job.pictured and not is_surface(batch.images[number])
+        if job.pictured and not is_on_gpu(batch.images[number])
     }

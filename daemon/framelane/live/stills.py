@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from framelane.live.boxes import boxes_json
 from framelane.live.records import Kind, Record
 from framelane.live.still import StillError, jpeg, reduced
+from framelane.media.surface import is_on_gpu
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -24,7 +25,6 @@ EVERY_S = 0.95
 """Seconds between two stills: a little less than one, or a camera with one frame per second loses some."""
 _MOST_WAIT_S = 0.8
 """Seconds to wait for the boxes of a frame; under overload most frames are not inferred."""
-_ON_GPU = "cuda"
 _LENGTH = struct.Struct("<I")
 _UNKNOWN = b"null"
 
@@ -51,9 +51,8 @@ class Stills:
         """Take a frame that may become the next still."""
         picture: Any = frame.picture
         # A decoder on the GPU has few surfaces.
-        on_gpu = picture.format.name == _ON_GPU
         try:
-            self._picture = reduced(picture, max(LONGEST.values())) if on_gpu else picture
+            self._picture = reduced(picture, max(LONGEST.values())) if is_on_gpu(picture) else picture
         except StillError:
             # The next frame may do.
             return

@@ -15,8 +15,9 @@ from framelane.inference.backends.cuda.fetcher import Fetcher
 from framelane.inference.backends.cuda.frame_copy import FrameCopy
 from framelane.inference.backends.cuda.frame_memory import FrameMemory
 from framelane.inference.backends.cuda.looks import LookPool, look_rows, regions_of
-from framelane.inference.backends.cuda.surface import ON_GPU, surface_format
+from framelane.inference.backends.cuda.surface import surface_format
 from framelane.inference.backends.cuda.twin_buffer import grown
+from framelane.media.surface import is_on_gpu
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -106,7 +107,7 @@ class FrameCopier:
         copies: dict[int, FrameCopy] = {}
         given: list[tuple[float, ...]] = []
         for number, most in enumerate(pictured):
-            if not most or images[number].format.name != ON_GPU:
+            if not most or not is_on_gpu(images[number]):
                 continue
             planes = images[number].planes
             copy = self._copies.of(images[number], planes)

@@ -12,7 +12,8 @@ from av.video.reformatter import VideoReformatter
 
 from framelane.gpu.memory import DeviceBuffer, PinnedBuffer
 from framelane.inference.backends.cuda.plane_table import PICTURE
-from framelane.inference.backends.cuda.surface import ON_GPU, surface_format
+from framelane.inference.backends.cuda.surface import surface_format
+from framelane.media.surface import is_on_gpu
 from framelane.models.input.pixel_formats import GBR, LAYOUTS, NEUTRAL, YUV, color_matrix
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class ImageTable:
         """Return an image's plan and planes, converting pixel formats that the kernel can't read."""
         planes = image.planes
         own = image.format
-        on_gpu = own.name == ON_GPU
+        on_gpu = is_on_gpu(image)
         name = surface_format(image, planes) if on_gpu else own.name
         if name is None or name not in LAYOUTS:
             # An image on the GPU is YUV. Reformatting downloads it too, but loses its color properties, so

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import av
     from av.video.plane import VideoPlane
-
-    from framelane.core.frames import Picture
-
-# The pixel format that PyAV reports for such frames.
-ON_GPU = "cuda"
 
 # DLManagedTensor of dlpack.h begins with: void* data; int32 device[2]; int32 ndim; uint8 code; uint8 bits.
 _BITS_OFFSET = 21
@@ -24,11 +19,6 @@ _BY_BITS = {8: "nv12", 16: "p016le"}
 _pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
 _pointer_of.restype = ctypes.c_void_p
 _pointer_of.argtypes = [ctypes.py_object, ctypes.c_char_p]
-
-
-def is_surface(picture: Picture) -> bool:
-    """Return whether a frame's pixels are on the GPU."""
-    return cast("av.VideoFrame", picture).format.name == ON_GPU
 
 
 def surface_format(frame: av.VideoFrame, planes: Sequence[VideoPlane]) -> str | None:
