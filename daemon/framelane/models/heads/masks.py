@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from framelane.models.input.letterbox import Letterbox, SizeWH
 
     Array = NDArray[np.float32]
+    Floats = Array | NDArray[np.float16]
     Outlines = list[Array]
 
 # So that an object's outlines take at most 2 kB in a message: points have up to 10 characters.
@@ -39,6 +40,7 @@ class PrototypeMasks:
         stride: input pixels per pixel of a prototype.
     """
 
+    per_object: ClassVar[bool] = False
     rotated: ClassVar[bool] = False
     output: int
     stride: int
@@ -47,7 +49,7 @@ class PrototypeMasks:
         self,
         found: Detections,
         kept: Candidates,
-        outputs: Sequence[Array],
+        outputs: Sequence[Floats],
         image: int,
         letterbox: Letterbox,
     ) -> Detections:
@@ -59,14 +61,15 @@ class PrototypeMasks:
             found, letterbox, lambda each: self._outlines(prototypes, weights[each], kept.xyxy[each])
         )
 
-    def _outlines(self, prototypes: Array, weights: Array, xyxy: Array) -> Outlines:
+    def _outlines(self, prototypes: Floats, weights: Array, xyxy: Array) -> Outlines:
         height, width = prototypes.shape[1:]
         left, right = _cells(xyxy[0], xyxy[2], self.stride, width)
         top, bottom = _cells(xyxy[1], xyxy[3], self.stride, height)
         if left >= right or top >= bottom:
             return []
         # Only the cells around the box: bilinear enlargement looks no farther.
-        logits = np.tensordot(weights, prototypes[:, top:bottom, left:right], axes=1)
+        around = prototypes[:, top:bottom, left:right].astype(np.float32, copy=False)
+        logits = np.tensordot(weights, around, axes=1)
         mask = _enlarged(logits, ((right - left) * self.stride, (bottom - top) * self.stride))
         origin = np.array([left, top], np.float32) * self.stride
         first = [max(math.ceil(start - at), 0) for start, at in zip(xyxy[:2], origin, strict=True)]
@@ -86,6 +89,7 @@ class QueryMasks:
         size_wh: the input in pixels.
     """
 
+    per_object: ClassVar[bool] = True
     rotated: ClassVar[bool] = False
     output: int
     size_wh: SizeWH
@@ -94,7 +98,7 @@ class QueryMasks:
         self,
         found: Detections,
         kept: Candidates,
-        outputs: Sequence[Array],
+        outputs: Sequence[Floats],
         image: int,
         letterbox: Letterbox,
     ) -> Detections:
@@ -103,7 +107,11 @@ class QueryMasks:
         logits = outputs[self.output][image]
         queries = kept.extra[:, 0].astype(np.intp)
         return _with_masks(
-            found, letterbox, lambda each: outlines_of(_enlarged(logits[queries[each]], self.size_wh))
+            found,
+            letterbox,
+            lambda each: outlines_of(
+                _enlarged(logits[queries[each]].astype(np.float32, copy=False), self.size_wh)
+            ),
         )
 
 
