@@ -148,7 +148,7 @@ class KernelFinish:
 
     def _addresses_of(self, contexts: SlotContexts, head: Head, table: int) -> PostprocessAddresses:
         outputs = [output.address for output in contexts.outputs]
-        scored = isinstance(head.layout, ScoredRows)
+        scored = head.layout if isinstance(head.layout, ScoredRows) else None
         entries = head.details.output if head.details is not None and head.details.per_object else None
         return PostprocessAddresses(
             output=outputs[head.output],
@@ -158,8 +158,8 @@ class KernelFinish:
             work=self._work.address,
             result=self._result.address,
             details=0 if self._details is None else self._details.address,
-            scores=outputs[head.layout.output] if isinstance(head.layout, ScoredRows) else 0,
-            columns=self._live.columns_address if scored else 0,
+            scores=0 if scored is None else outputs[scored.output],
+            columns=0 if scored is None else self._live.columns_address,
             entries=0 if entries is None else outputs[entries],
         )
 

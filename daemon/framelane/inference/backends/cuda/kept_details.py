@@ -38,19 +38,22 @@ class KeptDetails:
     """
 
     def __init__(self, contexts: SlotContexts, details: Details, largest: Postprocess) -> None:
-        self._given = details
+        self._add = details.add
         self._owned = ExitStack()
         self._copies: list[HostCopy] = []
         self._outputs: list[NDArray[Any]] = [np.empty(0, np.float32)] * len(contexts.outputs)
-        self._entry = contexts.output_shapes[details.output or 0][2:]
+        self._entries: tuple[int, tuple[int, ...]] | None = None
+        number = details.output
         with ExitStack() as guard:
             guard.callback(self.close)
             size = largest.details_bytes
             gathered = PinnedBuffer(size)
             self._owned.callback(gathered.close)
             self._rows = gathered.array[:size].view(np.float32).reshape(largest.details_shape)
-            if details.output is not None and not details.per_object:
-                self._copy(contexts, details.output)
+            if number is not None and details.per_object:
+                self._entries = number, contexts.output_shapes[number][2:]
+            elif number is not None:
+                self._copy(contexts, number)
             guard.pop_all()
         self.address = gathered.address
         """Address of the details, for the GPU."""
@@ -66,15 +69,16 @@ class KeptDetails:
         if not count:
             return found
         rows = self._rows[image, :count]
-        if self._given.per_object:
-            extra = np.arange(count, dtype=np.float32)[:, None]
-            entries = rows[:, CORNERS:].reshape(1, count, *self._entry)
-            outputs = [entries] * len(self._outputs)
-        else:
+        outputs = [each[image : image + 1] for each in self._outputs]
+        if self._entries is None:
             extra = rows[:, CORNERS:].copy()
-            outputs = [each[image : image + 1] for each in self._outputs]
+        else:
+            # The entries are in the order of the boxes.
+            number, dims = self._entries
+            extra = np.arange(count, dtype=np.float32)[:, None]
+            outputs[number] = rows[:, CORNERS:].reshape(1, count, *dims)
         kept = Candidates(rows[:, :CORNERS], found.confidence, found.class_id, extra)
-        return self._given.add(found, kept, outputs, 0, letterbox)
+        return self._add(found, kept, outputs, 0, letterbox)
 
     def close(self) -> None:
         """Free all memory."""
