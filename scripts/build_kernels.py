@@ -6,6 +6,7 @@ import argparse
 import ctypes
 import hashlib
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -90,7 +91,8 @@ def compiled() -> str:
         print(log, file=sys.stderr)
     ptx = _text(nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX, program)
     nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
-    return _heading() + ptx
+    # NVRTC counts calls over all programs of a process.
+    return _heading() + re.sub(r" // callseq \d+.*", "", ptx)
 
 
 def _heading() -> str:

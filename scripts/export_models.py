@@ -3,7 +3,8 @@
 Runs in an environment of its own, which needs none of Framelane:
 `pip install ultralytics rfdetr onnx onnxruntime onnxslim`. For each case it writes NAME.onnx and NAME.npz: the
 prepared image, the size of the source, and the objects that the exporter's own predict() reports.
-`scripts/compare_exports.py` reads them.
+`scripts/compare_exports.py` reads them. `--bench` exports the models of the benchmarks instead, as they are
+initialized: NAME.onnx, for lab.busy_model.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import torch
 import ultralytics
 from torchvision.transforms import functional
 
-from lab.exports import CASES, CONFIDENCE, IMAGE, IOU
+from lab.exports import BENCH_CASES, CASES, CONFIDENCE, IMAGE, IOU
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,23 +46,24 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="where the files go")
     parser.add_argument("--only", default="", help="a regular expression for the cases' names")
     parser.add_argument("--image", type=Path, default=IMAGE)
+    parser.add_argument("--bench", action="store_true", help="export the models of the benchmarks")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
-    cases = [case for case in CASES if re.search(args.only, case.name)]
-    for case in cases:
-        if not (args.folder / f"{case.name}.npz").exists():
+    for case in BENCH_CASES if args.bench else CASES:
+        path = args.folder / f"{case.name}.{'onnx' if args.bench else 'npz'}"
+        if re.search(args.only, case.name) and not path.exists():
             print(f"{case.name} ...", flush=True)
             export = _export_rfdetr if case.config.startswith("RFDETR") else _export_ultralytics
-            found = export(case, args.image, args.folder / f"{case.name}.onnx")
-            np.savez_compressed(
-                args.folder / f"{case.name}.npz", head=case.head, classes=case.classes, **found
-            )
+            found = export(case, None if args.bench else args.image, path.with_suffix(".onnx"))
+            if not args.bench:
+                np.savez_compressed(path, head=case.head, classes=case.classes, **found)
     return 0
 
 
-def _export_ultralytics(case: Case, image: Path, path: Path) -> dict[str, Any]:
+def _export_ultralytics(case: Case, image: Path | None, path: Path) -> dict[str, Any]:
+    """Export a model and return what it finds in the image; without one, leave it as it is initialized."""
     torch.manual_seed(1)
-    base = re.sub(r"(yolo\D*\d+)n", r"\1", case.config)
+    base = re.sub(r"(yolo\D*\d+)[nsmlx]", r"\1", case.config)
     source = next(
         each
         for each in (ultralytics.utils.ROOT / "cfg/models").rglob("*.yaml")
@@ -74,13 +76,16 @@ def _export_ultralytics(case: Case, image: Path, path: Path) -> dict[str, Any]:
         for name in (source.name, f"{case.config}.yaml"):
             (Path(folder) / name).write_text(text)
         model = kind(str(Path(folder) / f"{case.config}.yaml"))
-        _liven(model.model, case.classes, case.size, image)
+        if image is not None:
+            _liven(model.model, case.classes, case.size, image)
         model.save(str(Path(folder) / "m.pt"))
         task = model.task
         written = kind(str(Path(folder) / "m.pt")).export(
             format="onnx", imgsz=case.size, conf=CONFIDENCE, iou=IOU, verbose=False, **case.options
         )
         path.write_bytes(Path(written).read_bytes())
+    if image is None:
+        return {}
     return _predict(
         kind(str(path)) if kind is ultralytics.RTDETR else kind(str(path), task=task), case, image
     )
@@ -158,9 +163,13 @@ def _predict(model: ultralytics.engine.model.Model, case: Case, image: Path) -> 
     return told
 
 
-def _export_rfdetr(case: Case, image: Path, path: Path) -> dict[str, Any]:
+def _export_rfdetr(case: Case, image: Path | None, path: Path) -> dict[str, Any]:
+    """Export a model and return what it finds in the image; without one, leave it as it is initialized."""
     torch.manual_seed(1)
     model = getattr(rfdetr, case.config)(pretrain_weights=None, num_classes=case.classes, device="cpu")
+    if image is None:
+        _write_rfdetr(model, case, path)
+        return {}
     side = model.model.resolution
     pixels = cv2.cvtColor(_pixels(image), cv2.COLOR_BGR2RGB)
     if case.head.endswith("seg"):
@@ -170,9 +179,7 @@ def _export_rfdetr(case: Case, image: Path, path: Path) -> dict[str, Any]:
         for name, module in model.model.model.named_modules():
             if name.startswith("class_embed") and isinstance(module, torch.nn.Linear):
                 _spread(module, lambda: model.predict(pixels), _least_mean(case.classes + 1))
-    with tempfile.TemporaryDirectory() as folder:
-        model.export(output_dir=folder, **case.options)
-        path.write_bytes(next(Path(folder).glob("*.onnx")).read_bytes())
+    _write_rfdetr(model, case, path)
     found = model.predict(pixels, threshold=CONFIDENCE)
     planes = torch.from_numpy(pixels.transpose(2, 0, 1).copy()).float() / 255
     scaled = functional.resize(planes, [side, side], antialias=False)
@@ -186,6 +193,12 @@ def _export_rfdetr(case: Case, image: Path, path: Path) -> dict[str, Any]:
     if found.mask is not None:
         told["masks"] = found.mask
     return told
+
+
+def _write_rfdetr(model: rfdetr.RFDETR, case: Case, path: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        model.export(output_dir=folder, **case.options)
+        path.write_bytes(next(Path(folder).glob("*.onnx")).read_bytes())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The exports that scripts/export_models.py makes and scripts/compare_exports.py compares."""
+"""The exports that scripts/export_models.py makes, to compare (scripts/compare_exports.py) or to measure."""
 
 from __future__ import annotations
 
@@ -82,4 +82,10 @@ CASES = [
     Case("RFDETRNano", "rf-detr", 3, 384),
     Case("RFDETRNano", "rf-detr", 1, 384, {"dynamic_batch": True}),
     Case("RFDETRSegNano", "rf-detr-seg", 2, 312),
+]
+# What benchmarks of a GPU run; lab.busy_model gives them objects.
+BENCH_CASES = [
+    Case("yolov8s", "yolov8", 80, 640, {"dynamic": True}),
+    Case("yolov8s-seg", "yolov8-seg", 80, 640, {"dynamic": True}),
+    Case("RFDETRNano", "rf-detr", 90, 384, {"dynamic_batch": True}),
 ]

@@ -71,3 +71,11 @@ def test_suppress_rotated_returns_at_most_that_many_of_any_number() -> None:
         ).tolist()
         == []
     )
+
+
+def test_the_overlap_of_boxes_without_a_width_is_a_number() -> None:
+    """Rounding may leave the determinant of such a box below 0."""
+    turns = np.linspace(0, 6, 500)
+    boxes = np.column_stack([np.tile([[50.0], [50], [0], [90]], 500).T, turns]).astype(np.float32)
+    overlaps = [probabilistic_iou(np.stack([box, box]))[0, 1] for box in boxes]
+    assert (np.array(overlaps) > 0.99).all()

@@ -73,7 +73,7 @@ def test_a_score_for_each_class_is_read_too(classes: int, *, noted: bool) -> Non
     rows = scored(classes)
     notes = {"task": "detect", "head": "RTDETRDecoder"} if noted else {}
     head = recognize(sample_of(rows, names=classes, metadata=notes))
-    assert (head.name, head.classes, head.layout) == ("rtdetr", classes, None)
+    assert (head.name, head.classes) == ("rtdetr", classes)
     assert told(head.decode([rows], 0, wanting(*[0.5] * classes))) == [([32, 0, 48, 32], 0.75, classes - 1)]
     assert head.raw([rows]).confidence[0, 7] == 0.75
 

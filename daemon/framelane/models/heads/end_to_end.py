@@ -50,8 +50,7 @@ class EndToEndHead:
     @property
     def layout(self) -> Layout | None:
         """See Head."""
-        rotated = self.details is not None and self.details.rotated
-        return None if rotated or self.swapped else "end2end"
+        return None if self.swapped else "end2end"
 
     def raw(self, outputs: Sequence[NDArray[np.float32]]) -> Raw:
         """See Head."""

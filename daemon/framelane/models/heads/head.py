@@ -18,14 +18,33 @@ if TYPE_CHECKING:
     from framelane.models.input.spec import InputSpec
 
     Array = NDArray[np.float32]
+    Floats = Array | NDArray[np.float16]
 
 
-Layout = Literal["columns", "rows", "grid_rows", "end2end", "unit_end2end"]
-"""How an output lies in memory, for decoders on other devices.
+@dataclass(frozen=True, slots=True)
+class ScoredRows:
+    """A layout with a row of scores per box: boxes [n, anchors, 4 or more] and scores [n, anchors, columns].
+
+    Attributes:
+        output: index of the output with the scores, which may be that with the boxes.
+        columns: where each class's score is in a row.
+        logits: whether scores are before their sigmoid.
+        unit: whether boxes are center and size as fractions of the image, else corners in pixels.
+    """
+
+    output: int
+    columns: tuple[int, ...]
+    logits: bool = False
+    unit: bool = False
+
+
+Layout = Literal["columns", "rows", "grid_rows", "end2end", "unit_end2end"] | ScoredRows
+"""How outputs lie in memory, for decoders on other devices.
 
 "columns" is [n, 4 + classes, anchors] and "rows" is [n, anchors, 5 + classes], in pixels; "grid_rows" is the same as
 offsets from cells; "end2end" is [n, anchors, 6] with corners in pixels, and "unit_end2end" the same with center and
-size as fractions of the image. In "columns" and "end2end" the values of the head's details follow.
+size as fractions of the image. In "columns" and "end2end" the values of the head's details follow; with an angle,
+boxes of "end2end" are center and size.
 """
 
 
@@ -74,6 +93,11 @@ class Details(Protocol):
         ...
 
     @property
+    def per_object(self) -> bool:
+        """Whether `output` has an entry per prediction, whose number is all of `extra`."""
+        ...
+
+    @property
     def rotated(self) -> bool:
         """Whether `extra` begins with rotated boxes, which are suppressed as such: cx cy w h angle."""
         ...
@@ -82,11 +106,19 @@ class Details(Protocol):
         self,
         found: Detections,
         kept: Candidates,
-        outputs: Sequence[Array],
+        outputs: Sequence[Floats],
         image: int,
         letterbox: Letterbox,
     ) -> Detections:
-        """Return the detections of an image with the details; `kept` are the same objects in input pixels."""
+        """Return the detections of an image with the details.
+
+        Args:
+            found: the detections.
+            kept: the same objects in input pixels.
+            outputs: the model's outputs, float32 or float16; only `output` is read.
+            image: the image's index in them.
+            letterbox: where the image is in the input.
+        """
         ...
 
 
@@ -118,7 +150,7 @@ class Head(Protocol):
 
     @property
     def layout(self) -> Layout | None:
-        """How its output lies in memory; None if only `decode` can read it."""
+        """How its outputs lie in memory; None if only `decode` can read it."""
         ...
 
     @property

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from framelane.models.input.letterbox import Letterbox
 
     Array = NDArray[np.float32]
+    Floats = Array | NDArray[np.float16]
 
 PLAIN, WITH_CONFIDENCE = 2, 3
 # Coordinates within 0..1 would not be pixels.
@@ -34,6 +35,7 @@ class Keypoints:
     """
 
     output: ClassVar[None] = None
+    per_object: ClassVar[bool] = False
     rotated: ClassVar[bool] = False
     count: int
     values: int
@@ -47,7 +49,7 @@ class Keypoints:
         self,
         found: Detections,
         kept: Candidates,
-        outputs: Sequence[Array],  # noqa: ARG002 - see Details
+        outputs: Sequence[Floats],  # noqa: ARG002 - see Details
         image: int,  # noqa: ARG002
         letterbox: Letterbox,
     ) -> Detections:

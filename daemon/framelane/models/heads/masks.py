@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from framelane.models.input.letterbox import Letterbox, SizeWH
 
     Array = NDArray[np.float32]
+    Floats = Array | NDArray[np.float16]
     Outlines = list[Array]
 
 # So that an object's outlines take at most 2 kB in a message: points have up to 10 characters.
@@ -39,6 +40,7 @@ class PrototypeMasks:
         stride: input pixels per pixel of a prototype.
     """
 
+    per_object: ClassVar[bool] = False
     rotated: ClassVar[bool] = False
     output: int
     stride: int
@@ -47,7 +49,7 @@ class PrototypeMasks:
         self,
         found: Detections,
         kept: Candidates,
-        outputs: Sequence[Array],
+        outputs: Sequence[Floats],
         image: int,
         letterbox: Letterbox,
     ) -> Detections:
@@ -59,22 +61,24 @@ class PrototypeMasks:
             found, letterbox, lambda each: self._outlines(prototypes, weights[each], kept.xyxy[each])
         )
 
-    def _outlines(self, prototypes: Array, weights: Array, xyxy: Array) -> Outlines:
+    def _outlines(self, prototypes: Floats, weights: Array, xyxy: Array) -> Outlines:
         height, width = prototypes.shape[1:]
-        left, right = _cells(xyxy[0], xyxy[2], self.stride, width)
-        top, bottom = _cells(xyxy[1], xyxy[3], self.stride, height)
+        x1, y1, x2, y2 = xyxy.tolist()
+        left, right = _cells(x1, x2, self.stride, width)
+        top, bottom = _cells(y1, y2, self.stride, height)
         if left >= right or top >= bottom:
             return []
         # Only the cells around the box: bilinear enlargement looks no farther.
-        logits = np.tensordot(weights, prototypes[:, top:bottom, left:right], axes=1)
+        around = prototypes[:, top:bottom, left:right].astype(np.float32, copy=False)
+        logits = np.tensordot(weights, around, axes=1)
         mask = _enlarged(logits, ((right - left) * self.stride, (bottom - top) * self.stride))
-        origin = np.array([left, top], np.float32) * self.stride
-        first = [max(math.ceil(start - at), 0) for start, at in zip(xyxy[:2], origin, strict=True)]
-        last = [max(math.ceil(end - at), 0) for end, at in zip(xyxy[2:], origin, strict=True)]
-        cut = np.zeros_like(mask)
-        inside = slice(first[1], last[1]), slice(first[0], last[0])
-        cut[inside] = mask[inside]
-        return [outline + origin for outline in outlines_of(cut)]
+        origin_x, origin_y = left * self.stride, top * self.stride
+        mask[: max(math.ceil(y1 - origin_y), 0)] = 0
+        mask[max(math.ceil(y2 - origin_y), 0) :] = 0
+        mask[:, : max(math.ceil(x1 - origin_x), 0)] = 0
+        mask[:, max(math.ceil(x2 - origin_x), 0) :] = 0
+        origin = np.array([origin_x, origin_y], np.float32)
+        return [outline + origin for outline in outlines_of(mask)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,7 @@ class QueryMasks:
         size_wh: the input in pixels.
     """
 
+    per_object: ClassVar[bool] = True
     rotated: ClassVar[bool] = False
     output: int
     size_wh: SizeWH
@@ -94,7 +99,7 @@ class QueryMasks:
         self,
         found: Detections,
         kept: Candidates,
-        outputs: Sequence[Array],
+        outputs: Sequence[Floats],
         image: int,
         letterbox: Letterbox,
     ) -> Detections:
@@ -103,7 +108,11 @@ class QueryMasks:
         logits = outputs[self.output][image]
         queries = kept.extra[:, 0].astype(np.intp)
         return _with_masks(
-            found, letterbox, lambda each: outlines_of(_enlarged(logits[queries[each]], self.size_wh))
+            found,
+            letterbox,
+            lambda each: outlines_of(
+                _enlarged(logits[queries[each]].astype(np.float32, copy=False), self.size_wh)
+            ),
         )
 
 
@@ -143,7 +152,7 @@ def _with_masks(found: Detections, letterbox: Letterbox, outlines: Callable[[int
 
 def _enlarged(logits: Array, size_wh: SizeWH) -> NDArray[np.uint8]:
     large = cv2.resize(logits, size_wh, interpolation=cv2.INTER_LINEAR)
-    return (large > 0).astype(np.uint8)
+    return (large > 0).view(np.uint8)
 
 
 def _cells(start: float, end: float, stride: int, count: int) -> tuple[int, int]:

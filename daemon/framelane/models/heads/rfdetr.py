@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from framelane.models.heads.head import Candidates, Raw
+from framelane.models.heads.head import Candidates, Raw, ScoredRows
 from framelane.models.heads.kind import MAPS_RANK, HeadKind, normalized_input
 from framelane.models.heads.masks import QueryMasks
 from framelane.models.heads.rtdetr import pick_scored, unit_corners
@@ -39,7 +39,6 @@ class RfDetrHead:
     `columns` are the logits of the classes, by class.
     """
 
-    layout: ClassVar[None] = None
     strides: ClassVar[tuple[int, ...]] = ()
     overlapping: ClassVar[bool] = False
     name: str
@@ -48,6 +47,11 @@ class RfDetrHead:
     logits: int
     columns: tuple[int, ...]
     details: QueryMasks | None = None
+
+    @property
+    def layout(self) -> ScoredRows:
+        """See Head."""
+        return ScoredRows(self.logits, self.columns, logits=True, unit=True)
 
     @property
     def classes(self) -> int:
@@ -61,8 +65,8 @@ class RfDetrHead:
 
     def decode(self, outputs: Sequence[NDArray[np.float32]], image: int, wanted: ClassFilter) -> Candidates:
         """See Head."""
-        scores = _sigmoid(outputs[self.logits][image][:, list(self.columns)])
-        index, confidence, class_id = pick_scored(scores, wanted)
+        logits = outputs[self.logits][image][:, list(self.columns)]
+        index, confidence, class_id = pick_scored(logits, wanted, _sigmoid)
         xyxy = unit_corners(outputs[self.output][image][index], self.input)
         queries = None if self.details is None else index[:, None].astype(np.float32)
         return Candidates(xyxy, confidence, class_id, queries)

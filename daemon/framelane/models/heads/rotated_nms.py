@@ -50,7 +50,7 @@ def probabilistic_iou(boxes: Array) -> NDArray[np.float64]:
     a, b, c = along * cos**2 + across * sin**2, along * sin**2 + across * cos**2, (along - across) * cos * sin
     sum_a, sum_b, sum_c = (np.add.outer(each, each) for each in (a, b, c))
     apart_x, apart_y = np.subtract.outer(x, x), np.subtract.outer(y, y)
-    joint = sum_a * sum_b - sum_c**2
+    joint = np.maximum(sum_a * sum_b - sum_c**2, 0)
     own = np.maximum(a * b - c**2, 0)
     distance = 0.25 * (sum_a * apart_y**2 + sum_b * apart_x**2) / (joint + _EPSILON)
     distance -= 0.5 * sum_c * apart_x * apart_y / (joint + _EPSILON)

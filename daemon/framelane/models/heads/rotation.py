@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from framelane.models.input.letterbox import Letterbox
 
     Array = NDArray[np.float32]
+    Floats = Array | NDArray[np.float16]
 
 # From the center to each corner, in halves of width and height.
 _CORNERS = np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]], np.float32)
@@ -27,13 +28,14 @@ class Rotation:
     """The rotated boxes that the candidates' `extra` [K, 5] holds; see Details."""
 
     output: ClassVar[None] = None
+    per_object: ClassVar[bool] = False
     rotated: ClassVar[bool] = True
 
     def add(
         self,
         found: Detections,
         kept: Candidates,
-        outputs: Sequence[Array],  # noqa: ARG002 - see Details
+        outputs: Sequence[Floats],  # noqa: ARG002 - see Details
         image: int,  # noqa: ARG002
         letterbox: Letterbox,
     ) -> Detections:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from framelane.models.heads.head import Candidates, Layout, Raw, corners
+from framelane.models.heads.head import Candidates, Layout, Raw, ScoredRows, corners
 from framelane.models.heads.kind import RANK, HeadKind, rgb_input
 from framelane.models.heads.six_columns import CLASS, SCORE, SixColumns, are_scores, fits_six, pick_labeled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -39,9 +39,11 @@ class RtDetrHead:
     classes: int | None = None
 
     @property
-    def layout(self) -> Layout | None:
+    def layout(self) -> Layout:
         """See Head."""
-        return "unit_end2end" if self.classes is None else None
+        if self.classes is None:
+            return "unit_end2end"
+        return ScoredRows(self.output, tuple(range(SCORE, SCORE + self.classes)), unit=True)
 
     def raw(self, outputs: Sequence[NDArray[np.float32]]) -> Raw:
         """See Head; boxes are not in pixels."""
@@ -61,11 +63,16 @@ class RtDetrHead:
 
 
 def pick_scored(
-    scores: NDArray[np.float32], wanted: ClassFilter
+    scores: NDArray[np.float32],
+    wanted: ClassFilter,
+    activation: Callable[[NDArray[np.float32]], NDArray[np.float32]] = np.asarray,
 ) -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.int32]]:
-    """Return indices, scores and classes of the rows [K, C] whose best class is wanted."""
+    """Return indices, confidences and classes of the rows [K, C] whose best class is wanted.
+
+    The activation makes a confidence of a row's greatest score, and need not see the others.
+    """
     class_id = scores.argmax(axis=1).astype(np.int32)
-    confidence = scores.max(axis=1)
+    confidence = activation(scores.max(axis=1))
     index = (confidence >= wanted.thresholds[class_id]).nonzero()[0]
     return index, confidence[index], class_id[index]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from framelane.models.heads.head import Candidates, Raw
+from framelane.models.heads.head import Candidates, Raw, ScoredRows
 from framelane.models.heads.kind import HeadKind, rgb_input
 from framelane.models.heads.rtdetr import pick_scored
 from framelane.models.heads.six_columns import UNIT, are_scores
@@ -29,7 +29,6 @@ class YoloNasHead:
     """One row per cell in each of two outputs."""
 
     name: ClassVar[str] = "yolo-nas"
-    layout: ClassVar[None] = None
     details: ClassVar[None] = None
     strides: ClassVar[tuple[int, ...]] = ()
     overlapping: ClassVar[bool] = True
@@ -37,6 +36,11 @@ class YoloNasHead:
     classes: int
     output: int
     scores: int
+
+    @property
+    def layout(self) -> ScoredRows:
+        """See Head."""
+        return ScoredRows(self.scores, tuple(range(self.classes)))
 
     def raw(self, outputs: Sequence[NDArray[np.float32]]) -> Raw:
         """See Head."""

@@ -32,6 +32,7 @@ class YoloV8Head:
     With `details`, what follows the scores is for them; an angle belongs to the box.
     """
 
+    layout: ClassVar[Layout] = "columns"
     strides: ClassVar[tuple[int, ...]] = ()
     overlapping: ClassVar[bool] = True
     input: InputSpec
@@ -39,11 +40,6 @@ class YoloV8Head:
     output: int
     details: Details | None = None
     name: str = "yolov8"
-
-    @property
-    def layout(self) -> Layout | None:
-        """See Head."""
-        return None if self.details is not None and self.details.rotated else "columns"
 
     def raw(self, outputs: Sequence[NDArray[np.float32]]) -> Raw:
         """See Head."""

@@ -21,6 +21,7 @@ from framelane.inference.backends.cuda import (
     finish,
     frame_memory,
     image_table,
+    kept_details,
     looks,
     runner,
     twin_buffer,
@@ -284,8 +285,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Journal:
         "PinnedBuffer": lambda size: FakeBuffer(journal, "pinned", size),
         "capture": record,
     }
-    modules = (contexts, batch_rows, finish, image_table, frame_memory, twin_buffer, looks, fetcher)
-    for module in (*modules, runner, backend, stream, memory, graph):
+    modules = (contexts, batch_rows, finish, kept_details, image_table, frame_memory, twin_buffer, looks)
+    for module in (*modules, fetcher, runner, backend, stream, memory, graph):
         for name, fake in fakes.items():
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, fake)

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from tests.inference.backends.cuda.both_paths import (
     CELLS,
+    HEADS,
     INPUT,
+    OBJECTNESS,
     BothPaths,
     at_least,
     crowd,
@@ -18,7 +20,8 @@ from tests.inference.backends.cuda.both_paths import (
 )
 
 from framelane.gpu.module import layouts
-from framelane.inference.backends.cuda.postprocess import HeadSpec, Postprocess, PostprocessAddresses
+from framelane.inference.backends.cuda.head_spec import HeadSpec, ScoresSpec
+from framelane.inference.backends.cuda.postprocess import Postprocess, PostprocessAddresses
 from framelane.models.heads.class_filter import ClassFilter
 from framelane.models.heads.nms import MOST_COMPARED
 from framelane.models.input.letterbox import Crop, Letterbox
@@ -29,7 +32,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float32]
 
-HEADS = ("yolov8", "yolov5", "yolox", "yolox-decoded", "end2end", "rtdetr", "yolov8-pose", "end2end-pose")
 THIRD = np.float32(1) - np.float32(
     1 - 1 / 3
 )  # the overlap of two boxes that share a third, as OpenCV rounds it
@@ -142,18 +144,14 @@ def test_each_picture_has_thresholds_of_its_own(machine: Machine, name: str) -> 
     assert len(found[0]) > len(found[1]) > len(found[2]) >= len(found[3]) == 0
 
 
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("name", [name for name in HEADS if not name.startswith("rf-detr")])
 def test_a_confidence_equal_to_its_threshold_passes(machine: Machine, name: str) -> None:
     boxes = np.array([[20, 20, 9, 9], [50, 50, 9, 9], [90, 90, 9, 9]], np.float32)
     boxes = np.resize(boxes, (CELLS, 4))
     threshold = np.float32(0.1)
     certain = np.zeros(CELLS, np.float32)
     certain[:3] = [0.5, threshold, np.nextafter(threshold, np.float32(0))]
-    scores = (
-        np.ones((CELLS, 1), np.float32)
-        if name.startswith("yolo") and not name.startswith("yolov8")
-        else certain[:, None]
-    )
+    scores = np.ones((CELLS, 1), np.float32) if name in OBJECTNESS else certain[:, None]
     case = BothPaths(machine, head_of(name, 1), output_of(name, boxes, scores, certain), [at_least(0.1, 1)])
     assert case.check()[0].confidence.tolist() == [0.5, threshold]
 
@@ -261,8 +259,7 @@ def test_broken_numbers_cost_their_own_row_alone(machine: Machine, name: str, va
     boxes, scores, objectness = crowd(np.random.default_rng(4), CELLS, 3)
     output = output_of(name, boxes, scores, objectness)
     rows = output[0].T if name.startswith("yolov8") else output[0]
-    certain = name.startswith(("yolov8", "end2end", "rtdetr"))
-    strong = np.flatnonzero(scores.max(axis=1) * (1 if certain else objectness) > 0.5)
+    strong = np.flatnonzero(scores.max(axis=1) * (objectness if name in OBJECTNESS else 1) > 0.5)
     for row, column in zip(strong, range(rows.shape[1]), strict=False):
         rows[row, column] = value
     found = BothPaths(machine, head_of(name, 3), output, [at_least(0.4, 3)]).check()[0]
@@ -326,16 +323,20 @@ def test_details_of_a_common_model() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-@pytest.mark.parametrize("extra", [0, 32])
-@pytest.mark.parametrize("layout", ["columns", "rows", "grid_rows", "end2end", "unit_end2end"])
-def test_kernels_of_the_package_take_what_is_launched(layout: Any, extra: int, dtype: Any) -> None:
+@pytest.mark.parametrize("details", ["none", "values", "angle", "entries"])
+@pytest.mark.parametrize("layout", ["columns", "rows", "grid_rows", "end2end", "unit_end2end", "scored"])
+def test_kernels_of_the_package_take_what_is_launched(layout: Any, details: str, dtype: Any) -> None:
     kernels = layouts(
         files("framelane.inference.backends.cuda.kernels").joinpath("framelane.ptx").read_text()
     )
-    kinds = {"q": "uint64", "i": "int32", "f": "float32"}
+    kinds = {"q": "uint64", "i": "int32", "f": "float32", "d": "float64"}
+    extra = {"none": 0, "values": 32, "angle": 5, "entries": 400}[details]
     head = HeadSpec(
-        layout, 8400, 84 + extra, extra, 80, dtype, overlapping=True, input_wh=(640, 640), strides=(8, 16, 32)
-    )
+        layout, 8400, 84 + extra, extra, 80, dtype, overlapping=True, input_wh=(640, 640), strides=(8, 16, 32),
+        rotated=details == "angle",
+        scores=ScoresSpec(81, dtype, logits=True, unit=True) if layout == "scored" else None,
+        entries=dtype if details == "entries" else None,
+    )  # fmt: skip
     launched = []
 
     class Launches:
@@ -346,5 +347,5 @@ def test_kernels_of_the_package_take_what_is_launched(layout: Any, extra: int, d
             assert all(size >= 1 for size in (*grid, *block))
             launched.append(name)
 
-    Postprocess(head, 16, 0.45, 300).launch(Launches(), None, PostprocessAddresses(*[256] * 7))
+    Postprocess(head, 16, 0.45, 300).launch(Launches(), None, PostprocessAddresses(*[256] * 10))
     assert len(launched) == 3 + (extra > 0)

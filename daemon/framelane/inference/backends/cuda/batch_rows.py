@@ -1,4 +1,4 @@
-"""The per-batch data besides images: their number, and their streams' thresholds."""
+"""What kernels need besides images: their number, their streams' thresholds, and where classes have their scores."""
 
 from __future__ import annotations
 
@@ -14,30 +14,40 @@ if TYPE_CHECKING:
     from framelane.gpu.stream import Stream
     from framelane.models.heads.class_filter import ClassFilter
 
-# Bytes before the thresholds: the count and padding.
+# Bytes before the columns: the count and padding.
 _HEAD = 16
+_EACH = 4
 
 
 class BatchRows:
     """The number of images, and their thresholds, on the device; uploaded only when changed.
 
+    Args:
+        batch: most images.
+        classes: number of the model's labels.
+        columns: the columns of `ScoredRows`, which never change.
+
     Attributes:
         count_address: one int32.
+        columns_address: int32, the columns.
         thresholds_address: float32 [batch, classes].
     """
 
-    def __init__(self, batch: int, classes: int) -> None:
-        self._size = _HEAD + batch * classes * np.dtype(np.float32).itemsize
+    def __init__(self, batch: int, classes: int, columns: Sequence[int] = ()) -> None:
+        begin = _HEAD + len(columns) * _EACH
+        self._size = begin + batch * classes * _EACH
         self._host = PinnedBuffer(self._size)
         self._device = DeviceBuffer(self._size)
         self._count = self._host.array[:4].view(np.int32)
-        self._thresholds = self._host.array[_HEAD : self._size].view(np.float32).reshape(batch, classes)
+        self._host.array[_HEAD:begin].view(np.int32)[:] = columns
+        self._thresholds = self._host.array[begin : self._size].view(np.float32).reshape(batch, classes)
         self._count[0] = 0
         self._thresholds[:] = np.inf
         self._rows: list[ClassFilter | None] = [None] * batch
         self._changed = True
         self.count_address = self._device.address
-        self.thresholds_address = self._device.address + _HEAD
+        self.columns_address = self._device.address + _HEAD
+        self.thresholds_address = self._device.address + begin
 
     def fill(self, wanted: Sequence[ClassFilter]) -> None:
         """Set each image's thresholds; rows that this batch does not use keep their old values."""

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
 from framelane.gpu.memory import DeviceBuffer, PinnedBuffer
 from framelane.inference.backends.cuda.batch_rows import BatchRows
 from framelane.inference.backends.cuda.head_kernels import head_spec
-from framelane.inference.backends.cuda.postprocess import CORNERS, Postprocess, PostprocessAddresses
+from framelane.inference.backends.cuda.kept_details import HostCopy, KeptDetails
+from framelane.inference.backends.cuda.postprocess import Postprocess, PostprocessAddresses
 from framelane.inference.backends.cuda.results import detections
-from framelane.models.heads.head import Candidates
+from framelane.models.heads.head import ScoredRows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
     from framelane.core.frames import Detections
     from framelane.gpu.stream import Stream
     from framelane.inference.backends.cuda.contexts import SlotContexts
     from framelane.inference.backends.cuda.preprocess import Launcher
     from framelane.models.heads.class_filter import ClassFilter
-    from framelane.models.heads.head import Details
+    from framelane.models.heads.head import Head
     from framelane.models.input.letterbox import Letterbox
     from framelane.models.postprocess import Postprocessor
 
@@ -69,8 +67,8 @@ class Finish(Protocol):
 class KernelFinish:
     """Decodes and suppresses on the GPU, and copies only the remaining boxes; see Finish.
 
-    Details of these boxes are copied with them, and so is the output that the details need, such as the
-    prototypes of masks. The CPU finishes them.
+    A kernel writes their details to the host. An output that the details of all objects need, such as the
+    prototypes of masks, is copied whole. The CPU finishes them.
 
     Args:
         kernels: launches them.
@@ -90,41 +88,32 @@ class KernelFinish:
     ) -> None:
         self._kernels = kernels
         self._owned = ExitStack()
-        shape, number = contexts.shape, postprocess.head.output
-        spec = head_spec(
-            postprocess.head, contexts.output_shapes[number], shape.outputs[number].dtype, labels=classes
-        )
-        self._after = {
-            bucket: Postprocess(spec, bucket, postprocess.iou, postprocess.max_det)
-            for bucket in shape.buckets
-        }
+        shape, head = contexts.shape, postprocess.head
+        dtypes = [output.dtype for output in shape.outputs]
+        spec = head_spec(head, contexts.output_shapes, dtypes, labels=classes)
+        most = min(postprocess.max_det, spec.anchors)
+        self._after = {bucket: Postprocess(spec, bucket, postprocess.iou, most) for bucket in shape.buckets}
         largest = self._after[shape.buckets[-1]]
+        self._details: KeptDetails | None = None
         with ExitStack() as guard:
             guard.callback(self.close)
-            self._live = self._own(BatchRows(shape.buckets[-1], classes))
+            columns = head.layout.columns if isinstance(head.layout, ScoredRows) else ()
+            self._live = self._own(BatchRows(shape.buckets[-1], classes, columns))
             self._work = self._own(DeviceBuffer(largest.workspace_bytes))
             self._result = self._own(DeviceBuffer(largest.result_bytes))
             self._host = self._own(PinnedBuffer(largest.result_bytes))
+            if head.details is not None:
+                self._details = self._own(KeptDetails(contexts, head.details, largest))
             guard.pop_all()
         self._results = (
             self._host.array[: largest.result_bytes].view(np.float32).reshape(largest.result_shape)
         )
-        self._details = self._make_details(contexts, postprocess.head.details, largest)
-        self._addresses = PostprocessAddresses(
-            output=contexts.outputs[number].address,
-            thresholds=self._live.thresholds_address,
-            table=table_address,
-            live=self._live.count_address,
-            work=self._work.address,
-            result=self._result.address,
-            details=0 if self._details is None else self._details.address,
-        )
+        self._addresses = self._addresses_of(contexts, head, table_address)
 
     @property
     def device_bytes(self) -> int:
         """See Finish."""
-        details = 0 if self._details is None else self._details.device_bytes
-        return self._work.size + self._result.size + details
+        return self._work.size + self._result.size
 
     def fill(self, wanted: Sequence[ClassFilter], letterboxes: Sequence[Letterbox]) -> None:
         """See Finish."""
@@ -157,102 +146,26 @@ class KernelFinish:
         """See Finish."""
         self._owned.close()
 
-    def _make_details(
-        self, contexts: SlotContexts, details: Details | None, largest: Postprocess
-    ) -> _KeptDetails | None:
-        if details is None:
-            return None
-        return self._own(_KeptDetails(contexts, details, largest))
+    def _addresses_of(self, contexts: SlotContexts, head: Head, table: int) -> PostprocessAddresses:
+        outputs = [output.address for output in contexts.outputs]
+        scored = head.layout if isinstance(head.layout, ScoredRows) else None
+        entries = head.details.output if head.details is not None and head.details.per_object else None
+        return PostprocessAddresses(
+            output=outputs[head.output],
+            thresholds=self._live.thresholds_address,
+            table=table,
+            live=self._live.count_address,
+            work=self._work.address,
+            result=self._result.address,
+            details=0 if self._details is None else self._details.address,
+            scores=0 if scored is None else outputs[scored.output],
+            columns=0 if scored is None else self._live.columns_address,
+            entries=0 if entries is None else outputs[entries],
+        )
 
     def _own(self, thing: _Owned) -> _Owned:
         self._owned.callback(thing.close)
         return thing
-
-
-class _KeptDetails:
-    """The details of the boxes that suppression has kept, for the CPU to finish.
-
-    Args:
-        contexts: have the outputs.
-        details: what the head reports.
-        largest: the largest bucket.
-    """
-
-    def __init__(self, contexts: SlotContexts, details: Details, largest: Postprocess) -> None:
-        self._add = details.add
-        self._owned = ExitStack()
-        with ExitStack() as guard:
-            guard.callback(self.close)
-            self._gathered = DeviceBuffer(largest.details_bytes)
-            self._owned.callback(self._gathered.close)
-            shape = largest.details_shape
-            self._copies = [_Copy(self._gathered.address, shape, "float32", self._owned)]
-            self._rows = self._copies[0].array
-            self._outputs: list[NDArray[Any]] = [np.empty(0, np.float32)] * len(contexts.outputs)
-            number = details.output
-            if number is not None:
-                tensor = contexts.shape.outputs[number]
-                copy = _Copy(
-                    contexts.outputs[number].address,
-                    contexts.output_shapes[number],
-                    tensor.dtype,
-                    self._owned,
-                )
-                self._copies.append(copy)
-                self._outputs[number] = copy.array
-            guard.pop_all()
-
-    @property
-    def address(self) -> int:
-        """Device address of the details."""
-        return self._gathered.address
-
-    @property
-    def device_bytes(self) -> int:
-        """Device memory in bytes."""
-        return self._gathered.size
-
-    def enqueue(self, bucket: int, stream: Stream) -> None:
-        """Enqueue the copies of the first `bucket` images."""
-        for copy in self._copies:
-            copy.enqueue(bucket, stream)
-
-    def add(self, found: Detections, image: int, letterbox: Letterbox) -> Detections:
-        """Return an image's detections with their details."""
-        if not len(found):
-            return found
-        rows = self._rows[image, : len(found)]
-        kept = Candidates(rows[:, :CORNERS], found.confidence, found.class_id, rows[:, CORNERS:].copy())
-        outputs = [each[image : image + 1].astype(np.float32, copy=False) for each in self._outputs]
-        return self._add(found, kept, outputs, 0, letterbox)
-
-    def close(self) -> None:
-        """Free all memory."""
-        self._owned.close()
-
-
-class _Copy:
-    """A tensor's copy in page-locked memory.
-
-    Args:
-        device: address of the tensor.
-        dims: its shape at the largest bucket; the first is the batch.
-        dtype: its element type.
-        owned: frees the memory.
-    """
-
-    def __init__(self, device: int, dims: Sequence[int], dtype: str, owned: ExitStack) -> None:
-        self._device = device
-        self._each = math.prod(dims[1:]) * np.dtype(dtype).itemsize
-        size = dims[0] * self._each
-        self._host = PinnedBuffer(max(size, 1))
-        owned.callback(self._host.close)
-        self.array: NDArray[Any] = self._host.array[:size].view(dtype).reshape(dims)
-        """What the last copy of each image has left."""
-
-    def enqueue(self, bucket: int, stream: Stream) -> None:
-        """Enqueue the copy of the first `bucket` images."""
-        stream.copy_out(self._host.address, self._device, bucket * self._each)
 
 
 class HostFinish:
@@ -266,13 +179,13 @@ class HostFinish:
     def __init__(self, contexts: SlotContexts, postprocess: Postprocessor) -> None:
         self._postprocess = postprocess
         self._owned = ExitStack()
-        self._copies: list[_Copy] = []
+        self._copies: list[HostCopy] = []
         self._batch: tuple[Sequence[ClassFilter], Sequence[Letterbox]] = ((), ())
         with ExitStack() as guard:
             guard.callback(self.close)
             outputs = zip(contexts.outputs, contexts.output_shapes, contexts.shape.outputs, strict=True)
             for device, dims, tensor in outputs:
-                self._copies.append(_Copy(device.address, dims, tensor.dtype, self._owned))
+                self._copies.append(HostCopy(device.address, dims, tensor.dtype, self._owned))
             guard.pop_all()
 
     @property

@@ -7,62 +7,35 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from framelane.inference.backends.cuda.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from framelane.inference.backends.cuda.head_spec import HeadSpec, Kind
     from framelane.inference.backends.cuda.preprocess import Launcher
-    from framelane.models.heads.head import Layout
 
-Element = Literal["float32", "float16"]
+    Arguments = list[np.generic]
 
 # Values of a box in a result: x1 y1 x2 y2 confidence class.
 ROW = 6
 # Values of a box before those of its details: x1 y1 x2 y2 in input pixels.
 CORNERS = 4
 # The same as in the kernels.
-MOST_COMPARED = 4096
 MOST_LEVELS = 4
 _DECODE_THREADS = 256
 _SUPPRESS_THREADS = 512
 _GATHER_THREADS = 64
-# Alignment of the workspace's parts: the widest load of a kernel.
-_ALIGNMENT = 256
-# Bytes per anchor: key, box, class.
-_KEY, _BOX, _CLASS = 8, 16, 4
-
-
-@dataclass(frozen=True, slots=True)
-class HeadSpec:
-    """A head as the kernels take it.
-
-    Attributes:
-        layout: how the output lies in memory.
-        anchors: predictions per image.
-        values: numbers per prediction.
-        extra: how many of them, the last ones, belong to the details.
-        classes: columns of the thresholds; for layouts other than those of 6 values, also the classes of
-            the output.
-        dtype: element type of the output.
-        overlapping: whether boxes of one object still have to be suppressed.
-        input_wh: the model's input in pixels; with `strides` it defines the cells of "grid_rows", and
-            alone the units of "unit_end2end".
-        strides: input pixels between cells, level by level.
-    """
-
-    layout: Layout
-    anchors: int
-    values: int
-    extra: int
-    classes: int
-    dtype: Element
-    overlapping: bool
-    input_wh: tuple[int, int]
-    strides: tuple[int, ...] = ()
+_GATHER_MOST_THREADS = 256
+# How boxes of one object are told in kernels/suppress.cu, for heads without and with angles.
+_NEVER, _UPRIGHT, _ROTATED = 0, 1, 2
+# Numbers of a rotated box.
+TURNED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +43,17 @@ class PostprocessAddresses:
     """Device addresses that the kernels read and write.
 
     Attributes:
-        output: the head's output tensor.
+        output: the output tensor with the boxes.
         thresholds: float32 [batch, classes], least confidence of each class, infinite for unwanted classes.
         table: a row of plane_table.py per image, read to map boxes back to the source.
         live: int32, the number of real images in the batch; the others cost next to nothing and get no boxes.
         work: `workspace_bytes` of scratch memory, which need not be cleared.
         result: float32 `result_shape`.
-        details: float32 `details_shape`; 0 without details.
+        details: float32 `details_shape`, in the memory of the device or pinned in that of the host, where only the
+            written rows travel; 0 without details.
+        scores: the output tensor with the scores, for "scored".
+        columns: int32 [classes], where each class's score is in a row of it.
+        entries: the output tensor with an entry per prediction.
     """
 
     output: int
@@ -86,6 +63,9 @@ class PostprocessAddresses:
     work: int
     result: int
     details: int = 0
+    scores: int = 0
+    columns: int = 0
+    entries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +133,9 @@ class Postprocess:
         self._decode(kernels, stream, at, work)
         kernels.launch(
             "framelane_suppress", (self.batch, 1, 1), (_SUPPRESS_THREADS, 1, 1), stream,
-            *work.candidates(), np.int32(self.head.anchors), np.uint64(at.table), np.uint64(at.live),
-            np.uint64(work.strongest_box), np.uint64(work.strongest_class),
-            np.int32(self.head.overlapping), np.float32(self.iou), np.int32(self.max_det), np.uint64(at.result),
+            *work.candidates(self.head), np.int32(self.head.anchors), np.uint64(at.table), np.uint64(at.live),
+            np.uint64(work.strongest_box), np.uint64(work.strongest_class), np.uint64(work.gaussian),
+            np.int32(self._overlap), np.float64(self.iou), np.int32(self.max_det), np.uint64(at.result),
             np.uint64(work.kept_anchor if self.head.extra else 0),
         )  # fmt: skip
         if self.head.extra:
@@ -166,16 +146,17 @@ class Postprocess:
         kernels: Launcher,
         stream: Any,  # noqa: ANN401 - the launcher's own kind of stream
         at: PostprocessAddresses,
-        work: _Workspace,
+        work: Workspace,
     ) -> None:
         head = self.head
         kernel, more = _DECODERS[head.layout]
+        dtype = head.dtype if head.scores is None else head.scores.dtype
         kernels.launch(
-            f"framelane_decode_{kernel}_{head.dtype}",
+            f"framelane_decode_{kernel}_{dtype}",
             (-(-head.anchors // _DECODE_THREADS), self.batch, 1), (_DECODE_THREADS, 1, 1), stream,
             np.uint64(at.output), np.uint64(at.thresholds), np.uint64(at.live),
-            *work.candidates(), np.int32(head.anchors), np.int32(head.classes),
-            *more(head),
+            *work.candidates(head), np.int32(head.anchors), np.int32(head.classes),
+            *more(head, at),
         )  # fmt: skip
 
     def _gather(
@@ -183,74 +164,70 @@ class Postprocess:
         kernels: Launcher,
         stream: Any,  # noqa: ANN401 - the launcher's own kind of stream
         at: PostprocessAddresses,
-        work: _Workspace,
+        work: Workspace,
     ) -> None:
         head = self.head
-        steps = (1, head.anchors) if head.layout == "columns" else (head.values, 1)
+        dtype, values, steps, source = head.dtype, head.values, (head.values, 1), at.output
+        if head.rotated:
+            dtype, values, steps, source = "float32", TURNED, (TURNED, 1), work.turned
+        elif head.entries is not None:
+            dtype, values, steps, source = head.entries, head.extra, (head.extra, 1), at.entries
+        elif head.layout == "columns":
+            steps = 1, head.anchors
+        threads = min(-(-head.extra // _GATHER_THREADS) * _GATHER_THREADS, _GATHER_MOST_THREADS)
         kernels.launch(
-            f"framelane_gather_{head.dtype}", (self.max_det, self.batch, 1), (_GATHER_THREADS, 1, 1), stream,
-            *(np.uint64(address) for address in (at.output, work.box, at.result, work.kept_anchor)),
-            *(np.int32(value) for value in (head.anchors, head.values, head.extra, *steps, self.max_det)),
+            f"framelane_gather_{dtype}", (self.max_det, self.batch, 1), (threads, 1, 1), stream,
+            *(np.uint64(address) for address in (source, work.box, at.result, work.kept_anchor)),
+            *(np.int32(value) for value in (head.anchors, values, head.extra, *steps, self.max_det)),
             np.uint64(at.details),
         )  # fmt: skip
 
-    def _workspace(self, address: int) -> _Workspace:
-        return _Workspace.at(address, self.batch, self.head.anchors, self.max_det)
+    def _workspace(self, address: int) -> Workspace:
+        return Workspace.at(address, self.head, self.batch, self.max_det)
+
+    @property
+    def _overlap(self) -> int:
+        if not self.head.overlapping:
+            return _NEVER
+        return _ROTATED if self.head.rotated else _UPRIGHT
 
 
-def _values(head: HeadSpec) -> list[np.generic]:
+def _values(head: HeadSpec, _at: PostprocessAddresses) -> Arguments:
     return [np.int32(head.values)]
 
 
-def _levels(head: HeadSpec) -> list[np.generic]:
+def _levels(head: HeadSpec, _at: PostprocessAddresses) -> Arguments:
     """Return the grid arguments: levels (none if boxes are in pixels already), strides, input size."""
     strides = head.strides if head.layout == "grid_rows" else ()
     padded = (*strides, *[1] * (MOST_LEVELS - len(strides)))
     return [np.int32(value) for value in (len(strides), *padded, *head.input_wh)]
 
 
-def _units(head: HeadSpec) -> list[np.generic]:
-    """Return the length of a row, whether boxes are center and size, and how many pixels their units are."""
-    unit = head.layout == "unit_end2end"
-    return [*_values(head), np.int32(unit), *(np.float32(side if unit else 1) for side in head.input_wh)]
+def _rows_of_six(head: HeadSpec, _at: PostprocessAddresses) -> Arguments:
+    return [np.int32(head.values), *_units(head, unit=head.layout == "unit_end2end")]
+
+
+def _scored(head: HeadSpec, at: PostprocessAddresses) -> Arguments:
+    """Return how to read boxes and scores: element type and length of the one, address and length of the other."""
+    scores = head.scores
+    assert scores is not None  # noqa: S101 - the layout says so
+    return [
+        np.int32(head.dtype == "float16"), np.int32(head.values), np.uint64(at.scores), np.int32(scores.step),
+        np.uint64(at.columns), np.int32(scores.logits), *_units(head, unit=scores.unit),
+    ]  # fmt: skip
+
+
+def _units(head: HeadSpec, *, unit: bool) -> Arguments:
+    """Return whether boxes are center and size as fractions, and how many pixels their units are."""
+    return [np.int32(unit), *(np.float32(side if unit else 1) for side in head.input_wh)]
 
 
 # The kernel of each layout, and its extra arguments.
-_DECODERS: dict[Layout, tuple[str, Callable[[HeadSpec], list[np.generic]]]] = {
+_DECODERS: dict[Kind, tuple[str, Callable[[HeadSpec, PostprocessAddresses], Arguments]]] = {
     "columns": ("columns", _values),
     "rows": ("rows", _levels),
     "grid_rows": ("rows", _levels),
-    "end2end": ("end2end", _units),
-    "unit_end2end": ("end2end", _units),
+    "end2end": ("end2end", _rows_of_six),
+    "unit_end2end": ("end2end", _rows_of_six),
+    "scored": ("scored", _scored),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Workspace:
-    """Addresses of a workspace's parts: candidates as in kernels/candidates.h, and the strongest of them."""
-
-    key: int
-    box: int
-    class_id: int
-    count: int
-    strongest_box: int
-    strongest_class: int
-    kept_anchor: int
-    end: int
-
-    @staticmethod
-    def at(address: int, batch: int, anchors: int, max_det: int) -> _Workspace:
-        sizes = (
-            *(batch * anchors * each for each in (_KEY, _BOX, _CLASS)),
-            batch * np.dtype(np.int32).itemsize,
-            *(batch * MOST_COMPARED * each for each in (_BOX, _CLASS)),
-            batch * max_det * np.dtype(np.int32).itemsize,
-        )
-        starts = [address]
-        for size in sizes:
-            starts.append(starts[-1] + -(-size // _ALIGNMENT) * _ALIGNMENT)
-        return _Workspace(*starts)
-
-    def candidates(self) -> tuple[np.uint64, ...]:
-        """Return the kernels' arguments for the candidates."""
-        return tuple(np.uint64(address) for address in (self.key, self.box, self.class_id, self.count))

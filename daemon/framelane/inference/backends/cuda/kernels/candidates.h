@@ -5,12 +5,18 @@ struct alignas(16) Box {
     float x1, y1, x2, y2;
 };
 
+// A rotated box: center, size, and an angle in radians.
+struct Turned {
+    float x, y, width, height, angle;
+};
+
 // Arrays [batch, anchors]. A box and its class are at their anchor's index; keys are an unordered list of `count` entries.
 struct Candidates {
     unsigned long long* key;
     Box* box;
     int* class_id;
-    int* count;  // [batch]
+    int* count;      // [batch]
+    Turned* turned;  // null if boxes are upright; else `box` has their hulls
     int anchors;
 };
 

@@ -1,11 +1,12 @@
-// What a model gives for each kept box besides its score: mask weights, points. One block per box.
+// What a model gives for each kept box besides its score: mask weights, points, an angle, a mask. One block per box.
 #include "candidates.h"
 #include "half.h"
 
-#define GATHER_THREADS 64
+#define GATHER_THREADS 256  // at most
 
 // Details [batch, max_det, 4 + extra]: the box in input pixels, then the last `extra` values of its prediction. The value v of
-// prediction a is at output[image * values * anchors + a * anchor_step + v * value_step]. Rows beyond the count are not written.
+// prediction a is at output[image * values * anchors + a * anchor_step + v * value_step]. Rows beyond the count are not written, so
+// that details may lie in the host's memory, and only those of kept boxes travel there.
 template <class T>
 __device__ __forceinline__ void gather(
     const T* output, const Box* box, const float* result, const int* kept_anchor, int anchors, int values, int extra, int anchor_step,
@@ -22,7 +23,7 @@ __device__ __forceinline__ void gather(
         row[3] = found.y2;
     }
     const T* prediction = output + (long long)image * values * anchors + (long long)anchor * anchor_step;
-    for (int each = threadIdx.x; each < extra; each += GATHER_THREADS)
+    for (int each = threadIdx.x; each < extra; each += blockDim.x)
         row[4 + each] = value_of(prediction + (long long)(values - extra + each) * value_step);
 }
 

@@ -24,3 +24,8 @@ __device__ __forceinline__ float value_of(const float* at) {
 __device__ __forceinline__ float value_of(const unsigned short* at) {
     return float_of(*at);
 }
+
+// An element of a tensor whose type is known only at run time.
+__device__ __forceinline__ float value_of(const void* tensor, long long at, int half) {
+    return half ? value_of((const unsigned short*)tensor + at) : value_of((const float*)tensor + at);
+}
