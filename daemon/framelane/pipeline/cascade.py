@@ -33,8 +33,11 @@ if TYPE_CHECKING:
 
 _MOST_HELD_BYTES = 32 << 20
 """Most memory for whole frames that show an object best; beyond that only objects' pixels are kept."""
-_BATCHES = 2
-"""Crops on the way for each slot, in batches: one that it infers, and one that waits."""
+_BATCHES = 4
+"""Crops on the way for each slot, in batches: on their way from the GPU, waiting, inferred, and answered.
+
+They are sent and collected when a batch of the first model is done, so each of these takes about that long.
+"""
 _LEAST_ROOM = 8
 """Crops on the way at least, since room is only looked for when a batch of the first model is done."""
 _AGAIN_S = 0.3
