@@ -16,7 +16,7 @@ def boxes_json(result: Result) -> bytes:
 
     Keys: `model`, `size` (width and height of the frame), and `boxes`, each as [left, top, right, bottom,
     confidence, label, track id or null] in pixels of the frame, highest confidence first. An object in
-    zones has a list of their names as an eighth item. One of which second models say something has a list
+    zones has a list of their names as an eighth item. One with attributes has a list
     of [key of the second model, label] as a ninth item, and the eighth even if it is empty.
     """
     found, labels = result.detections, result.model.labels

@@ -134,7 +134,7 @@ class Cascade:
         self._coming: deque[_Coming] = deque()
         self._looks: OrderedDict[Look, None] = OrderedDict()
         self._inbox: deque[tuple[Look, Result | DropReason]] = deque()
-        # Objects of which something new may have to be told, by stream and track.
+        # Objects whose news may have to be told, by stream and track.
         self._news: dict[str, dict[int, SeenObject]] = {}
 
     @property
@@ -158,7 +158,7 @@ class Cascade:
         self._news.pop(stream, None)
 
     def news(self, stream: str, at_s: float) -> list[int]:
-        """Return the tracks of which the second model says something new, to be told now.
+        """Return the tracks about which the second model says something new, to be told now.
 
         Args:
             stream: id of the stream.

@@ -60,7 +60,7 @@ class SecondModels:
         return delivery._replace(result=replace(result, detections=found))
 
     def news(self, stream: str, at_s: float) -> list[int]:
-        """Return the tracks of a stream of which something new is to be told now, at this time on its time line."""
+        """Return the tracks of a stream whose news are to be told now, at this time on its time line."""
         return [track for cascade in self.cascades for track in cascade.news(stream, at_s)]
 
     def end(self) -> None:
