@@ -1,6 +1,6 @@
 """Write objects into the outputs of a network with random weights, so that a benchmark has results to send.
 
-    PYTHONPATH=scripts python -m lab.busy_model yolov8s_random.onnx yolov8s_busy.onnx
+    PYTHONPATH=scripts python -m lab.busy_model yolov8s_random.onnx yolov8s_busy.onnx [OBJECTS]
 
 Takes detectors and segmentation of Ultralytics' v8 layout, and RF-DETR. The layers and their cost stay the
 same; one addition to an output makes the same predictions score in every image. Masks become ellipses that fill
@@ -32,7 +32,11 @@ OBJECTS = 8
 _SIDE = 4
 _BOX_ROWS = 4
 _FINEST_STRIDE = 8
+# Most lines and fewest columns of objects; more lines would lie above and below a wide picture.
+_MOST_LINES = 4
 _COLUMNS = 4
+# By how much the scores of the first and the last object differ, about.
+_SPREAD = 0.24
 # Person and car in COCO.
 _LABELS = (0, 2)
 # Of the first prototype for an object; far more than random weights give.
@@ -122,14 +126,15 @@ def _scores(rows: int, anchors: int, grid: int, objects: int, weights: int) -> A
     The last `weights` rows are those of prototypes.
     """
     added = np.zeros((1, rows, anchors), np.float32)
-    lines = -(-objects // _COLUMNS)
+    columns = max(_COLUMNS, -(-objects // _MOST_LINES))
+    lines = -(-objects // columns)
     for number in range(objects):
-        line, column = divmod(number, _COLUMNS)
-        top, left = (line + 1) * grid // (lines + 1), (column + 1) * grid // (_COLUMNS + 1)
+        line, column = divmod(number, columns)
+        top, left = (line + 1) * grid // (lines + 1), (column + 1) * grid // (columns + 1)
         for step in range(_SIDE * _SIDE):
             anchor = (top + step // _SIDE) * grid + left + step % _SIDE
             label = _LABELS[number % len(_LABELS)] % (rows - _BOX_ROWS - weights)
-            added[0, _BOX_ROWS + label, anchor] = 0.9 - 0.03 * number - 0.01 * step
+            added[0, _BOX_ROWS + label, anchor] = 0.9 - _SPREAD / objects * number - 0.01 * step
             if weights:
                 added[0, rows - weights, anchor] = _WEIGHT
     return added
@@ -158,4 +163,4 @@ def _logits(queries: int, columns: int, objects: int) -> Array:
 
 
 if __name__ == "__main__":
-    add_objects(Path(sys.argv[1]), Path(sys.argv[2]))
+    add_objects(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) if sys.argv[3:] else OBJECTS)

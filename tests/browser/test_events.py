@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.neighbours.clips import ClipShape, draw_clip
 from tests.web.watching import TOKEN
+
+from framelane.core.attributes import Attribute
 
 from .past import Past, crossed, seen
 from .scene import Scene
@@ -28,6 +31,17 @@ FRESH = "document.querySelector('.events-new:not([hidden])')"
 def past(tmp_path: Path) -> Iterator[Past]:
     with Past(tmp_path) as past:
         yield past
+
+
+def test_what_second_models_say_is_part_of_the_sentence_and_stays_text(browser: Browser, past: Past) -> None:
+    event = seen(1)
+    said = (Attribute("color", "red", 0.9, event.at), Attribute("plate", HOSTILE, 0.9, event.at))
+    past.happen(replace(event, object=replace(event.object, attributes=said)))
+    with Scene(["lobby"], events=past.routes) as scene, browser.open(scene.url + "#/events") as tab:
+        tab.wait_for(f"{COUNT} === 1")
+        assert tab.run(WORDS) == [f"person (red, {HOSTILE}) came"]
+        assert tab.run("window.hacked === undefined && document.querySelectorAll('img[src=x]').length === 0")
+        assert tab.complaints == []
 
 
 def choose(tab: Tab, field: str, value: str) -> None:

@@ -146,13 +146,14 @@ def test_retimed_clip_has_the_benchmarks_size_and_rate(clip: Path, tmp_path: Pat
     assert ((stream.width, stream.height), rate, len(frames)) == (SIZE_WH, 25.0, 60)
 
 
-def test_busy_model_scores_the_same_anchors_in_every_picture(folder: Path, model: Path) -> None:
+@pytest.mark.parametrize("objects", [2, 8, 12])
+def test_busy_model_scores_the_same_anchors_in_every_picture(folder: Path, model: Path, objects: int) -> None:
     busy = folder / "busy.onnx"
-    add_objects(model, busy, objects=2)
+    add_objects(model, busy, objects)
     loaded = load_model("busy", ModelConfig(path=str(busy), backend="onnxruntime"))
     (output,) = loaded.infer(np.zeros((2, 3, SIDE, SIDE), np.float32))
 
-    assert (output[:, 4] > 0.5).sum(axis=1).tolist() == [2 * 16] * 2
+    assert (output[:, 4] > 0.5).sum(axis=1).tolist() == [objects * 16] * 2
 
 
 @pytest.mark.parametrize("way", ["ours", "ffmpeg"])

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import orjson
 
+from framelane.core.attributes import Attribute, Part
 from framelane.live.boxes import boxes_json
 
 from .found import result
@@ -34,3 +35,17 @@ def test_an_object_in_zones_says_which() -> None:
     inside = replace(found, detections=replace(found.detections, zones=zones))
     first, second = orjson.loads(boxes_json(inside))["boxes"]
     assert (first[7], len(second)) == (["yard", "door"], 7)
+
+
+def test_an_object_says_what_second_models_say_of_it_after_its_zones() -> None:
+    found = result(7, 2)
+    corners = (0.0, 0.0, 9.0, 9.0)
+    parts = (Part("eye", 0.9, corners), Part("nose", 0.8, corners), Part("eye", 0.7, corners))
+    attributes = np.empty(2, np.object_)
+    attributes[:] = [
+        (Attribute("color", "<b>red", 0.9, 1.0), Attribute("faces", "eye", 0.9, 1.0, parts)),
+        (),
+    ]
+    told = replace(found, detections=replace(found.detections, attributes=attributes))
+    first, second = orjson.loads(boxes_json(told))["boxes"]
+    assert (first[7:], len(second)) == ([[], [["color", "<b>red"], ["faces", "eye, nose"]]], 7)

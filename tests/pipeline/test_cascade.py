@@ -167,6 +167,37 @@ def test_object_gets_what_the_second_model_says_of_its_pixels(running: Rig) -> N
     assert running.counts() == (2, 2, {})
 
 
+def test_news_of_an_object_are_told_once_and_those_that_follow_soon_wait(running: Rig) -> None:
+    def look(color: tuple[int, int, int], pass_s: float = EVERY_S) -> list[int]:
+        running.frame(pixels=picture((BOX, color)), pass_s=pass_s)
+        running.settle()
+        return running.cascade.news("lobby", running.at_s)
+
+    assert look(RED) == [1]
+    assert [look(RED) for _ in range(3)] == [[]] * 3
+    # Three votes for red at most, so the fourth time it is blue; the news wait until five seconds are over.
+    assert [look(BLUE, pass_s=1.001) for _ in range(4)] == [[], [], [], [1]]
+    assert running.label() == "blue"
+    assert running.cascade.news("gate", running.at_s) == []
+
+
+def test_news_that_are_none_any_more_when_their_time_comes_are_not_told(running: Rig) -> None:
+    running.frame()
+    running.settle()
+    assert running.cascade.news("lobby", running.at_s) == [1]
+    for color in (BLUE, BLUE, RED, RED, RED, RED, RED):
+        running.frame(pixels=picture((BOX, color)), pass_s=EVERY_S)
+        running.settle()
+        assert running.cascade.news("lobby", running.at_s) == []
+
+
+def test_news_of_a_forgotten_stream_are_forgotten(running: Rig) -> None:
+    running.frame()
+    running.settle()
+    running.cascade.forget("lobby")
+    assert running.cascade.news("lobby", running.at_s) == []
+
+
 @pytest.mark.parametrize(("fps", "seconds"), [(10, 3.95), (2, 4.0), (1, 4.0)])
 def test_object_is_looked_at_once_per_every_s_whatever_the_frame_rate(
     fps: int, seconds: float, running: Rig

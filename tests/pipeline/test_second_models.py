@@ -153,6 +153,17 @@ def loitering(rig: Rig) -> list[dict[str, Any]]:
     return [line for line in rig.lines("event") if line["kind"] == "loiter"]
 
 
+def test_first_answer_about_an_object_is_an_update_and_the_same_one_again_is_none(make: Make) -> None:
+    rig = make(COLOR, "url: clip.mp4, loop: true, fps: 10, events: {still_s: 3600}")
+    wait_until(lambda: rig.crops("color")[1] >= 6)
+    told = [
+        (line["object"]["label"], line["object"]["attributes"]["color"]["label"])
+        for line in rig.lines("event")
+        if line["kind"] == "update" and line["object"]["track_id"] <= len(BOXES)
+    ]
+    assert sorted(told) == [("car", "blue"), ("person", "red")]
+
+
 def test_only_labels_of_on_are_looked_at(make: Make) -> None:
     rig = make("color: {path: color.onnx, of: tiny, on: [car]}")
     wait_until(lambda: rig.labels() == {"car": "blue"})

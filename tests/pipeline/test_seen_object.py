@@ -105,3 +105,14 @@ def test_turn_that_waited_unseen_counts_from_its_end() -> None:
     each.see(at_s=10.0, now_s=100.0)
     each.end_turn(now_s=101.5)
     assert each.looked_s == 11.5
+
+
+def test_other_parts_are_news_in_whatever_order_and_place_they_come() -> None:
+    each, boxes = seen(), [[0, 0, 9, 9], [10, 10, 19, 19]]
+    each.searched(answer((0, 0.9), (1, 0.8), boxes=boxes), 1.0, (0, 0))
+    assert (each.is_news, each.may_tell(1.0)) == (True, True)
+    each.tell(1.0)
+    each.searched(answer((1, 0.9), (0, 0.8), boxes=boxes), 2.0, (5, 5))
+    assert not each.is_news
+    each.searched(answer((1, 0.9)), 3.0, (5, 5))
+    assert (each.is_news, each.may_tell(5.5), each.may_tell(6.0)) == (True, False, True)

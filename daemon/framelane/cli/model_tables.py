@@ -80,6 +80,8 @@ def _facts(found: Inspection) -> dict[str, list[str]]:
         producer = header.producer or "an unknown program"
         facts["written by"] = [f"{producer}, IR {header.ir_version}, {opsets}, {header.operators} operators"]
         facts["metadata"] = [f"{key}: {_short(text)}" for key, text in header.metadata.items()]
+    if found.changed is not None:
+        facts["changed"] = [found.changed]
     facts["input"] = [str(spec) for spec in found.inputs]
     facts["output"] = [str(spec) for spec in found.outputs]
     facts["gives"] = [f"{name} {list(shape)} for one image" for name, shape in found.shapes.items()]

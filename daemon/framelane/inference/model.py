@@ -193,6 +193,8 @@ def load_model(name: str, config: ModelConfig, gpu: SharedGpu | None = None) -> 
     doubts = (*trial.doubts, *([] if batches.doubt is None else [batches.doubt]))
     for text in doubts:
         log.warning("model_doubtful", model=name, path=file, text=text)
+    if artifact.changed is not None:
+        log.info("model_changed", model=name, path=file, text=artifact.changed)
     info = ModelInfo(name, artifact.hash, backend_name, labels)
     log.info(
         "model_loaded", model=name, path=file, hash=artifact.hash, backend=backend_name, head=head.name,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 if TYPE_CHECKING:
+    from framelane.core.attributes import Attribute
     from framelane.core.frames import Result
 
 
@@ -15,11 +16,13 @@ def boxes_json(result: Result) -> bytes:
 
     Keys: `model`, `size` (width and height of the frame), and `boxes`, each as [left, top, right, bottom,
     confidence, label, track id or null] in pixels of the frame, highest confidence first. An object in
-    zones has a list of their names as an eighth item.
+    zones has a list of their names as an eighth item. One with attributes has a list
+    of [key of the second model, label] as a ninth item, and the eighth even if it is empty.
     """
     found, labels = result.detections, result.model.labels
     tracks = [0] * len(found) if found.track_id is None else found.track_id.tolist()
     zones = [()] * len(found) if found.zones is None else found.zones.tolist()
+    attributes = [()] * len(found) if found.attributes is None else found.attributes.tolist()
     boxes = [
         [
             *(round(side, 1) for side in xyxy),
@@ -27,16 +30,25 @@ def boxes_json(result: Result) -> bytes:
             labels[number] if number < len(labels) else str(number),
             # An object that has been seen once has no id yet.
             track if track > 0 else None,
-            *([inside] if inside else []),
+            *([inside] if inside or told else []),
+            *([[[each.model, _words(each)] for each in told]] if told else []),
         ]
-        for xyxy, confidence, number, track, inside in zip(
+        for xyxy, confidence, number, track, inside, told in zip(
             found.xyxy.tolist(),
             found.confidence.tolist(),
             found.class_id.tolist(),
             tracks,
             zones,
+            attributes,
             strict=True,
         )
     ]
     size = [result.frame.width, result.frame.height]
     return orjson.dumps({"model": result.model.name, "size": size, "boxes": boxes})
+
+
+def _words(attribute: Attribute) -> str:
+    """Return a classifier's label, or all labels that a detector found, best first."""
+    if attribute.parts is None:
+        return attribute.label
+    return ", ".join(dict.fromkeys(part.label for part in attribute.parts))

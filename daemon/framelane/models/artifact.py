@@ -20,6 +20,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NotSup
 from framelane.core.errors import ModelError
 from framelane.models.digest import model_hash
 from framelane.models.foreign_files import foreign
+from framelane.models.suppression_plugin import PLUGINS, without_plugin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,6 +94,7 @@ class Artifact:
         inputs: its inputs.
         outputs: its outputs.
         classifies: whether the outputs are scores of whole images.
+        changed: what of the file is left out, as a sentence; None for a file that is used as it is.
     """
 
     path: Path
@@ -101,6 +103,7 @@ class Artifact:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     classifies: bool = False
+    changed: str | None = None
 
     @staticmethod
     def open(path: str | Path) -> Artifact:
@@ -125,14 +128,8 @@ class Artifact:
         """
         path = Path(path)
         _check_readable(path)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = _SILENT
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
-            # Its fallback is to try the same again, after a note on standard output.
-            session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0
-            )
+            session, changed = _loaded(path)
             metadata = session.get_modelmeta().custom_metadata_map
             return Artifact(
                 path,
@@ -141,6 +138,7 @@ class Artifact:
                 tuple(_spec(node) for node in session.get_inputs()),
                 tuple(_spec(node) for node in session.get_outputs()),
                 metadata.get("task") == _CLASSIFY,
+                changed,
             )
         except ORT_ERRORS as error:
             raise ModelError(f"{path} {foreign(path) or _cause(str(error))}") from error
@@ -148,6 +146,11 @@ class Artifact:
             raise ModelError(
                 f"{path} is damaged: a name in it is not UTF-8 text; export or copy it again"
             ) from error
+
+    @property
+    def loadable(self) -> str | bytes:
+        """What ONNX Runtime loads: the file's path, or the model without what is left out of it."""
+        return str(self.path) if self.changed is None else without_plugin(self.path)[0]
 
     @property
     def image(self) -> TensorSpec:
@@ -217,6 +220,27 @@ class Artifact:
         if len(self.inputs) != 1 + 1 or sizes is None:
             return False
         return sizes.dtype in _SIZE_TYPES and len(sizes.shape) == _SIDES and sizes.shape[1] == _SIDES
+
+
+def _loaded(path: Path) -> tuple[onnxruntime.InferenceSession, str | None]:
+    """Return a session that only describes the model, and what of its file is left out."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _SILENT
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+
+    def load(model: str | bytes) -> onnxruntime.InferenceSession:
+        # Its fallback is to try the same again, after a note on standard output.
+        return onnxruntime.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
+
+    try:
+        return load(str(path)), None
+    except ORT_ERRORS as error:
+        if not any(plugin in str(error) for plugin in PLUGINS):
+            raise
+        model, changed = without_plugin(path)
+        return load(model), changed
 
 
 def _check_readable(path: Path) -> None:

@@ -39,6 +39,7 @@ class Inspection:
         bytes: its size.
         hash: the hash by which consumers know it.
         header: its own description.
+        changed: what of the file is left out, in a sentence.
         inputs: its inputs; open dimensions have a name or are None.
         outputs: its outputs, likewise.
         shapes: the shape of each output for one trial image.
@@ -56,6 +57,7 @@ class Inspection:
     bytes: int | None = None
     hash: str | None = None
     header: OnnxHeader | None = None
+    changed: str | None = None
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -76,6 +78,7 @@ class Inspection:
             "bytes": self.bytes,
             "hash": self.hash,
             "header": self.header and asdict(self.header),
+            "changed": self.changed,
             "inputs": [asdict(spec) for spec in self.inputs],
             "outputs": [asdict(spec) for spec in self.outputs],
             "shapes": self.shapes,
@@ -115,7 +118,8 @@ def _inspect(found: Inspection, config: ModelConfig) -> None:
     if found.header is not None:
         found.inputs, found.outputs = found.header.inputs, found.header.outputs
     artifact = Artifact.describe(found.path).read_as(config.head)
-    found.hash, found.inputs, found.outputs = artifact.hash, artifact.inputs, artifact.outputs
+    found.hash, found.changed = artifact.hash, artifact.changed
+    found.inputs, found.outputs = artifact.inputs, artifact.outputs
     artifact.check_input()
     found.fixed_batch = artifact.batch
     size = size_wh(artifact, config)

@@ -45,7 +45,7 @@ class OnnxSession:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(
-                str(artifact.path), options, providers=["CPUExecutionProvider"]
+                artifact.loadable, options, providers=["CPUExecutionProvider"]
             )
         except ORT_ERRORS as error:
             raise ModelError(

@@ -16,6 +16,7 @@ from framelane.models.heads.output_checks import doubts, fault
 from framelane.models.heads.recognize import recognize
 from framelane.models.input.preparation import Preparation
 from framelane.models.labels import count_labels
+from framelane.models.suppression_plugin import HEAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +63,7 @@ def try_model(run: Run, artifact: Artifact, size_wh: SizeWH, config: ModelConfig
         ModelError: it can't process the images, no head fits, or its outputs can't be right.
     """
     first = first_sample(run, artifact, size_wh, config)
-    head = recognize(first, config.head, config.output)
+    head = recognize(first, _setting(artifact, config), config.output)
     if head.input == rgb_input(first):
         return Trial(head, first, doubts(head, first))
     prepared = _sample(run, head.input, first, artifact)
@@ -70,6 +71,11 @@ def try_model(run: Run, artifact: Artifact, size_wh: SizeWH, config: ModelConfig
     if wrong is not None:
         raise ModelError(f"{first.model}: {wrong}")
     return Trial(head, prepared, doubts(head, prepared))
+
+
+def _setting(artifact: Artifact, config: ModelConfig) -> str:
+    """Return the configured head; what was cut off told which one reads the rest."""
+    return HEAD if config.head == "auto" and artifact.changed is not None else config.head
 
 
 def first_sample(run: Run, artifact: Artifact, size_wh: SizeWH, config: ModelConfig) -> Sample:

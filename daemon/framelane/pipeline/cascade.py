@@ -33,8 +33,11 @@ if TYPE_CHECKING:
 
 _MOST_HELD_BYTES = 32 << 20
 """Most memory for whole frames that show an object best; beyond that only objects' pixels are kept."""
-_BATCHES = 2
-"""Crops on the way for each slot, in batches: one that it infers, and one that waits."""
+_BATCHES = 4
+"""Crops on the way for each slot, in batches: on their way from the GPU, waiting, inferred, and answered.
+
+They are sent and collected when a batch of the first model is done, so each of these takes about that long.
+"""
 _LEAST_ROOM = 8
 """Crops on the way at least, since room is only looked for when a batch of the first model is done."""
 _AGAIN_S = 0.3
@@ -131,6 +134,8 @@ class Cascade:
         self._coming: deque[_Coming] = deque()
         self._looks: OrderedDict[Look, None] = OrderedDict()
         self._inbox: deque[tuple[Look, Result | DropReason]] = deque()
+        # Objects whose news may have to be told, by stream and track.
+        self._news: dict[str, dict[int, SeenObject]] = {}
 
     @property
     def room(self) -> int:
@@ -150,6 +155,27 @@ class Cascade:
         for seen in self._objects.pop(stream, _NOTHING).values():
             self._due.pop(seen, None)
         self._album.forget(stream)
+        self._news.pop(stream, None)
+
+    def news(self, stream: str, at_s: float) -> list[int]:
+        """Return the tracks about which the second model says something new, to be told now.
+
+        Args:
+            stream: id of the stream.
+            at_s: the time on its time line.
+        """
+        waiting = self._news.get(stream)
+        if waiting is None:
+            return []
+        due = [seen for seen in waiting.values() if seen.may_tell(at_s)]
+        for seen in due:
+            del waiting[seen.track]
+        if not waiting:
+            del self._news[stream]
+        fresh = [seen for seen in due if seen.is_news]
+        for seen in fresh:
+            seen.tell(at_s)
+        return [seen.track for seen in fresh]
 
     def saw(self, stream: Stream, at_s: float, result: Result, picture: Picture | None) -> None:
         """Look at a frame's tracked objects: remember how they are seen best, and which are due.
@@ -288,3 +314,5 @@ class Cascade:
                 seen.classified(outcome, look.frame.captured_at)
             else:
                 seen.searched(outcome, look.frame.captured_at, look.origin_xy)
+            if seen.is_news and seen is self._objects.get(seen.stream, _NOTHING).get(seen.track):
+                self._news.setdefault(seen.stream, {})[seen.track] = seen

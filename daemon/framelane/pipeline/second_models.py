@@ -59,6 +59,10 @@ class SecondModels:
         found = replace(result.detections, attributes=attributes)
         return delivery._replace(result=replace(result, detections=found))
 
+    def news(self, stream: str, at_s: float) -> list[int]:
+        """Return the tracks of a stream whose news are to be told now, at this time on its time line."""
+        return [track for cascade in self.cascades for track in cascade.news(stream, at_s)]
+
     def end(self) -> None:
         """Send crops, after a batch was looked at."""
         for cascade in self.cascades:

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 _MOST_VOTES = 3.0
 """Most votes, as a sum of confidences, for a label: an early mistake is outvoted within a few answers."""
+_TELL_S = 5.0
+"""Least seconds between two times that a second model's news of an object are told.
+
+A detector may find a part in one crop and miss it in the next.
+"""
 _MOST_PARTS = 16
 """Most parts that are told of an object, the best ones: each message about it repeats them."""
 
@@ -45,11 +50,12 @@ class SeenObject:
         looking: whether a crop is on its way.
         newest: its newest view while it waits, if that counts rather than the best one.
         attribute: what the second model says of it; None so far.
+        told_s: time at which news of it were told last, on the stream's time line.
     """
 
     __slots__ = (
-        "_votes", "attribute", "due_s", "looked_s", "looking", "meter", "newest",
-        "seen_s", "stream", "track",
+        "_told", "_votes", "attribute", "due_s", "looked_s", "looking", "meter", "newest",
+        "seen_s", "stream", "told_s", "track",
     )  # fmt: skip
 
     def __init__(self, stream: str, track: int, meter: CropMeter) -> None:
@@ -62,7 +68,22 @@ class SeenObject:
         self.looking = False
         self.newest: Newest | None = None
         self.attribute: Attribute | None = None
+        self.told_s = float("-inf")
+        self._told: frozenset[str] = frozenset()
         self._votes = 0.0
+
+    @property
+    def is_news(self) -> bool:
+        """Whether the second model says something else of it than was told last: other labels."""
+        return self._labels() != self._told
+
+    def may_tell(self, at_s: float) -> bool:
+        """Return whether news may be told at this time on the stream's time line."""
+        return at_s - self.told_s >= _TELL_S
+
+    def tell(self, at_s: float) -> None:
+        """Note that what the second model says of it was told."""
+        self.told_s, self._told = at_s, self._labels()
 
     def see(self, at_s: float, now_s: float) -> None:
         """Note a frame of this time on the stream's time line, seen while it waits for its turn."""
@@ -100,6 +121,12 @@ class SeenObject:
         parts = tuple(_parts(result, origin_xy)[:_MOST_PARTS])
         if parts:
             self.attribute = Attribute(result.model.name, parts[0].label, parts[0].confidence, at, parts)
+
+    def _labels(self) -> frozenset[str]:
+        attribute = self.attribute
+        if attribute is None:
+            return frozenset()
+        return frozenset([attribute.label, *(part.label for part in attribute.parts or ())])
 
 
 def _parts(result: Result, origin_xy: tuple[int, int]) -> list[Part]:

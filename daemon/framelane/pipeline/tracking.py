@@ -113,6 +113,8 @@ class TrackingStage:
                 Observation(name, at_s, found.xyxy, found.confidence, found.class_id, ~strong)
             )
         tracked = self._tracker.update(observations)
+        for name, at_s in zip(round_, times, strict=True):
+            self._rules.learned(name, self.seconds.news(name, at_s))
         inside = self._rules.update(tracked)
         for number, (index, strong, ids) in enumerate(zip(round_.values(), masks, tracked.ids, strict=True)):
             delivery = done[index]

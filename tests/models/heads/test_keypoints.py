@@ -54,9 +54,10 @@ def test_noted_keypoints_reads_the_exporters_note(note: str | None, expected: Ke
         ([30.0, 40, 50, 60, 70, 80], Keypoints(3, 2)),
         ([30.0, 40, -0.5], None),
         ([0.3, 0.4, 0.5], None),
+        ([9.9, 3.5, -4, 8], None),
         ([30.0], None),
         ([], None),
     ],
 )
 def test_keypoints_in_tells_points_from_their_values(row: list[float], expected: Keypoints | None) -> None:
-    assert keypoints_in(np.array([row, row], np.float32).reshape(2, -1)) == expected
+    assert keypoints_in(np.array([row, row], np.float32).reshape(2, -1), reach=20) == expected

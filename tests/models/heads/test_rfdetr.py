@@ -105,6 +105,8 @@ def test_labels_that_do_not_fit_are_refused_with_the_number_that_would(tmp_path:
 
 def test_the_same_shapes_under_other_names_are_not_guessed(tmp_path: Path) -> None:
     """Other families' logits need other images."""
-    assert "boxes and scores are separate outputs" in refusal(tmp_path, outputs(SCENE))
+    refused = refusal(tmp_path, outputs(SCENE))
+    assert "boxes and scores are separate outputs" in refused
+    assert "; if it is RF-DETR, set `head: rf-detr`" in refused
     model = load(tmp_path / "m.onnx", head="rf-detr")
     assert seen(detect(model)[1][0]) == SEEN_UNSUPPRESSED

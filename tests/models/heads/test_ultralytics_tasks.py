@@ -20,6 +20,7 @@ from tests.models.heads.scenes import (
 )
 from tests.models.tiny_models import Box
 
+from framelane.core.errors import ModelError
 from framelane.models.heads.recognize import recognize
 
 if TYPE_CHECKING:
@@ -177,3 +178,16 @@ def test_half_precision_noise_around_scores_is_no_weight() -> None:
     output: Any = tiny_models.yolov8(BOXES, classes=7)
     output[0, 10, 3] = -0.004
     assert recognize(sample_of(output, tiny_models.prototypes(), names=7)).name == "yolov8"
+
+
+@pytest.mark.parametrize("beyond", [1.6, 12.0])
+def test_weights_of_masks_without_their_prototypes_are_no_points(beyond: float) -> None:
+    """As when a graph is cut after the wrong node; an even number of weights could be x and y."""
+    weights: Any = np.random.default_rng(1).uniform(-beyond, beyond, (1, 420, 32))
+    columns = np.concatenate([tiny_models.yolov8(BOXES), weights.swapaxes(1, 2)], axis=1).astype(np.float32)
+    with pytest.raises(ModelError, match="like what segmentation and pose models add"):
+        recognize(sample_of(columns))
+
+
+def test_an_empty_task_is_none() -> None:
+    assert recognize(sample_of(tiny_models.yolov8(BOXES), metadata={"task": ""})).name == "yolov8"

@@ -95,6 +95,15 @@ def six(*columns: float) -> Array:
         ([six(0.5, 0.5, 0.2, 0.3, 0.7, 0.1)], "looks like RT-DETR with center and size within 0..1 and 2 class scores"),
         ([np.full((1, 300, 8), 0.25, np.float32)], "looks like RT-DETR with center and size within 0..1 and 4 class"),
         ([np.full((1, 300, 7), 25, np.float32)], "lists class and score of boxes in 7 columns"),
+        (
+            [np.full((1, 300, 5), 25, np.float32), np.ones((1, 300), np.float32)],
+            "output0 [1, 300, 5] holds boxes with their scores, and output1 [1, 300] their classes, as MMDeploy",
+        ),
+        (
+            [np.full((9, 4), 25, np.float32), np.ones(9, np.float32), np.full(9, 0.5, np.float32)],
+            "output0 [9, 4] holds the boxes of a single image, as torchvision exports them",
+        ),
+        ([np.array(3, np.float32)], "gives output0 [] for a 160x128 picture, which fits no head"),
         ([np.full((1, 7), 25, np.float32)], "lists the detections of all pictures together"),
         ([np.zeros((1, 3, 16, 20, 8), np.float32)] * 3, "is a grid whose boxes are not decoded"),
     ],

@@ -15,7 +15,7 @@ from framelane.analytics.rules.reporter import Reporter
 from framelane.analytics.rules.state import RuleState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -94,6 +94,14 @@ class RuleEngine:
         row = self._tracker.table.find(stream)
         if row is not None and row in self._book.pages:
             self._report.count_all(row)
+
+    def learned(self, stream: str, tracks: Sequence[int]) -> None:
+        """Note that more is known of objects, given by their track ids; their next update says so."""
+        row = self._tracker.table.find(stream) if tracks else None
+        if row is not None and row in self._book.pages:
+            ids = self._tracker.id.data[row, : self._tracker.table.counts[row]]
+            for place in np.flatnonzero(np.isin(ids, tracks)).tolist():
+                self._report.changed(row, place)
 
     def taken(self) -> list[Event | Occupancy]:
         """Return what has happened since the last call, in order."""

@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, inliner, numpy_helper, shape_inference
 
 from framelane.core.errors import ModelError
+from framelane.models.suppression_plugin import cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,7 +38,7 @@ class Graph:
 
     @staticmethod
     def load(path: Path) -> Graph:
-        """Read a file with its external weights.
+        """Read a file with its external weights, without TensorRT's suppression plugins.
 
         Raises:
             ModelError: it can't be read, or it has branches or loops.
@@ -46,6 +47,7 @@ class Graph:
             model = onnx.load(str(path))
         except (OSError, DecodeError, onnx.checker.ValidationError) as error:
             raise ModelError(f"{path} can't be read as ONNX: {error}") from error
+        cut(model, str(path))
         return Graph.of(model, str(path))
 
     @staticmethod

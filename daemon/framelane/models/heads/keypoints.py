@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     Floats = Array | NDArray[np.float16]
 
 PLAIN, WITH_CONFIDENCE = 2, 3
-# Coordinates within 0..1 would not be pixels.
-_LEAST_PIXELS = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +71,14 @@ def noted_keypoints(metadata: Mapping[str, str]) -> Keypoints | None:
     return found if found.count > 0 and found.values in (PLAIN, WITH_CONFIDENCE) else None
 
 
-def keypoints_in(rows: Array) -> Keypoints | None:
+def keypoints_in(rows: Array, reach: float) -> Keypoints | None:
     """Return what the values after a prediction's scores [R, values] can be, as points; None if they are not.
 
-    Coordinates are pixels. With confidences, every third value is from 0 to 1.
+    Coordinates are pixels, and each of them is beyond `reach` in some row: weights of masks stay near 0. With
+    confidences, every third value is from 0 to 1.
     """
     columns = rows.shape[1]
-    pixels = np.abs(rows).max(axis=0, initial=0) > _LEAST_PIXELS
+    pixels = rows.max(axis=0, initial=0) > reach
     if columns and columns % WITH_CONFIDENCE == 0:
         each = pixels.reshape(-1, WITH_CONFIDENCE)
         if each[:, :PLAIN].all() and not each[:, PLAIN].any() and bool((rows[:, PLAIN::3] >= 0).all()):

@@ -53,7 +53,7 @@ class Output:
     @property
     def per_image(self) -> bool:
         """Whether it has one row for one image, as all outputs that heads read."""
-        return all(len(trial) == 1 for trial in self.trials)
+        return all(trial.shape[:1] == (1,) for trial in self.trials)
 
     @property
     def rows(self) -> Array:
@@ -98,7 +98,7 @@ class Sample:
     @property
     def task(self) -> str | None:
         """The task that the exporter noted, such as "segment"; None if it noted none."""
-        return self.metadata.get("task")
+        return self.metadata.get("task", "").strip() or None
 
     @property
     def end2end(self) -> bool:

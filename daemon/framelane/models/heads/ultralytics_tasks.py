@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SEGMENT, POSE, OBB = "segment", "pose", "obb"
 TASKS = ("detect", SEGMENT, POSE, OBB)
 _STRIDES = (2, 4, 8)
+# Shares of the image's shorter side beyond which points lie in some row: of all cells, or of those found.
+_ALL_OVER, _SOMEWHERE = 1 / 8, 1 / 32
 _ANGLE = 1
 _MOST_CLASSES = 1000
 # Raw angles are not limited to one turn, but stay near it.
@@ -127,7 +129,7 @@ def _points(sample: Sample, output: Output) -> tuple[int, Keypoints] | None:
     first = int(beyond.argmax()) if beyond.any() else 0
     for classes in (likely, first):
         if classes and are_scores(rows[:, :classes]):
-            found = keypoints_in(rows[:, classes:])
+            found = keypoints_in(rows[:, classes:], _ALL_OVER * min(sample.size_wh))
             if found is not None:
                 return classes, found
     return None
@@ -156,7 +158,7 @@ def _row_points(sample: Sample, output: Output) -> Keypoints | None:
         return noted if output.shape[2] == COLUMNS + noted.columns else None
     rows = output.rows
     found = rows[rows[:, SCORE] > 0]
-    return keypoints_in(found[:, COLUMNS:]) if len(found) else None
+    return keypoints_in(found[:, COLUMNS:], _SOMEWHERE * min(sample.size_wh)) if len(found) else None
 
 
 def _fits_pose_rows(sample: Sample, output: Output) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from framelane.models.heads.kind import BOX, RANK, Output
 from framelane.models.heads.rows import SCORES
-from framelane.models.heads.six_columns import COLUMNS, SixColumns
+from framelane.models.heads.six_columns import COLUMNS, SixColumns, are_classes, are_scores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,14 @@ def unread(sample: Sample) -> str | None:
 def misfit(sample: Sample, outputs: Sequence[Output]) -> str | None:
     """Return the layout of an output that no head reads, as a sentence; None if it is unknown."""
     for output in outputs:
-        found = _broken(output) or _odd_rows(sample, output) or _listed(output) or _maps(output)
+        found = (
+            _broken(output)
+            or _without_images(sample, output)
+            or _scored(sample, output)
+            or _odd_rows(sample, output)
+            or _listed(output)
+            or _maps(output)
+        )
         if found is not None:
             return found
     return None
@@ -64,11 +71,19 @@ def _apart(sample: Sample) -> str | None:
     for boxes, scores in permutations(sample.outputs, 2):
         predictions = _predictions_of_boxes(boxes)
         if predictions is not None and predictions in scores.shape[1:] and not _complete(sample, scores):
+            known = _are_queries(boxes, scores)
+            named = "; if it is RF-DETR, set `head: rf-detr`, which goes by the names `dets` and `labels`"
             return (
                 f"boxes and scores are separate outputs ({boxes} and {scores}); "
-                "export the model with one output that holds both"
+                f"export the model with one output that holds both{named if known else ''}"
             )
     return None
+
+
+def _are_queries(boxes: Output, scores: Output) -> bool:
+    """Return whether boxes are fractions and scores logits, as RF-DETR gives them, under whatever names."""
+    rows = len(scores.shape) == RANK and scores.shape[:2] == boxes.shape[:2]
+    return rows and are_scores(boxes.rows) and not are_scores(scores.rows)
 
 
 def _complete(sample: Sample, output: Output) -> bool:
@@ -89,6 +104,30 @@ def _broken(output: Output) -> str | None:
     if all(trial.size and not np.isfinite(trial).any() for trial in output.trials):
         return f"{output} holds nothing but NaN (not a number); export the model again, in float32"
     return None
+
+
+def _without_images(sample: Sample, output: Output) -> str | None:
+    """Recognize boxes [K, 4] and lists [K], as torchvision exports them: one image's, without a dimension for it."""
+    lists = [each.shape for each in sample.outputs if len(each.shape) == 1]
+    if len(output.shape) != RANK - 1 or output.shape[1] != BOX or output.shape[:1] not in lists:
+        return None
+    return (
+        f"{output} holds the boxes of a single image, as torchvision exports them, and there is no dimension "
+        f"for images; wrap the model so that it gives [N, K, {BOX}], or {_PLAIN}"
+    )
+
+
+def _scored(sample: Sample, output: Output) -> str | None:
+    """Recognize corners with their score [N, K, 5] beside classes [N, K], as MMDeploy exports them."""
+    beside = [
+        each for each in sample.outputs if each.shape == output.shape[:2] and are_classes(each.trials[0])
+    ]
+    if len(output.shape) != RANK or output.shape[2] != BOX + 1 or not beside:
+        return None
+    return (
+        f"{output} holds boxes with their scores, and {beside[0]} their classes, as MMDeploy exports them; "
+        "export the model with boxes, scores and classes in outputs of their own"
+    )
 
 
 def _turned_six(sample: Sample, output: Output) -> str | None:

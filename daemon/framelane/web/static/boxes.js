@@ -11,8 +11,8 @@ export const ticksOf = (seconds) => Math.round(seconds * ticksPerSecond);
  * @typedef {object} Found
  * @property {string} model
  * @property {[number, number]} size width and height of the frame that the boxes refer to
- * @property {Array<[number, number, number, number, number, string, number|null, string[]?]>} boxes
- *   sides, confidence, label, track id, and the zones that the object is in
+ * @property {Array<[number, number, number, number, number, string, number|null, string[]?, Array<[string, string]>?]>} boxes
+ *   sides, confidence, label, track id, the zones that the object is in, and what each second model says of it
  */
 
 export class BoxTimes {

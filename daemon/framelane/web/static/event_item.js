@@ -7,7 +7,7 @@ import { el, setText } from "./dom.js";
  * @param {object} event as in /api/events
  */
 export function sentence({ kind, object, rule, direction, dwell_s: dwell, reason }) {
-  const { label } = object;
+  const label = named(object);
   const seconds = dwell === undefined ? "" : spell(dwell);
   const words = {
     new: `${label} came`,
@@ -20,6 +20,12 @@ export function sentence({ kind, object, rule, direction, dwell_s: dwell, reason
     clip: `clip of ${label} ready`,
   };
   return words[kind] ?? `${label}: ${kind}`;
+}
+
+/** Return an object's label with what second models say of it, such as `car (red)`. */
+function named({ label, attributes = {} }) {
+  const said = Object.values(attributes).map((each) => each.label);
+  return said.length ? `${label} (${said.join(", ")})` : label;
 }
 
 /** The kinds of events, in words. */

@@ -3,6 +3,8 @@
 const palette = ["#4cc2ff", "#ffb02e", "#7ee787", "#ff7b72", "#d2a8ff", "#f9e076", "#56d4bc", "#ff9ec7"];
 const labelsFrom = 240;
 const confidenceFrom = 640;
+// Of a second model's key or answer.
+const mostChars = 32;
 
 /** Return a label's color, always the same. */
 export function colorOf(label) {
@@ -72,7 +74,25 @@ export function fitted([width, height], area) {
   return [(area[0] - width * scale) / 2, (area[1] - height * scale) / 2, width * scale, height * scale];
 }
 
-function paintBox(context, room, [x1, y1, x2, y2, confidence, label, track, zones], { left, top, scale }) {
+/**
+ * Return the words over a box.
+ * @param {number} room width of the area in pixels
+ */
+function wordsOf(room, [, , , , confidence, label, track, zones, attributes]) {
+  const name = track === null ? label : `${label} #${track}`;
+  if (room < confidenceFrom) return [name, ...(attributes ?? []).map(([, said]) => short(said))].join(", ");
+  const said = (attributes ?? []).map(([model, each]) => `${short(model)}: ${short(each)}`);
+  const where = zones?.length ? [`in ${zones.join(", ")}`] : [];
+  return [`${name} ${Math.round(confidence * 100)} %`, ...said, ...where].join(", ");
+}
+
+function short(text) {
+  const chars = [...text];
+  return chars.length > mostChars ? `${chars.slice(0, mostChars - 1).join("")}…` : text;
+}
+
+function paintBox(context, room, box, { left, top, scale }) {
+  const [x1, y1, x2, y2, , label] = box;
   const [x, y, width, height] = [left + x1 * scale, top + y1 * scale, (x2 - x1) * scale, (y2 - y1) * scale];
   // A dark edge, so that the box shows on a bright picture too.
   context.lineWidth = 4;
@@ -82,9 +102,7 @@ function paintBox(context, room, [x1, y1, x2, y2, confidence, label, track, zone
   context.strokeStyle = colorOf(label);
   context.strokeRect(x, y, width, height);
   if (room < labelsFrom) return;
-  const id = track === null ? "" : ` #${track}`;
-  const where = zones ? `, in ${zones.join(", ")}` : "";
-  const text = room < confidenceFrom ? `${label}${id}` : `${label}${id} ${Math.round(confidence * 100)} %${where}`;
+  const text = wordsOf(room, box);
   const wide = context.measureText(text).width + 8;
   const textX = Math.max(Math.min(x - 1, room - wide), 0);
   const textY = y < 17 ? y : y - 17;
