@@ -97,7 +97,8 @@ def tests(given: Namespace) -> Iterator[Task]:
     """Yield the tests that need a GPU."""
     if given.test_folder:
         os.environ["FRAMELANE_TEST_ENGINES"] = str(given.test_folder)
-    yield Task("tests", python("-m", "pytest", "-m", "gpu", "tests/gpu", "-v", "--tb=short"), 580)
+    folders = ("tests/gpu", "tests/inference/backends/cuda")
+    yield Task("tests", python("-m", "pytest", "-m", "gpu", *folders, "-v", "--tb=short"), 580)
 
 
 def engines(given: Namespace) -> Iterator[Task]:
