@@ -89,3 +89,11 @@ def test_suppress_drops_the_weakest_when_there_are_too_many_to_compare() -> None
     confidence = np.linspace(0.1, 0.9, count, dtype=np.float32)
     kept = suppress(xyxy, confidence, np.zeros(count, np.int32), 0.45, count)
     assert list(range(count - 1, 49, -1)) == kept.tolist()
+
+
+def test_suppress_keeps_boxes_of_different_classes_beside_the_image() -> None:
+    """OpenCV puts classes side by side: boxes with negative corners must not meet those of other classes."""
+    xyxy, confidence, class_id = crowd(np.random.default_rng(1), 300, 60)
+    xyxy -= np.float32(300)
+    kept = suppress(xyxy, confidence, class_id, 0.45, 300)
+    assert reference(xyxy, confidence, class_id, 0.45) == kept.tolist()

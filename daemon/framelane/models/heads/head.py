@@ -102,6 +102,11 @@ class Details(Protocol):
         """Whether `extra` begins with rotated boxes, which are suppressed as such: cx cy w h angle."""
         ...
 
+    @property
+    def stride(self) -> int | None:
+        """Input pixels per pixel of the maps in `output` [n, M, h, w] whose sums it reads; None without such."""
+        ...
+
     def add(
         self,
         found: Detections,

@@ -35,6 +35,7 @@ class Keypoints:
     output: ClassVar[None] = None
     per_object: ClassVar[bool] = False
     rotated: ClassVar[bool] = False
+    stride: ClassVar[None] = None
     count: int
     values: int
 

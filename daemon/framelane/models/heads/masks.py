@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import cv2
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,7 +28,22 @@ MOST_OUTLINES = 8
 _LEAST_POINTS = 3
 # Input pixels by which an outline may leave the mask's edge; more only if it has too many points.
 _TOLERANCE = 0.5
+# The same as in kernels/masks.cu.
 _MARGIN = 2
+
+
+class Window(NamedTuple):
+    """The cells of a map around a box, without the last column and row."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns; 0 for a box beside the map."""
+        return self.bottom - self.top, self.right - self.left
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +71,52 @@ class PrototypeMasks:
         """See Details."""
         assert kept.extra is not None  # noqa: S101 - the head has read them
         prototypes = outputs[self.output][image]
-        weights = kept.extra
-        return _with_masks(
-            found, letterbox, lambda each: self._outlines(prototypes, weights[each], kept.xyxy[each])
-        )
+        windows = self.windows(kept.xyxy, prototypes.shape[1:])
+        sums = (_sum(prototypes, *each) for each in zip(kept.extra, windows, strict=True))
+        return self.add_sums(found, kept.xyxy, windows, sums, letterbox)
 
-    def _outlines(self, prototypes: Floats, weights: Array, xyxy: Array) -> Outlines:
-        height, width = prototypes.shape[1:]
-        x1, y1, x2, y2 = xyxy.tolist()
-        left, right = _cells(x1, x2, self.stride, width)
-        top, bottom = _cells(y1, y2, self.stride, height)
-        if left >= right or top >= bottom:
+    def windows(self, xyxy: Array, shape: Sequence[int]) -> list[Window]:
+        """Return the cells around boxes [K, 4] of input pixels; enlargement looks no farther.
+
+        Args:
+            xyxy: the boxes.
+            shape: rows and columns of a prototype.
+        """
+        height, width = shape
+        windows = []
+        for x1, y1, x2, y2 in xyxy.tolist():
+            left, right = _cells(x1, x2, self.stride, width)
+            top, bottom = _cells(y1, y2, self.stride, height)
+            windows.append(Window(left, top, right, bottom))
+        return windows
+
+    def add_sums(
+        self,
+        found: Detections,
+        xyxy: Array,
+        windows: Sequence[Window],
+        sums: Iterable[Array],
+        letterbox: Letterbox,
+    ) -> Detections:
+        """Return the detections of an image with their masks.
+
+        Args:
+            found: the detections.
+            xyxy: float32 [K, 4], their boxes in input pixels.
+            windows: `windows` of these.
+            sums: the sum of prototypes in each window, float32 of its shape.
+            letterbox: where the image is in the input.
+        """
+        logits = zip(sums, windows, xyxy, strict=True)
+        return _with_masks(found, letterbox, (self._outlines(*each) for each in logits))
+
+    def _outlines(self, logits: Array, window: Window, xyxy: Array) -> Outlines:
+        if not logits.size:
             return []
-        # Only the cells around the box: bilinear enlargement looks no farther.
-        around = prototypes[:, top:bottom, left:right].astype(np.float32, copy=False)
-        logits = np.tensordot(weights, around, axes=1)
-        mask = _enlarged(logits, ((right - left) * self.stride, (bottom - top) * self.stride))
-        origin_x, origin_y = left * self.stride, top * self.stride
+        height, width = window.shape
+        mask = _enlarged(logits, (width * self.stride, height * self.stride))
+        x1, y1, x2, y2 = xyxy.tolist()
+        origin_x, origin_y = window.left * self.stride, window.top * self.stride
         mask[: max(math.ceil(y1 - origin_y), 0)] = 0
         mask[max(math.ceil(y2 - origin_y), 0) :] = 0
         mask[:, : max(math.ceil(x1 - origin_x), 0)] = 0
@@ -92,6 +136,7 @@ class QueryMasks:
 
     per_object: ClassVar[bool] = True
     rotated: ClassVar[bool] = False
+    stride: ClassVar[None] = None
     output: int
     size_wh: SizeWH
 
@@ -107,13 +152,8 @@ class QueryMasks:
         assert kept.extra is not None  # noqa: S101 - the head has read them
         logits = outputs[self.output][image]
         queries = kept.extra[:, 0].astype(np.intp)
-        return _with_masks(
-            found,
-            letterbox,
-            lambda each: outlines_of(
-                _enlarged(logits[queries[each]].astype(np.float32, copy=False), self.size_wh)
-            ),
-        )
+        maps = (logits[query].astype(np.float32, copy=False) for query in queries)
+        return _with_masks(found, letterbox, (outlines_of(_enlarged(each, self.size_wh)) for each in maps))
 
 
 def outlines_of(mask: NDArray[np.uint8]) -> Outlines:
@@ -143,11 +183,18 @@ def _simplified(contours: Sequence[cv2.typing.MatLike]) -> list[cv2.typing.MatLi
     return [hull[:: -(-len(hull) // MOST_POINTS)]]
 
 
-def _with_masks(found: Detections, letterbox: Letterbox, outlines: Callable[[int], Outlines]) -> Detections:
+def _with_masks(found: Detections, letterbox: Letterbox, outlines: Iterable[Outlines]) -> Detections:
     masks = np.empty(len(found), np.object_)
-    for each in range(len(found)):
-        masks[each] = tuple(letterbox.points_to_source(outline) for outline in outlines(each))
+    for each, own in enumerate(outlines):
+        masks[each] = tuple(letterbox.points_to_source(outline) for outline in own)
     return replace(found, masks=masks)
+
+
+def _sum(prototypes: Floats, weights: Array, window: Window) -> Array:
+    """Return the weighted sum of prototypes [M, h, w] in a window."""
+    left, top, right, bottom = window
+    around = prototypes[:, top:bottom, left:right].astype(np.float32, copy=False)
+    return np.tensordot(weights, around, axes=1)
 
 
 def _enlarged(logits: Array, size_wh: SizeWH) -> NDArray[np.uint8]:
@@ -157,4 +204,5 @@ def _enlarged(logits: Array, size_wh: SizeWH) -> NDArray[np.uint8]:
 
 def _cells(start: float, end: float, stride: int, count: int) -> tuple[int, int]:
     """Return the first cell of a span with a margin, and the one after the last."""
-    return max(int(start // stride) - _MARGIN, 0), min(int(end // stride) + 1 + _MARGIN, count)
+    first = max(int(start // stride) - _MARGIN, 0)
+    return first, max(min(int(end // stride) + 1 + _MARGIN, count), first)

@@ -37,8 +37,10 @@ def suppress(
     """
     if len(confidence) < 2:  # noqa: PLR2004 - one box overlaps no other
         return np.arange(len(confidence))
-    xywh = xyxy.copy()
-    xywh[:, 2:] -= xywh[:, :2]
+    xywh = xyxy.astype(np.float64)
+    xywh[:, 2:] = xyxy[:, 2:] - xyxy[:, :2]
+    # OpenCV puts classes side by side, so boxes left of 0 or above it would meet those of other classes.
+    xywh[:, :2] -= np.floor(xyxy[:, :2].min(initial=0))
     kept = cv2.dnn.NMSBoxesBatched(
         xywh.tolist(), confidence.tolist(), class_id.tolist(), -1.0, iou, top_k=MOST_COMPARED
     )

@@ -30,6 +30,7 @@ class Rotation:
     output: ClassVar[None] = None
     per_object: ClassVar[bool] = False
     rotated: ClassVar[bool] = True
+    stride: ClassVar[None] = None
 
     def add(
         self,

@@ -25,7 +25,7 @@ if why_absent() is None:
 def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
     """Where the kernels of box decoding and suppression run."""
     if request.param == "shim":
-        yield ShimMachine("decode.cu", "suppress.cu", "gather.cu")
+        yield ShimMachine("decode.cu", "suppress.cu", "gather.cu", "masks.cu")
         return
     with GpuMachine() as gpu:
         yield gpu

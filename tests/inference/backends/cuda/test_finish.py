@@ -98,14 +98,20 @@ def test_what_was_copied_is_decoded_on_the_cpu(without_kernels: CudaRunner) -> N
     np.testing.assert_allclose(found.xyxy, [PERSON.xyxy], atol=0.1)
 
 
-def test_prototypes_are_copied_behind_the_boxes(with_masks: CudaRunner, journal: Journal) -> None:
+def test_prototypes_are_summed_and_never_copied(with_masks: CudaRunner, journal: Journal) -> None:
     for bucket in (1, 4, 16):
         begin = journal.done.index(f"[infer {bucket}]")
         steps = journal.done[begin + 1 : begin + 9]
-        sizes = [bucket * (1 + 6 * MOST) * 4, bucket * MAPS.nbytes]
-        kernels = ["forget_candidates", "decode_columns_float16", "suppress", "gather_float16"]
-        assert [kernel in step for kernel, step in zip(kernels, steps, strict=False)] == [True] * 4
-        assert [step for step in steps if "copy" in step] == [f"[copy out {size}]" for size in sizes]
+        kernels = [
+            "forget_candidates",
+            "decode_columns_float16",
+            "suppress",
+            "gather_float16",
+            "sum_maps_float",
+        ]
+        assert [kernel in step for kernel, step in zip(kernels, steps, strict=False)] == [True] * 5
+        copied = f"[copy out {bucket * (1 + 6 * MOST) * 4}]"
+        assert [step for step in steps if "copy" in step] == [copied]
 
 
 def test_masks_of_all_queries_are_never_copied(with_queries: CudaRunner, journal: Journal) -> None:
@@ -135,13 +141,19 @@ def test_masks_are_those_of_the_kept_queries(with_queries: CudaRunner) -> None:
     np.testing.assert_allclose(beside.min(axis=0), [WIDTH / 2 + 0.5, 0.5], atol=4)
 
 
-def test_masks_are_made_of_what_was_copied(with_masks: CudaRunner) -> None:
+def test_masks_are_made_of_the_sums(with_masks: CudaRunner) -> None:
     finish = with_masks._finish
     rows = np.array([PERSON.xyxy, CAR_IN_FRONT.xyxy], np.float32)
     finish._results[1, :13] = [2, *rows[0], 0.9, 0, *rows[1], 0.6, 2]  # type: ignore[attr-defined]
     details = finish._details  # type: ignore[attr-defined]
-    details._rows[1, :2] = np.concatenate([rows, [[1, 0, 0, 0], [0, 1, 0, 0]]], axis=1)
-    details._outputs[1][1] = MAPS[0]
+    details._rows[1, :2, :4] = rows
+    windows = PrototypeMasks(1, 4).windows(rows, MAPS.shape[2:])
+    cut = [
+        maps[each.top : each.bottom, each.left : each.right]
+        for maps, each in zip(MAPS[0], windows, strict=False)
+    ]
+    sums = np.concatenate([each.ravel() for each in cut])
+    details._sums._values[1, : len(sums)] = sums
     wanted = [ClassFilter.everything(3, 0.4)] * 2
     empty, found = with_masks.detect([object()] * 2, wanted, [None] * 2).detections  # type: ignore[list-item]
     assert (len(empty), empty.masks) == (0, None)

@@ -55,8 +55,8 @@ class Finish(Protocol):
         """Enqueue what follows inference; reads no host memory, so a CUDA graph can hold it."""
         ...
 
-    def detections(self, count: int) -> list[Detections]:
-        """Return the detections of the first `count` images, once the GPU is done."""
+    def detections(self, count: int, stream: Stream) -> list[Detections]:
+        """Return the detections of the first `count` images, once the GPU is done with all of the slot's stream."""
         ...
 
     def close(self) -> None:
@@ -67,8 +67,7 @@ class Finish(Protocol):
 class KernelFinish:
     """Decodes and suppresses on the GPU, and copies only the remaining boxes; see Finish.
 
-    A kernel writes their details to the host. An output that the details of all objects need, such as the
-    prototypes of masks, is copied whole. The CPU finishes them.
+    Kernels write their details to the host, and the CPU finishes them.
 
     Args:
         kernels: launches them.
@@ -129,16 +128,14 @@ class KernelFinish:
         after = self._after[bucket]
         after.launch(self._kernels, stream, self._addresses)
         stream.copy_out(self._host.address, self._result.address, after.result_bytes)
-        if self._details is not None:
-            self._details.enqueue(bucket, stream)
 
-    def detections(self, count: int) -> list[Detections]:
+    def detections(self, count: int, stream: Stream) -> list[Detections]:
         """See Finish."""
         found = detections(self._results, count)
         if self._details is None:
             return found
         return [
-            self._details.add(each, image, letterbox)
+            self._details.add(each, image, letterbox, stream)
             for image, (each, letterbox) in enumerate(zip(found, self._letterboxes, strict=True))
         ]
 
@@ -149,7 +146,8 @@ class KernelFinish:
     def _addresses_of(self, contexts: SlotContexts, head: Head, table: int) -> PostprocessAddresses:
         outputs = [output.address for output in contexts.outputs]
         scored = head.layout if isinstance(head.layout, ScoredRows) else None
-        entries = head.details.output if head.details is not None and head.details.per_object else None
+        details = self._details
+        read = 0 if head.details is None or head.details.output is None else outputs[head.details.output]
         return PostprocessAddresses(
             output=outputs[head.output],
             thresholds=self._live.thresholds_address,
@@ -157,10 +155,12 @@ class KernelFinish:
             live=self._live.count_address,
             work=self._work.address,
             result=self._result.address,
-            details=0 if self._details is None else self._details.address,
+            details=0 if details is None else details.address,
             scores=0 if scored is None else outputs[scored.output],
             columns=0 if scored is None else self._live.columns_address,
-            entries=0 if entries is None else outputs[entries],
+            entries=read,
+            maps=read,
+            sums=0 if details is None else details.sums_address,
         )
 
     def _own(self, thing: _Owned) -> _Owned:
@@ -205,7 +205,7 @@ class HostFinish:
         for copy in self._copies:
             copy.enqueue(bucket, stream)
 
-    def detections(self, count: int) -> list[Detections]:
+    def detections(self, count: int, stream: Stream) -> list[Detections]:  # noqa: ARG002 - all is copied already
         """See Finish."""
         wanted, letterboxes = self._batch
         outputs = [copy.array[:count].astype(np.float32, copy=False) for copy in self._copies]

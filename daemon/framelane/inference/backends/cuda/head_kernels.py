@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from framelane.core.errors import ModelError
-from framelane.inference.backends.cuda.head_spec import HeadSpec, ScoresSpec
+from framelane.inference.backends.cuda.head_spec import HeadSpec, MapsSpec, ScoresSpec
 from framelane.inference.backends.cuda.postprocess import MOST_LEVELS, TURNED
 from framelane.models.heads.head import ScoredRows
 from framelane.models.heads.kind import BOX, RANK
@@ -60,7 +60,16 @@ def head_spec(head: Head, shapes: Sequence[Shape], dtypes: Sequence[str], labels
         rotated=details is not None and details.rotated,
         scores=scores,
         entries=elements[-1] if details is not None and details.per_object else None,
+        maps=_maps(head, shapes, dtypes),
     )  # fmt: skip
+
+
+def _maps(head: Head, shapes: Sequence[Shape], dtypes: Sequence[str]) -> MapsSpec | None:
+    details = head.details
+    if details is None or details.stride is None or details.output is None:
+        return None
+    height, width = shapes[details.output][2:]
+    return MapsSpec((height, width), details.stride, _element(dtypes[details.output], head.name))
 
 
 def _read(head: Head) -> list[int]:

@@ -27,6 +27,21 @@ class ScoresSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class MapsSpec:
+    """Maps whose weighted sums the details read, such as prototypes of masks.
+
+    Attributes:
+        shape: rows and columns.
+        stride: input pixels between cells.
+        dtype: their element type.
+    """
+
+    shape: tuple[int, int]
+    stride: int
+    dtype: Element
+
+
+@dataclass(frozen=True, slots=True)
 class HeadSpec:
     """A head as the kernels take it.
 
@@ -46,6 +61,7 @@ class HeadSpec:
         rotated: whether boxes are center, size and angle, and suppressed as such.
         scores: the scores of "scored"; None for other layouts.
         entries: element type of the output with an entry per prediction; None if the details need no such.
+        maps: the maps whose weights are the details; None if the details need no such.
     """
 
     layout: Kind
@@ -60,3 +76,4 @@ class HeadSpec:
     rotated: bool = False
     scores: ScoresSpec | None = None
     entries: Element | None = None
+    maps: MapsSpec | None = None

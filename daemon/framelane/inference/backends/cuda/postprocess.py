@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from framelane.inference.backends.cuda.head_spec import HeadSpec, Kind
+    from framelane.inference.backends.cuda.head_spec import HeadSpec, Kind, MapsSpec
     from framelane.inference.backends.cuda.preprocess import Launcher
 
     Arguments = list[np.generic]
@@ -32,6 +32,9 @@ _DECODE_THREADS = 256
 _SUPPRESS_THREADS = 512
 _GATHER_THREADS = 64
 _GATHER_MOST_THREADS = 256
+_MASKS_THREADS = 256
+# Maps that an image's masks may take together; far more than eight people. The CPU sums those of fuller images.
+_ROOM_MAPS = 4
 # How boxes of one object are told in kernels/suppress.cu, for heads without and with angles.
 _NEVER, _UPRIGHT, _ROTATED = 0, 1, 2
 # Numbers of a rotated box.
@@ -54,6 +57,8 @@ class PostprocessAddresses:
         scores: the output tensor with the scores, for "scored".
         columns: int32 [classes], where each class's score is in a row of it.
         entries: the output tensor with an entry per prediction.
+        maps: the output tensor with the maps.
+        sums: float32 `sums_shape`, in either memory like the details.
     """
 
     output: int
@@ -66,6 +71,8 @@ class PostprocessAddresses:
     scores: int = 0
     columns: int = 0
     entries: int = 0
+    maps: int = 0
+    sums: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +125,15 @@ class Postprocess:
         """Size of the details in bytes; 0 if the head reports boxes only."""
         return math.prod(self.details_shape) * np.dtype(np.float32).itemsize if self.head.extra else 0
 
+    @property
+    def sums_shape(self) -> tuple[int, int]:
+        """Shape of the float32 sums of maps: for each box of the result its window's cells, one after the other.
+
+        Boxes for which there is no room, and all after them, have none.
+        """
+        maps = self.head.maps
+        return self.batch, 0 if maps is None else _ROOM_MAPS * math.prod(maps.shape)
+
     def launch(
         self,
         kernels: Launcher,
@@ -140,6 +156,8 @@ class Postprocess:
         )  # fmt: skip
         if self.head.extra:
             self._gather(kernels, stream, at, work)
+        if self.head.maps is not None:
+            self._sum(kernels, stream, at, work, self.head.maps)
 
     def _decode(
         self,
@@ -167,13 +185,11 @@ class Postprocess:
         work: Workspace,
     ) -> None:
         head = self.head
-        dtype, values, steps, source = head.dtype, head.values, (head.values, 1), at.output
+        dtype, values, steps, source = head.dtype, head.values, self._steps, at.output
         if head.rotated:
             dtype, values, steps, source = "float32", TURNED, (TURNED, 1), work.turned
         elif head.entries is not None:
             dtype, values, steps, source = head.entries, head.extra, (head.extra, 1), at.entries
-        elif head.layout == "columns":
-            steps = 1, head.anchors
         threads = min(-(-head.extra // _GATHER_THREADS) * _GATHER_THREADS, _GATHER_MOST_THREADS)
         kernels.launch(
             f"framelane_gather_{dtype}", (self.max_det, self.batch, 1), (threads, 1, 1), stream,
@@ -181,6 +197,29 @@ class Postprocess:
             *(np.int32(value) for value in (head.anchors, values, head.extra, *steps, self.max_det)),
             np.uint64(at.details),
         )  # fmt: skip
+
+    def _sum(
+        self,
+        kernels: Launcher,
+        stream: Any,  # noqa: ANN401 - the launcher's own kind of stream
+        at: PostprocessAddresses,
+        work: Workspace,
+        maps: MapsSpec,
+    ) -> None:
+        head = self.head
+        kernels.launch(
+            f"framelane_sum_maps_{maps.dtype}", (self.max_det, self.batch, 1), (_MASKS_THREADS, 1, 1), stream,
+            np.uint64(at.output), np.int32(head.dtype == "float16"), np.uint64(at.maps),
+            *(np.uint64(address) for address in (work.box, at.result, work.kept_anchor)),
+            *(np.int32(value) for value in (head.anchors, head.values, head.extra, *self._steps, self.max_det)),
+            *(np.int32(side) for side in maps.shape), np.float32(maps.stride), np.int32(self.sums_shape[1]),
+            np.uint64(at.sums),
+        )  # fmt: skip
+
+    @property
+    def _steps(self) -> tuple[int, int]:
+        """Numbers from one prediction of the output with the boxes to the next, and from one value to the next."""
+        return (1, self.head.anchors) if self.head.layout == "columns" else (self.head.values, 1)
 
     def _workspace(self, address: int) -> Workspace:
         return Workspace.at(address, self.head, self.batch, self.max_det)

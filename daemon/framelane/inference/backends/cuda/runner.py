@@ -157,7 +157,7 @@ class CudaRunner:
             self._done.wait()
             guard.pop_all()
         inferred_s = time.perf_counter()
-        found = self._finish.detections(count)
+        found = self._finish.detections(count, self._stream)
         if copies:
             self._copier.look(copies, found, pictured, self._stream)
         done_s = time.perf_counter()
