@@ -170,7 +170,9 @@ def test_lists_of_all_images_are_divided(tmp_path: Path, *, class_first: bool) -
 
 
 def test_a_list_of_nothing_is_refused_because_nothing_tells_its_order(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="there are none for any trial picture to tell score from class"):
+    with pytest.raises(
+        ModelError, match=r"none for any trial picture .*, or set `head: classifier` if its 7 columns"
+    ):
         load(save_listed(tmp_path / "m.onnx", listed([], class_first=True)))
 
 

@@ -104,7 +104,7 @@ def six(*columns: float) -> Array:
             "output0 [9, 4] holds the boxes of a single image, as torchvision exports them",
         ),
         ([np.array(3, np.float32)], "gives output0 [] for a 160x128 picture, which fits no head"),
-        ([np.full((1, 7), 25, np.float32)], "lists the detections of all pictures together"),
+        ([np.full((1, 7), 25, np.float32)], "if its 7 columns are the scores of as many classes"),
         ([np.zeros((1, 3, 16, 20, 8), np.float32)] * 3, "is a grid whose boxes are not decoded"),
     ],
 )  # fmt: skip

@@ -29,6 +29,7 @@ from framelane.models.engines.key import DeviceFacts, KeyParts, Precision, model
 from framelane.models.engines.plan import BATCH
 from framelane.models.engines.precision import Calibration, input_spec, prepare
 from framelane.models.engines.profiles import Profile, Three, parse_bytes
+from framelane.models.engines.rules import version_for
 from framelane.models.engines.sidecar import BindingNote, LayerNote, Sidecar, file_sha256
 from framelane.models.sizing import size_wh
 
@@ -172,6 +173,7 @@ def _order(
         precision=precision,
         profile=profile,
         calibration=digest_of(pictures) if pictures else None,
+        converter=version_for(artifact.path, precision),
     )
     return _Order(name, config, artifact, device, options, trt, parts, pictures)
 

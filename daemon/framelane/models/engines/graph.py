@@ -13,7 +13,7 @@ from framelane.core.errors import ModelError
 from framelane.models.suppression_plugin import cut
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -119,15 +119,16 @@ class Graph:
         pictures = self.picture_nodes()
         return [node for node in reversed(behind) if node.name in pictures]
 
-    def last_layers(self) -> list[str]:
-        """Return the names of the layers that no other layer follows."""
+    def last_layers(self, besides: Collection[str] = ()) -> list[str]:
+        """Return the names of the layers that no other layer follows; layers named `besides` are none."""
         needed: set[str] = set()
         last = []
         for node in reversed(self.nodes):
             behind = any(name in needed for name in node.output)
-            if node.op_type in LAYERS and not behind:
+            layer = node.op_type in LAYERS and node.name not in besides
+            if layer and not behind:
                 last.append(node.name)
-            if node.op_type in LAYERS or behind:
+            if layer or behind:
                 needed |= set(node.input)
         return last
 
@@ -136,6 +137,15 @@ def weights_of(tensor: onnx.TensorProto) -> NDArray[Any]:
     """Return a constant's values."""
     values: NDArray[Any] = numpy_helper.to_array(tensor)
     return values
+
+
+def constant_tensors(model: onnx.ModelProto) -> set[str]:
+    """Return the names of a model's constants before it is simplified."""
+    found = {tensor.name for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Constant" or (node.op_type == "Identity" and node.input[0] in found):
+            found |= set(node.output)
+    return found
 
 
 def _constants_to_initializers(model: onnx.ModelProto) -> None:

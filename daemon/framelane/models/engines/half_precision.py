@@ -9,14 +9,13 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from framelane.models.engines.graph import Graph, replace_nodes, weights_of
+from framelane.models.engines.rules import IN_FLOAT, named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-# After the last layer, these turn the network's values into pixels. A half has steps of 0.5 from 512 to 1024.
-_BOX_ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Exp"})
 # Inputs that the operator requires in float32, whatever type its data has: Resize's region and scales.
 _ALWAYS_FLOAT = {"Resize": (1, 2)}
 _QDQ = frozenset({"QuantizeLinear", "DequantizeLinear"})
@@ -24,19 +23,8 @@ _LARGEST = float(np.finfo(np.float16).max)
 
 
 def float_nodes(graph: Graph) -> set[str]:
-    """Return the names of the nodes that stay in float32.
-
-    These are nodes that work only on shapes and constants (anchors, sizes), and, after the last layers, the
-    first arithmetic on boxes with everything after it. A head with raw offsets has no such arithmetic and is
-    all half.
-    """
-    pictures = graph.picture_nodes()
-    kept = {node.name for node in graph.nodes if node.name not in pictures}
-    exact: set[str] = set()
-    for node in graph.tail():
-        if node.op_type in _BOX_ARITHMETIC or any(name in exact for name in node.input):
-            kept.add(node.name)
-            exact |= set(node.output)
+    """Return the names of the nodes that stay in float32, as the rules say."""
+    kept = named(IN_FLOAT, graph)
     return kept - _weight_qdq(graph, kept)
 
 

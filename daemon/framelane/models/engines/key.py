@@ -10,12 +10,9 @@ from typing import Literal
 from framelane.models.digest import model_digest
 from framelane.models.engines.profiles import Profile  # noqa: TC001 - the sidecar's reader looks the type up
 
-__all__ = ["CONVERTER", "DeviceFacts", "KeyParts", "Precision", "model_digest"]
+__all__ = ["DeviceFacts", "KeyParts", "Precision", "model_digest"]
 
 Precision = Literal["fp32", "fp16", "int8"]
-
-CONVERTER = 1
-"""Raise this whenever the conversion to half or INT8 changes what an engine computes."""
 
 _SHORT = 12
 
@@ -40,7 +37,7 @@ class KeyParts:
         precision: fp32, fp16 or int8.
         profile: the shapes that it accepts.
         calibration: digest of the images used to calibrate INT8; None for other precisions.
-        converter: version of our own conversion.
+        converter: version of our own conversion, as far as it concerns this file; see `rules.version_for`.
     """
 
     onnx: str
@@ -50,7 +47,7 @@ class KeyParts:
     precision: Precision
     profile: Profile
     calibration: str | None
-    converter: int = CONVERTER
+    converter: int = 1
 
     @property
     def key(self) -> str:

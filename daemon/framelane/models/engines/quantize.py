@@ -10,6 +10,7 @@ from onnx import helper, numpy_helper, version_converter
 
 from framelane.core.errors import ModelError
 from framelane.models.engines.graph import Graph, replace_nodes, weights_of
+from framelane.models.engines.rules import NOT_IN_INT8, named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,18 +25,9 @@ _OUTPUT_AXIS = {"Conv": 0, "ConvTranspose": 1}
 
 
 def quantized_layers(graph: Graph) -> list[onnx.NodeProto]:
-    """Return the convolutions that go to INT8.
-
-    The last ones, which give boxes and scores, stay. So do grouped ones (depthwise): one range for the whole
-    image costs them most of their accuracy (YOLOX-nano: mAP .055 with them, .336 without), and INT8 makes
-    them hardly faster.
-    """
-    last = set(graph.last_layers())
-    return [
-        node
-        for node in graph.layers()
-        if node.op_type in _OUTPUT_AXIS and node.name not in last and not _grouped(node)
-    ]
+    """Return the convolutions that go to INT8: all that no rule leaves alone."""
+    alone = named(NOT_IN_INT8, graph)
+    return [node for node in graph.layers() if node.op_type in _OUTPUT_AXIS and node.name not in alone]
 
 
 def with_opset(graph: Graph, least: int, name: str) -> Graph:
@@ -74,10 +66,6 @@ def quantize(graph: Graph, ranges: Mapping[str, float], name: str) -> Graph:
     ]
     replace_nodes(graph.model, nodes)
     return Graph.of(graph.model, name)
-
-
-def _grouped(node: onnx.NodeProto) -> bool:
-    return any(attribute.name == "group" and attribute.i > 1 for attribute in node.attribute)
 
 
 def _around(graph: Graph, node: onnx.NodeProto, limit: float) -> Iterator[onnx.NodeProto]:

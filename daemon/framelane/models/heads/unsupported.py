@@ -162,7 +162,10 @@ def _odd_rows(sample: Sample, output: Output) -> str | None:
 def _odd_six(output: Output) -> str | None:
     six = SixColumns.of(output)
     if six.empty and output.listed:
-        return f"{output} lists detections, and there are none for any trial picture to tell score from class; {_PLAIN}"
+        return (
+            f"{output} lists detections, and there are none for any trial picture to tell score from class; {_PLAIN}, "
+            f"or set `head: classifier` if its {_LISTED} columns are the scores of as many classes"
+        )
     if six.empty:
         return None
     if six.labeled and six.unit:
@@ -191,7 +194,10 @@ def _odd_queries(output: Output) -> str | None:
 
 def _listed(output: Output) -> str | None:
     if len(output.shape) == RANK - 1 and output.shape[1] in {COLUMNS, _LISTED}:
-        return f"{output} lists the detections of all pictures together; {_PLAIN}"
+        return (
+            f"{output} lists the detections of all pictures together; {_PLAIN}, or set `head: classifier` if its "
+            f"{output.shape[1]} columns are the scores of as many classes"
+        )
     return None
 
 
