@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _MOST_VOTES = 10.0
 """Most votes, as a sum of confidences, for an object's class: more would keep an early mistake too long."""
+_MOST_PADDING = 4096
+"""Pairs of a track and a detection that padding may add to a batch; more cost as much as another pass."""
 
 UNKNOWN = -1
 """The id of a detection that no track has, or whose track has been seen once only."""
@@ -188,18 +190,36 @@ class Tracker:
         rows = np.array([table.row(each.stream) for each in batch], np.intp)
         counts = np.array([len(each.xyxy) for each in batch], np.intp)
         at_s = np.array([each.at_s for each in batch])
-        most_tracks, most_found = int(table.counts[rows].max(initial=0)), int(counts.max(initial=0))
+        most_found = int(counts.max(initial=0))
         places = np.full((len(batch), most_found), -1, np.intp)
         ids = np.full((len(batch), most_found), UNKNOWN, np.int64)
         found = _padded(batch, most_found)
-        if most_tracks or most_found:
-            taken = np.arange(most_found) >= counts[:, None]
-            if most_tracks:
-                self._continue(rows, at_s, found, taken, most_tracks, places, ids)
-                self._drop(rows, at_s, most_tracks, places)
-            self._begin(rows, at_s, found, found.weak | taken, places)
+        for some in _alike(np.maximum(counts, table.counts[rows])):
+            wide = int(counts[some].max(initial=0))
+            own_places, own_ids = places[some, :wide], ids[some, :wide]
+            own_found = Found._make(each[..., some, :wide] for each in found)
+            self._follow(rows[some], at_s[some], own_found, counts[some], own_places, own_ids)
+            places[some, :wide], ids[some, :wide] = own_places, own_ids
         each_ids = [some[:count] for some, count in zip(ids, counts.tolist(), strict=True)]
         return Tracked(each_ids, places, rows, at_s, found)
+
+    def _follow(
+        self,
+        rows: NDArray[np.intp],
+        at_s: Floats,
+        found: Found,
+        counts: NDArray[np.intp],
+        places: NDArray[np.intp],
+        ids: Integers,
+    ) -> None:
+        """Continue, end and begin the tracks of some streams."""
+        most_tracks, most_found = int(self.table.counts[rows].max(initial=0)), places.shape[1]
+        taken = np.arange(most_found) >= counts[:, None]
+        if most_tracks:
+            self._continue(rows, at_s, found, taken, most_tracks, places, ids)
+            self._drop(rows, at_s, most_tracks, places)
+        if most_found:
+            self._begin(rows, at_s, found, found.weak | taken, places)
 
     def _continue(
         self,
@@ -258,7 +278,7 @@ class Tracker:
                 found_size.reshape(2, -1).take(seen, axis=1),
             )
             self._vote(at, found.class_id.take(seen), found.confidence.take(seen))
-            ids.reshape(-1)[seen] = self.id.flat.take(at)
+            ids[row, detection] = self.id.flat.take(at)
 
     def _measure(
         self, at: NDArray[np.intp], at_s: Floats, predicted: Floats, center: Floats, size: Floats
@@ -333,6 +353,28 @@ class Tracker:
         self.limit_s.data[row, place] = self._tuning.unseen_s
         self.id.data[row, place] = UNKNOWN
         places[index, detection] = place
+
+
+def _alike(sizes: NDArray[np.intp]) -> list[NDArray[np.intp] | slice]:
+    """Split a batch into observations of like size, so that one crowded stream does not pad all others.
+
+    Args:
+        sizes: the larger of the numbers of tracks and detections of each observation.
+
+    Returns:
+        What selects the observations of each part.
+    """
+    squares = (sizes * sizes).tolist()
+    if max(squares, default=0) * len(squares) - sum(squares) <= _MOST_PADDING:
+        return [slice(None)]
+    order = np.argsort(-sizes)
+    parts, first, padding = [], 0, 0
+    for place, index in enumerate(order.tolist()):
+        padding += squares[order[first]] - squares[index]
+        if padding > _MOST_PADDING:
+            parts.append(order[first:place])
+            first, padding = place, 0
+    return [*parts, order[first:]]
 
 
 def _padded(batch: Sequence[Observation], most: int) -> Found:
