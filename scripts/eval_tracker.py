@@ -21,10 +21,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "daemon"))
 
 from eval_pets import SHARED, read_tracks
+from framelane.analytics.observations import Observation
 from framelane.analytics.rules.engine import RuleEngine
 from framelane.analytics.rules.reporter import Moment
 from framelane.analytics.rules.ruleset import RuleSet
-from framelane.analytics.tracker import Observation, Tracker
+from framelane.analytics.tracker import Tracker
 from framelane.config.sections.model import ModelConfig
 from framelane.config.sections.rules import EventsConfig, LineConfig, ZoneConfig
 from framelane.inference.model import load_model

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from framelane.analytics.tracker import UNKNOWN, Observation, Tracker, Tuning
+from framelane.analytics.observations import Observation
+from framelane.analytics.tracker import UNKNOWN, Tracker, Tuning
 
 SIZE = 80.0
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from framelane.analytics.association import corners, matches, overlaps
+from framelane.analytics.observations import Found, alike, padded
 from framelane.analytics.table import TrackTable
 
 if TYPE_CHECKING:
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from framelane.analytics.observations import Observation
+
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
 
 _MOST_VOTES = 10.0
 """Most votes, as a sum of confidences, for an object's class: more would keep an early mistake too long."""
-_MOST_PADDING = 4096
-"""Pairs of a track and a detection that padding may add to a batch; more cost as much as another pass."""
 
 UNKNOWN = -1
 """The id of a detection that no track has, or whose track has been seen once only."""
@@ -62,36 +63,6 @@ class Tuning:
     other_overlap: float = 0.7
     position_gain: float = 0.75
     velocity_s: float = 0.9
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """What was found in one frame.
-
-    Attributes:
-        stream: whose frame it is.
-        at_s: the frame's time in seconds; within a stream it only goes forward.
-        xyxy: [N, 4], corners in pixels.
-        confidence: [N].
-        class_id: [N].
-        weak: bool [N], whether a detection may continue a track but not begin one.
-    """
-
-    stream: Hashable
-    at_s: float
-    xyxy: NDArray[np.float32]
-    confidence: NDArray[np.float32]
-    class_id: NDArray[np.int32]
-    weak: NDArray[np.bool_]
-
-
-class Found(NamedTuple):
-    """Detections of a batch, padded to one width: xyxy [4, R, D], the others [R, D]."""
-
-    xyxy: Floats
-    confidence: Floats
-    class_id: Integers
-    weak: NDArray[np.bool_]
 
 
 class Tracked(NamedTuple):
@@ -193,8 +164,8 @@ class Tracker:
         most_found = int(counts.max(initial=0))
         places = np.full((len(batch), most_found), -1, np.intp)
         ids = np.full((len(batch), most_found), UNKNOWN, np.int64)
-        found = _padded(batch, most_found)
-        for some in _alike(np.maximum(counts, table.counts[rows])):
+        found = padded(batch, most_found)
+        for some in alike(np.maximum(counts, table.counts[rows])):
             wide = int(counts[some].max(initial=0))
             own_places, own_ids = places[some, :wide], ids[some, :wide]
             own_found = Found._make(each[..., some, :wide] for each in found)
@@ -353,41 +324,3 @@ class Tracker:
         self.limit_s.data[row, place] = self._tuning.unseen_s
         self.id.data[row, place] = UNKNOWN
         places[index, detection] = place
-
-
-def _alike(sizes: NDArray[np.intp]) -> list[NDArray[np.intp] | slice]:
-    """Split a batch into observations of like size, so that one crowded stream does not pad all others.
-
-    Args:
-        sizes: the larger of the numbers of tracks and detections of each observation.
-
-    Returns:
-        What selects the observations of each part.
-    """
-    squares = (sizes * sizes).tolist()
-    if max(squares, default=0) * len(squares) - sum(squares) <= _MOST_PADDING:
-        return [slice(None)]
-    order = np.argsort(-sizes)
-    parts, first, padding = [], 0, 0
-    for place, index in enumerate(order.tolist()):
-        padding += squares[order[first]] - squares[index]
-        if padding > _MOST_PADDING:
-            parts.append(order[first:place])
-            first, padding = place, 0
-    return [*parts, order[first:]]
-
-
-def _padded(batch: Sequence[Observation], most: int) -> Found:
-    """Detections of all observations in arrays of one width."""
-    xyxy = np.zeros((4, len(batch), most))
-    confidence = np.zeros((len(batch), most))
-    class_id = np.full((len(batch), most), UNKNOWN, np.int64)
-    weak = np.zeros((len(batch), most), np.bool_)
-    for index, each in enumerate(batch):
-        count = len(each.xyxy)
-        if count:
-            xyxy[:, index, :count] = each.xyxy.T
-            confidence[index, :count] = each.confidence
-            class_id[index, :count] = each.class_id
-            weak[index, :count] = each.weak
-    return Found(xyxy, confidence, class_id, weak)
