@@ -13,7 +13,7 @@ const numbers = {
   ],
 };
 const hints = {
-  line: "An object has crossed once it was seen this often in a row on the other side. 2 if boxes jump.",
+  line: "An object has crossed once it was seen this often in a row on the other side. Try 2 if boxes jump.",
   zone: "An object has entered or left once it was inside or outside this long. Empty: never loiters.",
 };
 
