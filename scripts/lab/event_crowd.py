@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lab.crowd import RULES, numbered_clip, walking, write_crowd_model
-from lab.event_soak import EventSoak
+from lab.event_soak import EventSoak, disk_of
 from lab.event_source import STREAMS
 from lab.neighbors import camera_child
 from lab.script import FAKE_CAMERAS
@@ -41,12 +41,15 @@ def endure(
         BenchError: daemon, cameras or broker do not start, events are missing, or this user may not mount.
     """
     with ExitStack() as held:
+        disk = disk_of(folder)
         if full_disk_s:
-            held.enter_context(small_file_system(folder / "state", _DISK))
+            held.enter_context(small_file_system(disk, _DISK))
         clip = numbered_clip(folder / "crowd.mp4", 0, _FRAMES, _FPS)
         cameras = held.enter_context(camera_child(folder, FAKE_CAMERAS, [clip], len(STREAMS)))
         model = write_crowd_model(folder / "crowd.onnx", walking(_OBJECTS, _FRAMES))
         sections = {
+            # On a full disk, new events would take the place of a history.
+            "journal": {"folder": str(disk / "journal"), "history_events": 0},
             "models": {"crowd": {"path": str(model)}},
             "streams": [{"id": stream, "url": cameras.read_line(_START_S), **RULES} for stream in STREAMS],
         }

@@ -114,7 +114,7 @@ class EventSoak:
     Args:
         folder: for everything.
         seed: of the random moments.
-        cameras: sections `models` and `streams` of the configuration; without, objects are invented.
+        cameras: sections of the configuration with `models` and `streams`; without, objects are invented.
     """
 
     def __init__(self, folder: Path, seed: int, cameras: Mapping[str, object] | None = None) -> None:
@@ -122,8 +122,7 @@ class EventSoak:
         self.home = Home()
         self.outages = 0
         self.troubles: dict[str, str] = {}
-        self.disk = folder / "state"
-        """Where the daemon keeps what must not be lost."""
+        self.disk = disk_of(folder)
         self._folder = folder
         self._cameras = cameras
         self._dice = random.Random(seed)  # noqa: S311 - no secret
@@ -264,8 +263,7 @@ class EventSoak:
                 "spool": {"folder": str(self.disk / "spool"), "max_bytes": "16MiB"},
                 "homeassistant": {"enabled": True, "prefix": DISCOVERY},
             },
-            # On a full disk, new events would take the place of a history.
-            "journal": {"folder": str(self.disk / "journal"), "history_events": 0},
+            "journal": {"folder": str(self.disk / "journal")},
             "models": {"null": {"path": str(write_null_model(self._folder / "null.onnx"))}},
             "defaults": {"track": True},
             "streams": [{"id": stream, "url": absent, **rules} for stream in STREAMS],
@@ -308,6 +306,11 @@ class EventSoak:
             if time.monotonic() > deadline_s:
                 raise BenchError(f"events of the daemon are missing after {most_s:g} s")
             time.sleep(_POLL_S)
+
+
+def disk_of(folder: Path) -> Path:
+    """Return where the daemon keeps what must not be lost."""
+    return folder / "state"
 
 
 def soak(

@@ -16,7 +16,7 @@ _UNKNOWN = "None"
 
 
 class Entity(NamedTuple):
-    """An entity with a state: its unique id, how to read a message, and whether it may only rise."""
+    """An entity with a state: its unique id, how to read a message, and whether it counts for good."""
 
     name: str
     template: Template
@@ -29,7 +29,7 @@ class Home:
     def __init__(self) -> None:
         self.states: dict[str, str] = {}
         self.faults: list[str] = []
-        """States that a late message has changed, and counters that fell."""
+        """States that a late message has changed, and counters of lines that fell."""
         self.late = 0
         """Late messages of topics that entities read."""
         self._entities: dict[str, dict[str, Entity]] = defaultdict(dict)
@@ -53,7 +53,8 @@ class Home:
         for each in device.get("cmps", {}).values():
             if "stat_t" in each:
                 template = self._jinja.from_string(each.get("val_tpl", "{{ value }}"))
-                rises = each.get("stat_cla") == "total_increasing"
+                # Other counters begin again with the daemon.
+                rises = each.get("stat_cla") == "total_increasing" and "/lines/" in each["stat_t"]
                 self._entities[each["stat_t"]][each["uniq_id"]] = Entity(each["uniq_id"], template, rises)
 
     def _read(self, entity: Entity, body: dict[str, Any], *, late: bool) -> None:
