@@ -49,8 +49,11 @@ format: install ## Fix what the linter can, and format the code
 bench: install ## Run the main benchmark: eight cameras on the CPU
 	$(BIN)/python scripts/bench_pipeline.py
 
-soak: install ## Run the soaks: memory, reconnects, random faults; over an hour (MINUTES=30)
+soak: install ## Run the soaks: memory, events, reconnects, random faults; over two hours (MINUTES=30)
 	$(BIN)/python scripts/soak_memory.py --minutes $(MINUTES)
+	$(BIN)/python scripts/soak_memory.py --minutes $(MINUTES) --streams 4 --crowd 30
+	$(BIN)/python scripts/soak_events.py
+	$(BIN)/python scripts/soak_events.py --outage 600
 	$(BIN)/python scripts/soak_reconnects.py --reconnects 200
 	$(BIN)/python scripts/soak_chaos.py --minutes $(MINUTES)
 

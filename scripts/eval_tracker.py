@@ -21,10 +21,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "daemon"))
 
 from eval_pets import SHARED, read_tracks
+from framelane.analytics.observations import Observation
 from framelane.analytics.rules.engine import RuleEngine
 from framelane.analytics.rules.reporter import Moment
 from framelane.analytics.rules.ruleset import RuleSet
-from framelane.analytics.tracker import Observation, Tracker
+from framelane.analytics.tracker import Tracker
 from framelane.config.sections.model import ModelConfig
 from framelane.config.sections.rules import EventsConfig, LineConfig, ZoneConfig
 from framelane.inference.model import load_model
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.4
 WEAK = 0.2
 STREAMS = 16
+CROWD = 200
 RULES = RuleSet.of(
     {
         f"line{n}": LineConfig(points=points)
@@ -64,24 +66,28 @@ RULES = RuleSet.of(
 """Four lines and four zones."""
 
 
-def time_per_frame(objects: int, frames: int = 300) -> tuple[float, float]:
+def time_per_frame(objects: int, crowd: int = 0, frames: int = 300) -> tuple[float, float]:
     """Return microseconds of CPU per frame, in batches of 16 streams whose objects move and jitter.
 
     The first figure is the tracker's, the second that of eight rules per stream.
+
+    Args:
+        objects: of each stream.
+        crowd: more of the first stream, each of them elsewhere in each frame.
+        frames: batches.
     """
     rng = np.random.default_rng(1)
     start = rng.uniform(100, 1800, (STREAMS, objects, 2))
     speed = rng.uniform(-50, 50, (STREAMS, objects, 2))
-    confidence, classes = np.full(objects, 0.8, np.float32), np.zeros(objects, np.int32)
-    strong = np.zeros(objects, np.bool_)
     tracker, spent_s = Tracker(), np.zeros(2)
     engine = RuleEngine(tracker, "model")
     for number in range(frames):
         center = start + speed * number / 15 + rng.normal(0, 2, start.shape)
         xyxy = np.concatenate((center - 40, center + 40), axis=2).astype(np.float32)
-        batch = [
-            Observation(f"{n}", number / 15, xyxy[n], confidence, classes, strong) for n in range(STREAMS)
-        ]
+        corner = rng.uniform(0, 1000, (crowd, 2))
+        more = np.concatenate((corner, corner + 40), axis=1).astype(np.float32)
+        batch = [_seen("0", number, np.concatenate((xyxy[0], more)))]
+        batch += [_seen(f"{n}", number, xyxy[n]) for n in range(1, STREAMS)]
         began_s = time.thread_time()
         tracked = tracker.update(batch)
         tracked_s = time.thread_time()
@@ -93,6 +99,12 @@ def time_per_frame(objects: int, frames: int = 300) -> tuple[float, float]:
         spent_s += tracked_s - began_s, time.thread_time() - tracked_s
     track_us, rules_us = (spent_s / frames / STREAMS * 1e6).tolist()
     return track_us, rules_us
+
+
+def _seen(stream: str, number: int, xyxy: NDArray[np.float32]) -> Observation:
+    count = len(xyxy)
+    confidence, class_id = np.full(count, 0.8, np.float32), np.zeros(count, np.int32)
+    return Observation(stream, number / 15, xyxy, confidence, class_id, np.zeros(count, np.bool_))
 
 
 def persons_found(model: Path, clip: Path, weak: float = WEAK) -> Found:
@@ -154,10 +166,11 @@ def main() -> int:
     parser.add_argument("--clip", action="store_true", help="track persons on the PETS clip too")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    for objects in (0, 10, 30):
-        rounds = np.array([time_per_frame(objects) for _ in range(arguments.rounds)])
+    for objects, crowd in ((0, 0), (10, 0), (30, 0), (10, CROWD)):
+        rounds = np.array([time_per_frame(objects, crowd) for _ in range(arguments.rounds)])
         parts = (f"{np.median(each):.1f} us ({each.min():.1f} to {each.max():.1f})" for each in rounds.T)
-        print(f"{objects:3} objects, CPU per frame: tracker {next(parts)}, eight rules {next(parts)}")
+        more = f" and {crowd} more on one of {STREAMS} streams" if crowd else ""
+        print(f"{objects:3} objects{more}, CPU per frame: tracker {next(parts)}, eight rules {next(parts)}")
     if arguments.clip:
         _print_hota()
     return 0

@@ -1,25 +1,32 @@
 """Check that the daemon's memory stays flat: sample its RSS, threads and descriptors every few seconds.
 
     python scripts/soak_memory.py --minutes 30
+    python scripts/soak_memory.py --minutes 60 --streams 4 --crowd 30   # tracks, rules and events all the time
 
-The daemon is overloaded on purpose (8 cameras, YOLOX-nano) unless told otherwise.
+The daemon is overloaded on purpose (8 cameras, YOLOX-nano) unless told otherwise. With --crowd, the cameras show
+crowds of known boxes with two lines and two zones; then each `new` must have one `end` once the daemon has stopped.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from dataclasses import asdict, dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from framelane.measure.figures import Flatness
 from framelane.measure.host import Host, describe_host
 from framelane.measure.process import Usage, peak_rss_mb
 from framelane.measure.report import Goal, Section, figures_section, goals_section, number
-from lab.neighbors import Site
+from lab.crowd import RULES, numbered_clip, walking, write_crowd_model
+from lab.neighbors import NODE, Site
 from lab.null_model import write_null_model
 from lab.script import MODEL, command_line, make_parser, run_script, say, start_cameras
+from lab.subscriber import subscribed
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -28,6 +35,9 @@ if TYPE_CHECKING:
 
 MOST_SWING = 0.05
 TOLD_EVERY_S = 60.0
+CROWD_FPS = 10
+CROWD_FRAMES = 600
+LAST_EVENTS_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,7 @@ class MemoryReport:
     Attributes:
         fps: arrived results per second.
         missing: lost results.
+        events: arrived events by kind, those of the daemon's stop included.
     """
 
     host: Host
@@ -54,6 +65,7 @@ class MemoryReport:
     peak_rss_mb: float
     fps: float
     missing: int
+    events: dict[str, int] = field(default_factory=dict)
 
     @property
     def rss_mb(self) -> Flatness:
@@ -62,12 +74,13 @@ class MemoryReport:
 
     @property
     def goals(self) -> tuple[Goal, ...]:
-        """Return the goals of issue 2."""
+        """Return what must hold."""
         first, last = self.samples[0].usage, self.samples[-1].usage
         return (
             Goal.at_most("RSS off its median", MOST_SWING, self.rss_mb.swing),
             Goal.at_most("additional threads", 0, last.threads - first.threads),
             Goal.at_most("results lost", 0, self.missing),
+            Goal.at_most("objects without `end`", 0, self.events.get("new", 0) - self.events.get("end", 0)),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -80,6 +93,7 @@ class MemoryReport:
         minutes = self.samples[-1].at_s / 60
         figures = {
             "results/s": number(self.fps),
+            "events": ", ".join(f"{count} {kind}" for kind, count in sorted(self.events.items())) or "none",
             "RSS MB, after warm-up / last": f"{rss.first:.1f} / {rss.last:.1f}",
             "RSS MB, median / peak": f"{rss.middle:.1f} / {self.peak_rss_mb:.1f}",
             "RSS off its median, at most": f"{rss.swing:.1%}",
@@ -101,6 +115,9 @@ def parse_arguments() -> Namespace:
     parser.add_argument(
         "--null-model", action="store_true", help="use a model that takes no time instead of --model"
     )
+    parser.add_argument(
+        "--crowd", type=int, default=0, help="objects per camera, instead of --clip and --model"
+    )
     return parser.parse_args()
 
 
@@ -108,22 +125,37 @@ def measure(arguments: Namespace) -> MemoryReport:
     """Run the daemon and sample it."""
     host = describe_host()
     with Site(arguments.broker) as site:
-        model = (
-            write_null_model(site.folder / "null.onnx") if arguments.null_model else arguments.model.resolve()
-        )
+        model, rules = prepare(arguments, site)
         _cameras, urls = start_cameras(arguments, site)
+        kinds: Counter[str] = Counter()
+        topics = [f"framelane/{NODE}/streams/+/events"]
+        events = subscribed(site.url, "5", topics, lambda body: kinds.update([orjson.loads(body)["kind"]]))
         site.subscriber.open()
-        with site.daemon({"path": str(model)}, urls) as daemon:
+        path = site.configure({"path": str(model)}, urls, {}, rules, track=bool(rules))
+        with site.daemon_on(path) as daemon:
             site.subscriber.wait_for_streams(arguments.streams, daemon)
             time.sleep(arguments.warmup)
             samples = watch(daemon, site, arguments.minutes * 60, arguments.every)
             received = site.subscriber.close()
             peak_mb = peak_rss_mb(daemon.pid)
+        time.sleep(LAST_EVENTS_S)
+        events.disconnect()
+        events.loop_stop()
     frames = sum(arrivals.frames for arrivals in received.streams.values())
     missing = sum(arrivals.lost for arrivals in received.streams.values())
-    return MemoryReport(
-        host, command_line(), arguments.streams, samples, peak_mb, frames / received.seconds, missing
-    )
+    fps = frames / received.seconds
+    return MemoryReport(host, command_line(), arguments.streams, samples, peak_mb, fps, missing, dict(kinds))
+
+
+def prepare(arguments: Namespace, site: Site) -> tuple[Path, dict[str, object]]:
+    """Write the clip and the model that the arguments name; return the model and the rules of each stream."""
+    if arguments.crowd:
+        arguments.clip = numbered_clip(site.folder / "crowd.mp4", 0, CROWD_FRAMES, CROWD_FPS)
+        model = write_crowd_model(site.folder / "crowd.onnx", walking(arguments.crowd, CROWD_FRAMES))
+        return model, RULES
+    if arguments.null_model:
+        return write_null_model(site.folder / "null.onnx"), {}
+    return arguments.model.resolve(), {}
 
 
 def watch(daemon: Child, site: Site, seconds: float, every_s: float) -> tuple[Sample, ...]:

@@ -82,17 +82,18 @@ def kept_clip(footage: Path, coding: Coding, groups: int) -> Path:
         if footage.is_file():
             retimed(footage, unfinished, frames, coding)
         else:
-            _encode(_drawn(coding.size_wh), unfinished, frames, coding)
+            encode(_drawn(coding.size_wh), unfinished, frames, coding)
         unfinished.replace(path)
     return path
 
 
 def retimed(source: Path, target: Path, frames: int = _FRAMES, coding: Coding | None = None) -> Path:
     """Encode the first frames of a video of any size and rate; a shorter one loops."""
-    return _encode(_looped(source), target, frames, coding or Coding())
+    return encode(_looped(source), target, frames, coding or Coding())
 
 
-def _encode(pictures: Iterator[av.VideoFrame], target: Path, frames: int, coding: Coding) -> Path:
+def encode(pictures: Iterator[av.VideoFrame], target: Path, frames: int, coding: Coding) -> Path:
+    """Write this many of the pictures, scaled to the coding's size; return the path."""
     with av.open(str(target), "w") as output:
         stream = output.add_stream("libx264", rate=coding.fps, options=coding.options)
         stream.width, stream.height = coding.size_wh

@@ -1,8 +1,8 @@
-"""The daemon with invented objects: `python -m lab.event_source CONFIG TAKEN`.
+"""The daemon with a note of its events: `python -m lab.event_source CONFIG TAKEN [--invent]`.
 
-It is `framelane run CONFIG`, and a thread that gives the journal what rules would: objects that come, cross
-the line `street`, enter and leave the zone `yard`, and go. Before an event is given, its time and id are
-appended to the file TAKEN.
+It is `framelane run CONFIG`. Before the journal gets an event, the event's time and id are appended to the file
+TAKEN. With --invent, a thread gives the journal what rules would: objects that come, cross the line `street`, enter
+and leave the zone `yard`, and go.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ from typing import TYPE_CHECKING
 from framelane.cli import main as framelane
 from framelane.core.events import Event, TrackedObject
 from framelane.core.worker import Worker
+from framelane.events.journal import EventJournal
 from framelane.messages.events import event_id
 from framelane.node.node import Node
 
 if TYPE_CHECKING:
-    from framelane.core.events import Direction, EventKind
+    from collections.abc import Sequence
 
+    from framelane.core.events import Direction, EventKind, Occupancy
+
+NODE = "soak"
 STREAMS = ("gate", "yard")
 _EVERY_S = 0.01
 _COME, _GO, _MOVE = 0.4, 0.05, 0.3
@@ -35,13 +39,11 @@ class EventSource(Worker):
 
     Args:
         node: whose journal gets them.
-        taken: descriptor of the file that notes them.
     """
 
-    def __init__(self, node: Node, taken: int) -> None:
+    def __init__(self, node: Node) -> None:
         super().__init__("event-source")
         self._node = node
-        self._taken = taken
         self._dice = random.Random()  # noqa: S311 - no secret
         self._numbers = 0
         self._ordinals: dict[tuple[str, str], int] = {}
@@ -51,8 +53,6 @@ class EventSource(Worker):
         """Let something happen on each stream, and wait a moment."""
         for stream in STREAMS:
             events = self._turn(stream)
-            lines = [f"{time.time():.6f} {event_id('soak', event)}\n" for event in events]
-            os.write(self._taken, "".join(lines).encode())
             if events:
                 self._node.journal.take(events)
         self.stopping.wait(_EVERY_S)
@@ -102,18 +102,31 @@ class EventSource(Worker):
 
 
 def main() -> None:
-    """Run the daemon, with a source that starts after it."""
-    config, taken = sys.argv[1:]
-    descriptor = os.open(taken, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    start = Node.start
+    """Run the daemon; notes come first, and a source starts after it."""
+    config, taken, *options = sys.argv[1:]
+    _note_events(os.open(taken, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644))
+    if options:
+        start = Node.start
 
-    def start_both(node: Node) -> None:
-        start(node)
-        EventSource(node, descriptor).start()
+        def start_both(node: Node) -> None:
+            start(node)
+            EventSource(node).start()
 
-    Node.start = start_both  # type: ignore[assignment,method-assign] # the source needs the running node
+        Node.start = start_both  # type: ignore[assignment,method-assign] # the source needs the running node
     sys.argv = ["framelane", "run", config]
     framelane()
+
+
+def _note_events(descriptor: int) -> None:
+    take = EventJournal.take
+
+    def note_and_take(journal: EventJournal, happenings: Sequence[Event | Occupancy]) -> None:
+        events = (each for each in happenings if isinstance(each, Event))
+        lines = [f"{time.time():.6f} {event_id(NODE, event)}\n" for event in events]
+        os.write(descriptor, "".join(lines).encode())
+        take(journal, happenings)
+
+    EventJournal.take = note_and_take  # type: ignore[assignment,method-assign] # all events pass here
 
 
 if __name__ == "__main__":

@@ -159,11 +159,7 @@ class Site:
     ) -> Child:
         """Start scripts/fake_cameras.py without waiting: it prints one URL per line once it serves."""
         clips = [clips] if isinstance(clips, Path) else clips
-        command = [sys.executable, str(script), "--cameras", str(count)]
-        for clip in clips:
-            command += ["--clip", str(clip)]
-        child = Child(name, [*command, "--port", str(port), "--print-urls"], self.folder)
-        return self._stack.enter_context(child)
+        return self._stack.enter_context(camera_child(self.folder, script, clips, count, name, port))
 
     def daemon(self, model: Mapping[str, object], urls: Sequence[str], **defaults: object) -> Child:
         """Return `framelane run` on streams cam00, cam01, ... of these URLs; the caller starts and stops it.
@@ -173,7 +169,10 @@ class Site:
             urls: URLs of the streams.
             defaults: options of all streams.
         """
-        path = self.configure(model, urls, {}, None, **defaults)
+        return self.daemon_on(self.configure(model, urls, {}, None, **defaults))
+
+    def daemon_on(self, path: Path) -> Child:
+        """Return `framelane run` on a configuration; the caller starts and stops it."""
         return Child("framelane", [sys.executable, "-m", "framelane", "run", str(path)], self.folder)
 
     def configure(
@@ -207,6 +206,16 @@ class Site:
         path = self.folder / "framelane.yaml"
         path.write_text(yaml.safe_dump(config), encoding="utf-8")
         return path
+
+
+def camera_child(
+    folder: Path, script: Path, clips: Sequence[Path], count: int, name: str = "cameras", port: int = 0
+) -> Child:
+    """Return scripts/fake_cameras.py on clips in turn; the caller starts and stops it, and reads a URL per camera."""
+    command = [sys.executable, str(script), "--cameras", str(count), "--port", str(port), "--print-urls"]
+    for clip in clips:
+        command += ["--clip", str(clip)]
+    return Child(name, command, folder)
 
 
 def stream_id(number: int) -> str:

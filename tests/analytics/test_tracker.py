@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from framelane.analytics.tracker import UNKNOWN, Observation, Tracker, Tuning
+from framelane.analytics.observations import Observation
+from framelane.analytics.tracker import UNKNOWN, Tracker, Tuning
 
 SIZE = 80.0
 
@@ -129,6 +130,38 @@ def test_streams_have_tracks_of_their_own_in_one_batch() -> None:
         ]
         given = ids(tracker, *batch)
     assert [sorted(each) for each in given] == [list(range(1, n % 5 + 1)) for n in range(40)]
+
+
+@pytest.mark.parametrize("crowds", [(200,), (200, 150, 60), (300, 0, 1)])
+def test_a_crowded_stream_in_a_batch_changes_no_other(crowds: tuple[int, ...]) -> None:
+    """Nor does what is put together with what: each stream has the tracks that it has alone."""
+    dice = np.random.default_rng(1)
+    sizes = (*crowds, *[8] * 14)
+    start, speed = dice.uniform(0, 1000, (len(sizes), 300, 2)), dice.normal(0, 20, (len(sizes), 300, 2))
+    together, alone = Tracker(), [Tracker() for _ in sizes]
+    most = 0
+    for number in range(12):
+        batch = []
+        for stream, size in enumerate(sizes):
+            # Every third frame of a stream shows half of its objects.
+            count = size // 2 if (number + stream) % 3 == 0 else size
+            corners = start[stream, :count] + speed[stream, :count] * number / 10
+            box = np.concatenate((corners, corners + 40), axis=1).astype(np.float32)
+            score = np.full(count, 0.9, np.float32)
+            labels = np.arange(count, dtype=np.int32) % 2
+            batch.append(Observation(stream, number / 10, box, score, labels, np.arange(count) % 7 == 6))
+        tracked = together.update(batch)
+        for stream, each in enumerate(batch):
+            (own,) = alone[stream].update([each]).ids
+            assert tracked.ids[stream].tolist() == own.tolist()
+            places = tracked.places[stream, : len(own)]
+            known = own > 0
+            row = together.table.row(stream)
+            assert together.id.data[row, places[known]].tolist() == own[known].tolist()
+            most = max(most, int(own.max(initial=0)))
+        capped = [each.capped(stream) for stream, each in enumerate(alone)]
+        assert [together.capped(stream) for stream in range(len(sizes))] == capped
+    assert most > max(crowds) // 2
 
 
 def test_ids_go_on_when_tracks_end_and_when_a_stream_returns() -> None:

@@ -215,6 +215,7 @@ def test_rules_are_renamed_timed_limited_to_classes_turned_and_removed(
         fill(tab, "Classes", "car")
         tab.press("Enter")
         tab.run("document.querySelector('.rule.line .rule-head').click()")
+        fill(tab, "Counts", "2")
         fill(tab, "Classes", "dog,")
         press_button(tab, "Swap left and right")
         save(tab, site)
@@ -222,10 +223,9 @@ def test_rules_are_renamed_timed_limited_to_classes_turned_and_removed(
         court = cam.zones["court"]
         assert (list(cam.zones), court.classes) == (["court"], ["person", "car"])
         assert (court.enter_s, court.exit_s, court.loiter_s) == (0.5, 2.0, 20.0)
-        assert (cam.lines["street"].points, cam.lines["street"].classes) == (
-            [[0.9, 0.8], [0.1, 0.8]],
-            ["dog"],
-        )
+        street = cam.lines["street"]
+        assert (street.points, street.classes) == ([[0.9, 0.8], [0.1, 0.8]], ["dog"])
+        assert street.min_boxes == 2
         begin(tab)
         focus(tab, "Whole line street")
         tab.press("Delete")

@@ -84,7 +84,7 @@ def test_rules_are_added_shown_kept_in_their_file_and_changed(rig: Rig) -> None:
     rules = {"track": True, "lines": {"street": line}, "events": {"reset": "00:00"}}
     rig.edits.add({**GATE, **rules}, persist=None)
     shown = rig.edits.shown("gate")
-    assert shown["lines"] == {"street": {**line, "anchor": "bottom", "max_gap_s": 2.0}}
+    assert shown["lines"] == {"street": {**line, "anchor": "bottom", "max_gap_s": 2.0, "min_boxes": 1}}
     assert (shown["zones"], shown["events"]["reset"]) == ({}, "00:00")
     assert dict(check_config(rig.main, {}).require().streams[1]) == dict(rig.live.config.streams[1])
     # What is shown can be sent back.

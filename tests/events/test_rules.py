@@ -34,8 +34,10 @@ def test_rules_are_those_of_all_streams_by_kind_and_name(tmp_path: Path) -> None
     [
         ({"anchor": "bottom"}, True),
         ({"max_gap_s": 2.0}, True),
+        ({"min_boxes": 1}, True),
         ({"anchor": "top"}, False),
         ({"max_gap_s": 3.0}, False),
+        ({"min_boxes": 2}, False),
         ({"classes": ["car"]}, False),
         ({"points": [[0.1, 0.7], [0.9, 0.71]]}, False),
     ],

@@ -66,5 +66,18 @@ def test_audit_names_each_fault(messages: Sequence[Message], left: int, expected
     assert [fault for fault in audited(*messages, left=left).faults() if expected in fault] != []
 
 
+def test_audit_lets_as_many_totals_miss_as_events_did_not_tell_theirs() -> None:
+    assert audited(*CAME, crossed(1, None), crossed(2, 2), *WENT).faults() == []
+    assert audited(*CAME, crossed(1, 1), crossed(2, None), *WENT).faults() == []
+    assert audited(*CAME, crossed(1, None), crossed(2, 3), *WENT, left=2).faults() != []
+    assert audited(*CAME, crossed(1, None), crossed(2, 2), *WENT, left=1).faults() != []
+    assert audited(*CAME, crossed(1, None), crossed(2, 2), *WENT).untold() == 1
+
+
+def test_audit_knows_whether_counters_are_known() -> None:
+    assert audited(*CAME, *CROSSED).known()
+    assert not audited(*CAME, *CROSSED, known=False).known()
+
+
 def test_audit_takes_a_counter_that_is_unknown_in_the_end_for_a_fault() -> None:
     assert len(audited(*CAME, *CROSSED, *WENT, known=False).faults()) == 1

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from framelane.analytics.association import corners, matches, overlaps
+from framelane.analytics.observations import Found, alike, padded
 from framelane.analytics.table import TrackTable
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from numpy.typing import NDArray
+
+    from framelane.analytics.observations import Observation
 
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
@@ -60,36 +63,6 @@ class Tuning:
     other_overlap: float = 0.7
     position_gain: float = 0.75
     velocity_s: float = 0.9
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """What was found in one frame.
-
-    Attributes:
-        stream: whose frame it is.
-        at_s: the frame's time in seconds; within a stream it only goes forward.
-        xyxy: [N, 4], corners in pixels.
-        confidence: [N].
-        class_id: [N].
-        weak: bool [N], whether a detection may continue a track but not begin one.
-    """
-
-    stream: Hashable
-    at_s: float
-    xyxy: NDArray[np.float32]
-    confidence: NDArray[np.float32]
-    class_id: NDArray[np.int32]
-    weak: NDArray[np.bool_]
-
-
-class Found(NamedTuple):
-    """Detections of a batch, padded to one width: xyxy [4, R, D], the others [R, D]."""
-
-    xyxy: Floats
-    confidence: Floats
-    class_id: Integers
-    weak: NDArray[np.bool_]
 
 
 class Tracked(NamedTuple):
@@ -188,18 +161,36 @@ class Tracker:
         rows = np.array([table.row(each.stream) for each in batch], np.intp)
         counts = np.array([len(each.xyxy) for each in batch], np.intp)
         at_s = np.array([each.at_s for each in batch])
-        most_tracks, most_found = int(table.counts[rows].max(initial=0)), int(counts.max(initial=0))
+        most_found = int(counts.max(initial=0))
         places = np.full((len(batch), most_found), -1, np.intp)
         ids = np.full((len(batch), most_found), UNKNOWN, np.int64)
-        found = _padded(batch, most_found)
-        if most_tracks or most_found:
-            taken = np.arange(most_found) >= counts[:, None]
-            if most_tracks:
-                self._continue(rows, at_s, found, taken, most_tracks, places, ids)
-                self._drop(rows, at_s, most_tracks, places)
-            self._begin(rows, at_s, found, found.weak | taken, places)
+        found = padded(batch, most_found)
+        for some in alike(np.maximum(counts, table.counts[rows])):
+            wide = int(counts[some].max(initial=0))
+            own_places, own_ids = places[some, :wide], ids[some, :wide]
+            own_found = Found._make(each[..., some, :wide] for each in found)
+            self._follow(rows[some], at_s[some], own_found, counts[some], own_places, own_ids)
+            places[some, :wide], ids[some, :wide] = own_places, own_ids
         each_ids = [some[:count] for some, count in zip(ids, counts.tolist(), strict=True)]
         return Tracked(each_ids, places, rows, at_s, found)
+
+    def _follow(
+        self,
+        rows: NDArray[np.intp],
+        at_s: Floats,
+        found: Found,
+        counts: NDArray[np.intp],
+        places: NDArray[np.intp],
+        ids: Integers,
+    ) -> None:
+        """Continue, end and begin the tracks of some streams."""
+        most_tracks, most_found = int(self.table.counts[rows].max(initial=0)), places.shape[1]
+        taken = np.arange(most_found) >= counts[:, None]
+        if most_tracks:
+            self._continue(rows, at_s, found, taken, most_tracks, places, ids)
+            self._drop(rows, at_s, most_tracks, places)
+        if most_found:
+            self._begin(rows, at_s, found, found.weak | taken, places)
 
     def _continue(
         self,
@@ -258,7 +249,7 @@ class Tracker:
                 found_size.reshape(2, -1).take(seen, axis=1),
             )
             self._vote(at, found.class_id.take(seen), found.confidence.take(seen))
-            ids.reshape(-1)[seen] = self.id.flat.take(at)
+            ids[row, detection] = self.id.flat.take(at)
 
     def _measure(
         self, at: NDArray[np.intp], at_s: Floats, predicted: Floats, center: Floats, size: Floats
@@ -333,19 +324,3 @@ class Tracker:
         self.limit_s.data[row, place] = self._tuning.unseen_s
         self.id.data[row, place] = UNKNOWN
         places[index, detection] = place
-
-
-def _padded(batch: Sequence[Observation], most: int) -> Found:
-    """Detections of all observations in arrays of one width."""
-    xyxy = np.zeros((4, len(batch), most))
-    confidence = np.zeros((len(batch), most))
-    class_id = np.full((len(batch), most), UNKNOWN, np.int64)
-    weak = np.zeros((len(batch), most), np.bool_)
-    for index, each in enumerate(batch):
-        count = len(each.xyxy)
-        if count:
-            xyxy[:, index, :count] = each.xyxy.T
-            confidence[index, :count] = each.confidence
-            class_id[index, :count] = each.class_id
-            weak[index, :count] = each.weak
-    return Found(xyxy, confidence, class_id, weak)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from framelane.analytics.frame_clock import FrameClock
+from framelane.analytics.observations import Observation
 from framelane.analytics.rules.engine import RuleEngine
 from framelane.analytics.rules.reporter import Moment
-from framelane.analytics.tracker import Observation, Tracker
+from framelane.analytics.tracker import Tracker
 from framelane.footage.views import Album
 from framelane.pipeline.second_models import SecondModels
 from framelane.pipeline.stream import Stream

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from framelane.analytics.observations import Observation
 from framelane.analytics.rules.engine import RuleEngine
 from framelane.analytics.rules.reporter import Moment
 from framelane.analytics.rules.ruleset import RuleSet
-from framelane.analytics.tracker import Observation, Tracker
+from framelane.analytics.tracker import Tracker
 from framelane.config.sections.rules import EventsConfig, LineConfig
 from framelane.core.events import Event
 from framelane.measure.hota import TrackFrame
@@ -46,11 +47,11 @@ class Run:
     us: float
 
 
-def framelane(footage: Footage) -> Run:
-    """Run Framelane's tracker and the footage's lines."""
+def framelane(footage: Footage, min_boxes: int = 1) -> Run:
+    """Run Framelane's tracker and the footage's lines, with this option of theirs."""
     tracker = Tracker()
     engine = RuleEngine(tracker, "model")
-    rules, size = _rules(footage), footage.size_wh
+    rules, size = _rules(footage, min_boxes), footage.size_wh
     frames, crossings, spent_s = [], [], 0.0
     for number, found in enumerate(footage.found):
         at_s, strong = number / footage.fps, found[:, 4] >= footage.confidence
@@ -67,15 +68,15 @@ def framelane(footage: Footage) -> Run:
     return Run(frames, crossings, spent_s / len(footage.found) * 1e6)
 
 
-def true_tracks(footage: Footage) -> Run:
+def true_tracks(footage: Footage, min_boxes: int = 1) -> Run:
     """Run the footage's lines on the true boxes, with a tracker of their own."""
     perfect = [np.c_[frame[:, :4], np.ones(len(frame)), frame[:, 5]] for frame in footage.truth]
-    return framelane(footage.with_found(perfect))
+    return framelane(footage.with_found(perfect), min_boxes)
 
 
-def _rules(footage: Footage) -> RuleSet:
-    share = footage.lines / footage.size_wh
-    lines = {str(n): LineConfig(points=np.clip(line, 0, 1).tolist()) for n, line in enumerate(share)}
+def _rules(footage: Footage, min_boxes: int) -> RuleSet:
+    shares = np.clip(footage.lines / footage.size_wh, 0, 1).tolist()
+    lines = {str(n): LineConfig(points=points, min_boxes=min_boxes) for n, points in enumerate(shares)}
     return RuleSet.of(lines, {}, EventsConfig(objects=False), footage.labels)
 
 

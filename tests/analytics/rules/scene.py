@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from framelane.analytics.observations import Observation
 from framelane.analytics.rules.engine import RuleEngine
 from framelane.analytics.rules.reporter import Moment
 from framelane.analytics.rules.ruleset import RuleSet
-from framelane.analytics.tracker import Observation, Tracker
+from framelane.analytics.tracker import Tracker
 from framelane.config.sections.rules import EventsConfig, LineConfig, ZoneConfig
 from framelane.core.events import Event, Occupancy
 

@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
+from framelane.analytics.observations import Observation
 from framelane.analytics.rules.engine import RuleEngine
 from framelane.analytics.rules.reporter import Moment
 from framelane.analytics.rules.ruleset import RuleSet
-from framelane.analytics.tracker import Observation, Tracker
+from framelane.analytics.tracker import Tracker
 from framelane.config.sections.rules import EventsConfig, LineConfig, ZoneConfig
 from framelane.core.events import Event
 
@@ -21,6 +22,7 @@ SIDE = 60.0
 BAND = 0.15 * SIDE
 STREAMS, FRAMES, FPS = 12, 400, 10.0
 ENTER_S, EXIT_S, MAX_GAP_S = 0.25, 0.75, 1.5
+MIN_BOXES = (1, 2, 3, 5, 20)
 Point = tuple[float, float]
 
 
@@ -30,6 +32,8 @@ class PlainLine:
 
     start: Point
     end: Point
+    min_boxes: int
+    boxes: int = 0
     side: int = 0
     led: int = 0
     crossed_s: float = 0.0
@@ -57,7 +61,7 @@ class PlainLine:
     def see(self, at_s: float, point: Point) -> list[tuple[str, float]]:
         events = []
         if self.before is None or at_s - self.before[0] > MAX_GAP_S:
-            self.side = self.led = 0
+            self.side = self.led = self.boxes = 0
         else:
             before_s, before = self.before
             distance, side = self.lies(before)
@@ -68,9 +72,12 @@ class PlainLine:
                 self.led = self.lies(point)[1]
                 self.crossed_s = before_s + share * (at_s - before_s)
         distance, side = self.lies(point)
-        if distance > BAND:
-            if self.side == -side and self.led == side:
-                events.append(("left" if side < 0 else "right", self.crossed_s))
+        beyond = distance > BAND
+        self.boxes = self.boxes + 1 if beyond and self.side == -side and self.led == side else 0
+        if self.boxes == self.min_boxes:
+            events.append(("left" if side < 0 else "right", self.crossed_s))
+            self.boxes = 0
+        if beyond and not self.boxes:
             self.side, self.led = side, 0
         self.before = at_s, point
         return events
@@ -130,7 +137,10 @@ def test_events_are_those_of_plain_rules(seed: int) -> None:
     corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
     zones = (rng.uniform(0.3, 0.7, (3, 1, 2)) + corners * rng.uniform(0.05, 0.2, (3, 1, 2))).round(3)
     rules = RuleSet.of(
-        {f"line{n}": LineConfig(points=each.tolist(), max_gap_s=MAX_GAP_S) for n, each in enumerate(lines)},
+        {
+            f"line{n}": LineConfig(points=each.tolist(), max_gap_s=MAX_GAP_S, min_boxes=MIN_BOXES[n])
+            for n, each in enumerate(lines)
+        },
         {
             f"zone{n}": ZoneConfig(polygon=each.tolist(), enter_s=ENTER_S, exit_s=EXIT_S)
             for n, each in enumerate(zones)
@@ -164,7 +174,7 @@ def plain(
 ) -> list[tuple[str, int, list[tuple[str, float]]]]:
     found = []
     for n, (start, end) in enumerate(lines.tolist()):
-        line = PlainLine(tuple(start), tuple(end))
+        line = PlainLine(tuple(start), tuple(end), MIN_BOXES[n])
         events = [line.see(i / FPS, point) for i, point in enumerate(path) if point is not None]
         found.append(("line", n, [each for some in events for each in some]))
     for n, polygon in enumerate(zones.astype(np.float32)):

@@ -82,6 +82,13 @@ def test_one_long_step_over_the_line_counts() -> None:
     assert crossings(scene) == [("street", "right")]
 
 
+def test_boxes_far_from_the_line_count_too() -> None:
+    scene = Scene(ruleset({"street": {**LEVEL, "min_boxes": 3}}), size=120.0)
+    scene.walk([(500, 120), (500, 170), (500, 220), (500, 280), (500, 340), (500, 400)], fps=2)
+    assert crossings(scene) == [("street", "right")]
+    assert scene.of("line")[0].at == pytest.approx(START + 1.25, abs=1e-6)
+
+
 @pytest.mark.parametrize(("gap_s", "expected"), [(1.0, 1), (1.9, 0)])
 def test_crossing_does_not_span_a_longer_gap(gap_s: float, expected: int) -> None:
     scene = Scene(ruleset({"street": {**LEVEL, "max_gap_s": 1.5}}))
@@ -115,6 +122,82 @@ def test_anchor_is_the_point_that_crosses(anchor: str, y: float) -> None:
     scene = Scene(ruleset({"street": {**LEVEL, "anchor": anchor}}))
     scene.walk(straight((500, y - 100), (500, y + 100), 41))
     assert scene.of("line")[0].at == pytest.approx(START + 2.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("boxes", [2, 3, 8])
+def test_crossing_counts_at_the_last_of_min_boxes_with_the_instant_of_the_line(boxes: int) -> None:
+    scene = Scene(ruleset({"street": {**LEVEL, "min_boxes": boxes}}))
+    # 5 pixels per box; the band is 6 wide, so the first box beyond the line is that at y = 260.
+    path = straight((500, 200), (500, 300), 21)
+    end_s = scene.walk(path[: 11 + boxes])
+    assert crossings(scene) == []
+    scene.frame(end_s, path[11 + boxes])
+    assert crossings(scene) == [("street", "right")]
+    assert scene.of("line")[0].at == pytest.approx(START + 1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("min_boxes", "after", "expected"),
+    [
+        # Two boxes beyond the line, then back; whatever comes later starts from this side again.
+        (2, [(500, 260), (500, 265), (500, 235)], ["right", None]),
+        (3, [(500, 260), (500, 265), (500, 235)], [None, None]),
+        (3, [(500, 260), (500, 265), (500, 235), (500, 270), (500, 275), (500, 280)], [None, "right"]),
+        # Boxes within the band are no boxes in a row, and undo nothing.
+        (2, [(500, 260), (500, 253), (500, 260), (500, 253)], [None, None]),
+        (2, [(500, 260), (500, 253), (500, 260), (500, 265)], [None, "right"]),
+        # The third box is on this side again, around the end of the line.
+        (3, [(895, 260), (905, 262), (910, 240), (895, 235)], [None, None]),
+    ],
+)
+def test_min_boxes_is_a_number_of_boxes_in_a_row(
+    min_boxes: int, after: list[tuple[float, float]], expected: list[str | None]
+) -> None:
+    scene = Scene(ruleset({"street": {**LEVEL, "min_boxes": min_boxes}}))
+    start_s = scene.walk(straight((after[0][0], 230), (after[0][0], 240), 5))
+    scene.walk(after, start_s=start_s)
+    assert [direction for _, direction in crossings(scene)] == [each for each in expected if each]
+
+
+def test_object_that_comes_back_counts_again_with_min_boxes() -> None:
+    scene = Scene(ruleset({"street": {**LEVEL, "min_boxes": 3}}))
+    there, back = straight((500, 200), (500, 300), 21), straight((500, 300), (500, 200), 21)
+    scene.walk([*there, *back, *there])
+    assert [direction for _, direction in crossings(scene)] == ["right", "left", "right"]
+
+
+@pytest.mark.parametrize(("gap_s", "expected"), [(1.0, ["right"]), (1.9, [])])
+def test_boxes_beyond_a_line_are_not_in_a_row_across_a_longer_gap(gap_s: float, expected: list[str]) -> None:
+    scene = Scene(ruleset({"street": {**LEVEL, "max_gap_s": 1.5, "min_boxes": 3}}))
+    # The second box beyond the line is that at y = 260.
+    end_s = scene.walk(straight((500, 230), (500, 260), 16))
+    start_s = end_s + gap_s - 0.1
+    scene.walk(straight((500, 262), (500, 300), 20), start_s=start_s)
+    assert [direction for _, direction in crossings(scene)] == expected
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"), [({}, ["right"]), ({"max_gap_s": 1.0}, []), ({"min_boxes": 4}, [])]
+)
+def test_live_change_keeps_the_boxes_of_other_lines(changed: dict[str, float], expected: list[str]) -> None:
+    line = {**LEVEL, "min_boxes": 3}
+    scene = Scene(ruleset({"street": line}))
+    start_s = scene.walk([(500, 230), (500, 235), (500, 240), (500, 260), (500, 265)])
+    # Another line comes before it, so it gets another number.
+    scene.rules = ruleset({"lane": {"points": [[0.1, 0.1], [0.1, 0.9]]}, "street": {**line, **changed}})
+    scene.walk([(500, 270), (500, 275), (500, 280)], start_s=start_s)
+    assert [direction for _, direction in crossings(scene)] == expected
+
+
+def test_jumps_over_the_line_of_one_box_count_nothing_for_an_hour_with_two_boxes() -> None:
+    scene = Scene(ruleset({"once": LEVEL, "twice": {**LEVEL, "min_boxes": 2}}, objects=False))
+    # The feet are hidden now and then, so a box ends 20 pixels higher.
+    rng = np.random.default_rng(1)
+    hidden = False
+    for index in range(3600 * 2):
+        hidden = not hidden and bool(rng.random() < 0.1)
+        scene.frame(index / 2, (500, (240 if hidden else 260) + float(rng.uniform(-3, 3))))
+    assert {rule for rule, _ in crossings(scene)} == {"once"}
 
 
 def test_many_random_walks_count_what_their_sides_say() -> None:

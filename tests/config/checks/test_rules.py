@@ -106,6 +106,10 @@ def zones(rule: str) -> str:
             "streams[0].zones.yard.loiter_s: expected a number above 0 and at most 86400, or null; got `0`"]),
         (lines(GOOD_LINE[:-1] + ", anchor: left}"), [
             "streams[0].lines.street.anchor: expected `bottom`, `center` or `top`; got `left`"]),
+        (lines(GOOD_LINE[:-1] + ", min_boxes: 0}"), [
+            "streams[0].lines.street.min_boxes: expected a whole number from 1 to 100; got `0`"]),
+        (lines(GOOD_LINE[:-1] + ", min_boxes: 1.5}"), [
+            "streams[0].lines.street.min_boxes: expected a whole number from 1 to 100; got `1.5`"]),
         ('track: true, events: {reset: "24:00"}', [
             "streams[0].events.reset: expected a time of day from `00:00` to `23:59`, or null; got `24:00`"]),
         # objects that are not tracked

@@ -43,6 +43,7 @@ class Rules(NamedTuple):
         allowed: whether objects of a class count, for each rule of each row [K, S * classes].
         anchor: the point that counts, in box heights below the center [G].
         max_gap_s: see Rule [G].
+        min_boxes: likewise [G].
         enter_s: likewise [G].
         loiter_s: likewise [G].
         exit_s: of each rule of each row; infinite for lines and where there is no rule [K, S].
@@ -61,6 +62,7 @@ class Rules(NamedTuple):
     allowed: NDArray[np.bool_]
     anchor: Floats
     max_gap_s: Floats
+    min_boxes: NDArray[np.int64]
     enter_s: Floats
     loiter_s: Floats
     exit_s: Floats
@@ -130,6 +132,7 @@ def _arrays(pages: dict[int, Page], rows: int) -> Rules:
         _allowed(pages, rows, classes),
         np.array([rule.anchor for rule, _ in every]),
         np.array([rule.max_gap_s for rule, _ in every]),
+        np.array([rule.min_boxes for rule, _ in every], np.int64),
         np.array([rule.enter_s for rule, _ in every]),
         np.array([rule.loiter_s for rule, _ in every]),
         _exits(pages, rows),

@@ -229,7 +229,7 @@ class RuleEngine:
     def _apply_lines(self, measured: Measured, pairs: Pairs, rules: Rules) -> None:
         if not len(pairs):
             return
-        close = near(pairs, rules)
+        close = near(pairs, rules) | lines.crossing(pairs, self._state)
         lines.forget(pairs.at[~close], self._state)
         pairs = pairs.select(close.nonzero()[0])
         if len(pairs):

@@ -1,8 +1,9 @@
 """Objects that cross lines.
 
 An object is armed on one side of a line while its point is beyond the band there. It has crossed when its point is
-beyond the band on the other side and a step from one point to the next crossed the line that way. So jitter on the line
-counts nothing, an object that walks around an end counts nothing, and one that comes back counts again.
+beyond the band on the other side, in `min_boxes` boxes in a row, and a step from one point to the next crossed the line
+that way. So jitter on the line counts nothing, an object that walks around an end counts nothing, and one that comes
+back counts again.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from framelane.analytics.rules.state import RuleState
 
     Floats = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
     Indices = NDArray[np.intp]
 
 
@@ -30,6 +32,11 @@ class Crossed(NamedTuple):
     pairs: Indices
     side: Floats
     at_s: Floats
+
+
+def crossing(pairs: Pairs, state: RuleState) -> Flags:
+    """Return which objects have crossed, but not in enough boxes yet: they count wherever they are [P]."""
+    return state.boxes.flat.take(pairs.at) > 0
 
 
 def forget(at: Indices, state: RuleState) -> None:
@@ -46,7 +53,7 @@ def observe(pairs: Pairs, rules: Rules, state: RuleState) -> Crossed:
     """Take the next points of objects, and return which of them have crossed.
 
     Args:
-        pairs: of a line and an object near to it.
+        pairs: of a line and an object near to it, or crossing it.
         rules: the lines.
         state: what is remembered of each pair; changed.
     """
@@ -63,7 +70,12 @@ def observe(pairs: Pairs, rules: Rules, state: RuleState) -> Crossed:
         stepped, share = way.crossing[known], way.share[known]
         led[stepped] = way.led[known]
         state.crossed_s.flat[at[stepped]] = before_s[stepped] + share * (at_s - before_s)[stepped]
-    crossed = ((side * lies < 0) & (led == lies)).nonzero()[0]
-    state.side.flat[at] = np.where(beyond[1], lies, side)
-    state.led.flat[at] = led * ~beyond[1]
+    boxes = (state.boxes.flat.take(at) + 1) * ((side * lies < 0) & (led == lies))
+    enough = boxes >= rules.min_boxes.take(pairs.rule)
+    waits = (boxes > 0) & ~enough
+    settled = beyond[1] & ~waits
+    state.side.flat[at] = np.where(settled, lies, side)
+    state.led.flat[at] = led * ~settled
+    state.boxes.flat[at] = boxes * waits
+    crossed = enough.nonzero()[0]
     return Crossed(crossed, lies[crossed], state.crossed_s.flat[at[crossed]])

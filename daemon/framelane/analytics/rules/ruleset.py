@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +31,7 @@ class Rule:
         allowed: bool [classes], whether objects of a class count.
         anchor: the point that counts, in box heights below the center.
         max_gap_s: of a line, seconds unseen that a crossing may span.
+        min_boxes: of a line, boxes in a row beyond it to have crossed.
         enter_s: of a zone, seconds inside to have entered.
         exit_s: of a zone, seconds outside to have left.
         loiter_s: of a zone, seconds inside to loiter.
@@ -43,6 +44,7 @@ class Rule:
     allowed: NDArray[np.bool_] = field(compare=False)
     anchor: float
     max_gap_s: float = _NEVER
+    min_boxes: int = 1
     enter_s: float = 0.0
     exit_s: float = 0.0
     loiter_s: float = _NEVER
@@ -112,34 +114,31 @@ class RuleSet:
 
 
 def _line(name: str, line: LineConfig, labels: Sequence[str]) -> Rule:
-    return Rule(
-        name,
-        zone=False,
-        corners=_corners(line.points),
-        labels=None if line.classes is None else tuple(line.classes),
-        allowed=_allowed(line.classes, labels),
-        anchor=_ANCHORS[line.anchor],
-        max_gap_s=line.max_gap_s,
-    )
+    rule = _rule(name, line, line.points, labels, zone=False)
+    return replace(rule, max_gap_s=line.max_gap_s, min_boxes=line.min_boxes)
 
 
 def _zone(name: str, zone: ZoneConfig, labels: Sequence[str]) -> Rule:
+    rule = _rule(name, zone, zone.polygon, labels, zone=True)
+    loiter_s = _NEVER if zone.loiter_s is None else zone.loiter_s
+    return replace(rule, enter_s=zone.enter_s, exit_s=zone.exit_s, loiter_s=loiter_s)
+
+
+def _rule(
+    name: str,
+    section: LineConfig | ZoneConfig,
+    points: Sequence[Sequence[float]],
+    labels: Sequence[str],
+    *,
+    zone: bool,
+) -> Rule:
+    """Return a rule with what lines and zones have in common."""
+    classes = section.classes
     return Rule(
         name,
-        zone=True,
-        corners=_corners(zone.polygon),
-        labels=None if zone.classes is None else tuple(zone.classes),
-        allowed=_allowed(zone.classes, labels),
-        anchor=_ANCHORS[zone.anchor],
-        enter_s=zone.enter_s,
-        exit_s=zone.exit_s,
-        loiter_s=_NEVER if zone.loiter_s is None else zone.loiter_s,
+        zone,
+        tuple((x, y) for x, y in points),
+        None if classes is None else tuple(classes),
+        np.array([bool(label) and (classes is None or label in classes) for label in labels], np.bool_),
+        _ANCHORS[section.anchor],
     )
-
-
-def _corners(points: Sequence[Sequence[float]]) -> tuple[tuple[float, float], ...]:
-    return tuple((x, y) for x, y in points)
-
-
-def _allowed(classes: Sequence[str] | None, labels: Sequence[str]) -> NDArray[np.bool_]:
-    return np.array([bool(label) and (classes is None or label in classes) for label in labels], np.bool_)

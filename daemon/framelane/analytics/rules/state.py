@@ -44,7 +44,7 @@ class RuleState:
         self.around_s = table.column(np.float64, 0)
         """Time of the last box inside or within the band."""
         self.boxes = table.column(np.int32, 0)
-        """Boxes inside, of an object that is coming."""
+        """Boxes inside a zone, of an object that is coming; boxes in a row beyond a line, of one that is crossing."""
         self.loitered = table.column(np.bool_, 0)
         """Whether it has loitered on this visit."""
 
@@ -57,7 +57,7 @@ class RuleState:
 
     def clear(self, at: Indices) -> None:
         """Begin with new objects, given by their positions in the table [N]."""
-        for column in (self.side, self.led, self.phase):
+        for column in (self.side, self.led, self.phase, self.boxes):
             column.by_track[:, at] = 0
 
     def known(self, at: Indices, rules: int) -> NDArray[np.bool_]:

@@ -34,6 +34,11 @@ class LineConfig(Section):
     max_gap_s: Seconds = Field(
         default=2.0, description="Seconds unseen after which an object that reappears has not crossed."
     )
+    min_boxes: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=1,
+        description="Boxes in a row clear of the line on its new side after which an object has crossed; 2 for "
+        "boxes that jump over the line and back.",
+    )
 
 
 class ZoneConfig(Section):

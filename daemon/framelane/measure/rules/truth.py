@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from framelane.analytics.observations import Observation
 from framelane.analytics.rules.engine import RuleEngine
 from framelane.analytics.rules.reporter import Moment
-from framelane.analytics.tracker import Observation, Tracker, Tuning
+from framelane.analytics.tracker import Tracker, Tuning
 from framelane.core.events import Event
 from framelane.measure.hota import Hota, TrackFrame, hota
 from framelane.measure.rules.motfile import NO_OBJECTS

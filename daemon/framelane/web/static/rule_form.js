@@ -1,14 +1,21 @@
-// One line or zone in the editor: its name, its classes, and how long it takes to enter, leave and loiter.
+// One line or zone in the editor: its name, its classes, and how much it takes to cross, enter, leave and loiter.
 
 import { ClassPicker } from "./class_picker.js";
 import { el, setText } from "./dom.js";
 
-const times = [
-  ["enter_s", "Enters after (s)", "0.3"],
-  ["exit_s", "Leaves after (s)", "1"],
-  ["loiter_s", "Loiters after (s)", ""],
-];
-const timeHint = "An object has entered or left once it was inside or outside this long. Empty: never loiters.";
+/** Numbers of a line or zone: option, label, the daemon's default (empty for null), least value and step. */
+const numbers = {
+  line: [["min_boxes", "Counts after (boxes)", "1", 1, 1]],
+  zone: [
+    ["enter_s", "Enters after (s)", "0.3", 0, "any"],
+    ["exit_s", "Leaves after (s)", "1", 0, "any"],
+    ["loiter_s", "Loiters after (s)", "", 0, "any"],
+  ],
+};
+const hints = {
+  line: "An object has crossed once it was seen this often in a row on the other side. Try 2 if boxes jump.",
+  zone: "An object has entered or left once it was inside or outside this long. Empty: never loiters.",
+};
 
 export class RuleForm {
   /**
@@ -38,18 +45,17 @@ export class RuleForm {
     this.picker.value = rule.options.classes;
     this.fault = el("p", { class: "bad-text", id: id("fault"), role: "alert", hidden: true });
     const turn = el("button", { type: "button", click: () => acts.turn() }, "Swap left and right");
-    const zone = rule.kind === "zone";
     this.body = el(
       "div",
       { class: "rule-body", id: id("body"), hidden: true },
       el("label", { for: id("name") }, "Name"),
       this.name,
       this.picker.element,
-      ...(zone ? this.times(id, acts) : []),
+      ...this.numbers(id, acts),
       el(
         "p",
         { class: "actions" },
-        zone ? null : turn,
+        rule.kind === "line" ? turn : null,
         el("button", { type: "button", click: () => acts.removePoint() }, "Remove point"),
         el("button", { type: "button", class: "danger", click: () => acts.remove() }, `Remove ${rule.kind}`),
       ),
@@ -58,21 +64,22 @@ export class RuleForm {
     this.show();
   }
 
-  times(id, acts) {
-    const fields = times.flatMap(([option, label, usual]) => {
+  numbers(id, acts) {
+    const { kind, options } = this.rule;
+    const fields = numbers[kind].map(([option, label, usual, least, step]) => {
       const input = el("input", {
         type: "number",
         id: id(option),
-        min: 0,
-        step: "any",
+        min: least,
+        step,
         inputmode: "decimal",
         placeholder: usual || "never",
-        input: () => acts.set(option, numberOf(input.value, option === "loiter_s" ? null : Number(usual))),
+        input: () => acts.set(option, numberOf(input.value, usual ? Number(usual) : null)),
       });
-      input.value = this.rule.options[option] ?? "";
-      return [el("div", {}, el("label", { for: id(option) }, label), input)];
+      input.value = options[option] ?? "";
+      return el("div", {}, el("label", { for: id(option) }, label), input);
     });
-    return [el("div", { class: "rule-times" }, ...fields), el("p", { class: "hint" }, timeHint)];
+    return [el("div", { class: "rule-numbers" }, ...fields), el("p", { class: "hint" }, hints[kind])];
   }
 
   /** Show the rule's name and what it has by now. */
