@@ -202,6 +202,26 @@ def test_what_can_not_be_cut_is_refused_in_a_sentence(
     assert str(caught.value).replace(str(path), "FILE") == text + remedy
 
 
+@pytest.mark.parametrize("options", [{"box_coding": "center"}, {"background_class": [1, 2]}])
+def test_odd_attributes_are_refused(options: dict[str, Any], tmp_path: Path) -> None:
+    path = save(tmp_path / "m.onnx", [corners_of(), scores_of()], **options)
+    (name,) = options
+    with pytest.raises(ModelError, match=rf"and its attributes are no numbers \({name}\); export"):
+        load(path)
+
+
+def test_attributes_may_be_lists_of_one(tmp_path: Path) -> None:
+    path = save(tmp_path / "m.onnx", [centers_of(), scores_of()], box_coding=[1], score_threshold=[0.25])
+    assert seen(detect(load(path))[1][0]) == [(0, 0.9), (2, 0.6)]
+    assert "(score 0.25)" in (Artifact.open(path).changed or "")
+
+
+def test_a_plugin_without_scores_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "m.onnx", [corners_of()])
+    with pytest.raises(ModelError, match="that operator has no boxes and scores to read"):
+        load(path)
+
+
 def test_boxes_within_0_and_1_are_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "m.onnx", [corners_of() / 160, scores_of()], BATCHED, isNormalized=1)
     with pytest.raises(ModelError, match=r"holds boxes within 0..1, but the head `yolo-nas` reads pixels"):

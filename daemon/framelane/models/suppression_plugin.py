@@ -8,7 +8,7 @@ plugin/batchedNMSPlugin.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 from framelane.core.errors import ModelError
@@ -68,7 +68,9 @@ def without_plugin(path: Path) -> tuple[bytes, str]:
         model = onnx.load(str(path))
         done = cut(model, str(path))
         if done is None:
-            raise ModelError(f"{path} has no suppression plugin; export it with plain ONNX operators")
+            raise ModelError(
+                f"{path} has a suppression plugin within a function or a branch; export it without suppression (NMS)"
+            )
         return model.SerializeToString(), done
     except (OSError, DecodeError, onnx.checker.ValidationError) as error:
         raise ModelError(f"{path} can't be read as ONNX: {error}") from error
@@ -102,30 +104,50 @@ def cut(model: onnx.ModelProto, name: str) -> str | None:
 
 def _unreadable(model: onnx.ModelProto, found: list[onnx.NodeProto]) -> str | None:
     """Return why what a plugin reads can't be an output."""
-    plugin = found[0]
+    plugin, read = found[0], _read(found[0])
     opset = max((each.version for each in model.opset_import if each.domain in {"", "ai.onnx"}), default=1)
-    if len(found) > 1:
-        return f"has {len(found)} of them"
-    if opset < _LEAST_OPSET:
-        return f"opset {opset} is too old to cut it off"
-    if len(plugin.input) > _ANCHORS and plugin.input[_ANCHORS]:
-        return "leaves it to that operator to decode boxes from anchors"
+    odd = [each.name for each in plugin.attribute if each.name in read and _number(each) is None]
+    faults = (
+        (len(found) > 1, f"has {len(found)} of them"),
+        (opset < _LEAST_OPSET, f"opset {opset} is too old to cut it off"),
+        (len(plugin.input) <= _SCORES, "that operator has no boxes and scores to read"),
+        (bool(odd), f"its attributes are no numbers ({', '.join(odd)})"),
+        (any(plugin.input[_ANCHORS:]), "leaves it to that operator to decode boxes from anchors"),
+    )
+    fault = next((text for wrong, text in faults if wrong), None)
+    return fault or _boxes_of_classes(model, plugin)
+
+
+def _boxes_of_classes(model: onnx.ModelProto, plugin: onnx.NodeProto) -> str | None:
+    """Return that each class has a box of its own; None if all share one."""
     shape = _types(model).get(plugin.input[_BOXES], (0, None))[1]
     if shape is not None and len(shape) > _RANK and shape[2] != 1:
         return f"gives each class its own box ({_text(shape)})"
     return None
 
 
+def _read(plugin: onnx.NodeProto) -> set[str]:
+    """Return the names of the attributes that are read."""
+    return {name for name in astuple(PLUGINS[plugin.op_type]) if name is not None}
+
+
+def _number(attribute: onnx.AttributeProto) -> float | None:
+    """Return an attribute that is a number, or a list of one, as some exporters write it."""
+    values = [*attribute.ints, *attribute.floats]
+    if len(values) == 1:
+        return float(values[0])
+    kinds = {attribute.INT: attribute.i, attribute.FLOAT: attribute.f}
+    return float(kinds[attribute.type]) if attribute.type in kinds else None
+
+
 class _Cut:
     """Replaces a plugin by what it reads: corners and scores."""
 
     def __init__(self, model: onnx.ModelProto, plugin: onnx.NodeProto) -> None:
-        from onnx import helper  # noqa: PLC0415 - as above
-
         self._model = model
         self._plugin = plugin
         self._names = PLUGINS[plugin.op_type]
-        self._given = {each.name: helper.get_attribute_value(each) for each in plugin.attribute}
+        self._given = {each.name: _number(each) or 0.0 for each in plugin.attribute}
         self._types = _types(model)
         self._taken = {each for node in model.graph.node for each in (*node.input, *node.output)}
         self._taken |= {value.name for value in (*model.graph.input, *model.graph.initializer)}

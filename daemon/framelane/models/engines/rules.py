@@ -21,15 +21,6 @@ if TYPE_CHECKING:
 
 # After the last layer, these turn the network's values into pixels. A half has steps of 0.5 from 512 to 1024.
 _BOX_ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Exp"})
-_NORMALIZATIONS = frozenset(
-    {
-        "GroupNormalization",
-        "InstanceNormalization",
-        "LayerNormalization",
-        "RMSNormalization",
-        "SimplifiedLayerNormalization",
-    }
-)
 # A normalization that is written out, backwards from its root: x - mean squared, the mean of it, plus epsilon.
 _WRITTEN_OUT = (frozenset({"Add"}), frozenset({"ReduceMean"}), frozenset({"Pow", "Mul"}))
 _SAME_VALUES = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
@@ -77,7 +68,7 @@ def box_arithmetic(graph: Graph) -> set[str]:
 
 
 def normalizations(graph: Graph) -> set[str]:
-    """Return normalizations, as one operator or written out."""
+    """Return normalizations that are written out. LayerNormalization sums in float32 by itself (`stash_type`)."""
     return {node.name for node in _normalizations(graph.nodes)}
 
 
@@ -112,7 +103,7 @@ IN_FLOAT = (
     Rule("shapes and constants", "anchors and sizes are exact", shapes_and_constants),
     Rule("boxes in pixels", "above 512 a half has steps of half a pixel", box_arithmetic),
     Rule(
-        "normalizations",
+        "normalizations that are written out",
         "squares beyond 256 are infinite as halves, and sums of many halves lose digits",
         normalizations,
         2,
@@ -171,9 +162,8 @@ def _normalizations(nodes: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
             readers.setdefault(name, []).append(node)
     found = []
     for node in nodes:
-        if node.op_type in _NORMALIZATIONS:
-            found.append(node)
-        elif node.op_type == "Sqrt" and (spread := _spread(node, makers)):
+        spread = _spread(node, makers) if node.op_type == "Sqrt" else []
+        if spread:
             found += [node, *spread, *_divisions(node, readers)]
     return found
 
