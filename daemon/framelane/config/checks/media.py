@@ -52,15 +52,14 @@ def media_warnings(media: MediaConfig) -> Iterator[Problem]:
     s3 = media.s3
     if s3 is None:
         return
-    endpoint = s3.endpoint or "https://"
-    if endpoint.lower().startswith("http://") and not is_loopback(urlsplit(endpoint).hostname or ""):
-        message = "anyone on the path to the server can read snapshots and clips; write https://"
-        yield Problem((*_S3, "endpoint"), message)
-    if not s3.tls.verify:
-        message = "anyone on the path to the server can read snapshots and clips"
+    message = "anyone on the path to the server can read snapshots and clips"
+    if s3.endpoint is not None and s3.endpoint.startswith("http://"):
+        if not is_loopback(urlsplit(s3.endpoint).hostname or ""):
+            yield Problem((*_S3, "endpoint"), f"{message}; write https://")
+    elif not s3.tls.verify:
         yield Problem((*_S3, "tls", "verify"), message)
     if s3.delete_after_upload and s3.public_url is None:
-        message = "addresses in messages lead to files that are deleted; set `media.s3.public_url`"
+        message = "addresses in messages lead to deleted files; set `media.s3.public_url`"
         yield Problem((*_S3, "delete_after_upload"), message)
 
 
