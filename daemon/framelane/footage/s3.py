@@ -28,7 +28,7 @@ from framelane.footage.upload_errors import UploadError, answer_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from framelane.config.sections.s3 import S3Config
+    from framelane.config.sections.s3 import S3Config, S3TlsConfig
     from framelane.footage.upload_errors import Retry
 
 
@@ -187,11 +187,19 @@ def _client(config: S3Config) -> Any:  # noqa: ANN401 - botocore makes its class
         "s3",
         region_name=config.region,
         endpoint_url=config.endpoint,
-        verify=(config.tls.ca_file or True) if config.tls.verify else False,
+        verify=_authorities(config.tls),
         aws_access_key_id=config.access_key,
         aws_secret_access_key=secret,
         config=options,
     )
+
+
+def _authorities(tls: S3TlsConfig) -> str | bool:
+    """Return the file of authorities to trust; True for those that come with the client, False for no check."""
+    if not tls.verify:
+        return False
+    # The variable SSL_CERT_FILE, or the system's file.
+    return tls.ca_file or ssl.get_default_verify_paths().cafile or True
 
 
 def _cause(error: BotoCoreError) -> str:

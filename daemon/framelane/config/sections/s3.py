@@ -16,7 +16,7 @@ class S3TlsConfig(Section):
     """TLS to the server, for https:// addresses."""
 
     ca_file: Text | None = Field(
-        default=None, description="PEM file of the authorities to trust; those of Mozilla by default."
+        default=None, description="PEM file of the authorities to trust; the system's by default."
     )
     verify: Flag = Field(default=True, description="Check the server's certificate and host name.")
 
