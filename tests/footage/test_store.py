@@ -107,6 +107,27 @@ def test_nothing_is_written_when_others_fill_the_disk(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
+def test_disk_that_others_fill_costs_no_file_if_all_files_were_not_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MediaStore(tmp_path, limits(least_free=100 * KIB))
+    for number in range(10):
+        age(store.write(place(number), [bytes(4 * KIB)]), 100 - number)
+    real = os.statvfs
+
+    def full(path: Path) -> os.statvfs_result:
+        values = list(real(path))
+        values[0], values[1], values[4] = 4096, 4096, (40 * KIB - on_disk(tmp_path)) // 4096
+        return os.statvfs_result(values)
+
+    monkeypatch.setattr(os, "statvfs", full)
+    with pytest.raises(NoRoomError):
+        store.write(place(10), [bytes(4 * KIB)])
+    store.sweep()
+    assert names(tmp_path) == list(range(10))
+    assert store.figures().deleted == {}
+
+
 def test_full_disk_leaves_no_part_of_a_file_and_no_wrong_count(tmp_path: Path) -> None:
     """A limit on file sizes fails like a full disk: in the middle of the file."""
     store = MediaStore(tmp_path, limits())

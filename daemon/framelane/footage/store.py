@@ -223,13 +223,14 @@ class MediaStore:
             book.used = max(book.used - size_on_disk(size), 0)
 
     def _make_room(self, book: Ledger, needed: int) -> bool:
-        """Delete the oldest files until there is room; return whether there is."""
+        """Delete the oldest files until there is room, but none if all are not enough; return whether there is."""
         limits = self._limits
         over = book.used + needed - limits.most_bytes
         short = limits.least_free + needed - _free(self.folder)
         if over <= 0 and short <= 0:
             return True
-        if needed > limits.most_bytes:
+        # What others have filled is not worth the whole archive.
+        if max(over, short) > book.used:
             return False
         slack = int(limits.most_bytes * _SLACK)
         reason, wanted = ("size", over + slack) if over >= short else ("free", short + slack)
