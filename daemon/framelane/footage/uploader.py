@@ -123,7 +123,8 @@ class Uploader(Worker):
     def health(self) -> SinkHealth:
         """Return how uploading goes, as for sinks; its messages are files."""
         dropped: Mapping[str, int] = {
-            "deleted": self._store.figures().unsent - self._unsent_before,
+            # A damaged ledger counts from 0.
+            "deleted": max(self._store.figures().unsent - self._unsent_before, 0),
             "refused": self._refused,
         }
         error = self._outage.text
