@@ -162,7 +162,7 @@ def test_gpu_libraries_are_imported_in_gpu_alone() -> None:
 
 
 def test_client_of_buckets_is_imported_in_its_own_module_alone() -> None:
-    """It is an extra, and takes 35 MB of memory."""
+    """It is an extra, and takes memory."""
     importers = {
         module for module in MODULES for name in imports_of(module) if name.split(".")[0] == "botocore"
     }

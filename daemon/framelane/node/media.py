@@ -76,7 +76,7 @@ class NodeMedia:
 
 
 def _s3_bucket(config: S3Config) -> Bucket:
-    # Imported only with a bucket, because its client is an extra and takes 35 MB.
+    # Imported only with a bucket, because its client is an extra and takes memory.
     from framelane.footage.s3 import S3Bucket  # noqa: PLC0415
 
     return S3Bucket(config)
