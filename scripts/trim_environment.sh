@@ -22,11 +22,14 @@ rm -rf onnx/reference numpy/f2py numpy/distutils cv2/data/*.xml
 # ONNX Runtime 1.23, for Python 3.10, needs SymPy only for its tools.
 rm -rf sympy sympy-*.dist-info mpmath mpmath-*.dist-info isympy.py
 
+# Descriptions of Amazon's services other than S3, and of those that hand out credentials for it.
+find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts ! -name sso ! -name sso-oidc ! -name signin -exec rm -rf {} +
+
 # PyAV's modules contain debugging symbols of seven times their size.
 if command -v strip > /dev/null; then
   find av -name '*.so' -exec strip --strip-debug {} +
 else
   echo "trim_environment: no strip (binutils): debugging symbols stay" >&2
 fi
-"$prefix/bin/python" -c 'import av, cv2, numpy, onnx, onnxruntime'
+"$prefix/bin/python" -c 'import av, botocore.session, cv2, numpy, onnx, onnxruntime; botocore.session.Session().create_client("s3", "us-east-1")'
 "$prefix/bin/framelane" --version

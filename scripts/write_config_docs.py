@@ -29,6 +29,7 @@ from framelane.config.sections.node import NodeConfig
 from framelane.config.sections.onvif import OnvifConfig
 from framelane.config.sections.publish import PublishConfig
 from framelane.config.sections.rules import EventsConfig, LineConfig, ZoneConfig
+from framelane.config.sections.s3 import S3Config, S3TlsConfig
 from framelane.config.sections.schema import Config
 from framelane.config.sections.shard import ShardConfig
 from framelane.config.sections.spool import SpoolConfig
@@ -65,6 +66,8 @@ SECTIONS: tuple[tuple[type[BaseModel], KeyPath, str], ...] = (
     (JournalConfig, ("journal",), "journal"),
     (OnvifConfig, ("onvif",), "onvif"),
     (MediaConfig, ("media",), "media"),
+    (S3Config, ("media", "s3"), "media.s3"),
+    (S3TlsConfig, ("media", "s3", "tls"), "media.s3.tls"),
     (ModelConfig, ("models", "*"), "models.&lt;name&gt;"),
     (EngineConfig, ("models", "*", "engine"), "models.&lt;name&gt;.engine"),
     (InputConfig, ("models", "*", "input"), "models.&lt;name&gt;.input"),
@@ -83,6 +86,8 @@ RULES: dict[str, tuple[str, type[BaseModel]]] = {
     "lines": ("street", LineConfig),
     "zones": ("yard", ZoneConfig),
 }
+# Sections that need more than their defaults.
+COMMENTED_OUT = {"s3"}
 HEAD = """\
 # Every key of Framelane's configuration with its default. Written by scripts/write_config_docs.py.
 # Keys marked "example" have no default; all others may be omitted.
@@ -134,6 +139,9 @@ def _section_lines(section: type[BaseModel], indent: str) -> Iterator[str]:
             yield f"{name}:"
             yield from _first_with_dash(_section_lines(StreamConfig, "    "))
             yield "    # plus any key of `defaults`, for this stream only"
+        elif name in COMMENTED_OUT and below is not None:
+            yield f"{indent}{name}: null"
+            yield from (f"{indent}# {line}" for line in _section_lines(below, "  "))
         elif below is not None:
             yield f"{indent}{name}:"
             yield from _section_lines(below, indent + "  ")

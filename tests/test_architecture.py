@@ -161,6 +161,14 @@ def test_gpu_libraries_are_imported_in_gpu_alone() -> None:
     assert wrong == []
 
 
+def test_client_of_buckets_is_imported_in_its_own_module_alone() -> None:
+    """It is an extra, and takes memory."""
+    importers = {
+        module for module in MODULES for name in imports_of(module) if name.split(".")[0] == "botocore"
+    }
+    assert importers == {"footage.s3"}
+
+
 @pytest.mark.parametrize("command", ["check", "run"])
 def test_the_command_itself_imports_nothing_heavy(command: str) -> None:
     """`framelane check` answers at once: what a command needs is imported when it runs."""

@@ -69,6 +69,15 @@ def test_worker_runs_its_streams_alone_under_a_name_of_its_own(tmp_path: Path) -
     assert own.models["m"].slots == max(len(os.sched_getaffinity(0)) // 2, 1)
 
 
+def test_worker_marks_uploads_and_has_no_secret_for_them(tmp_path: Path) -> None:
+    s3 = "{bucket: cams, access_key: a, secret_key: hunter3hunter3, public_url: 'https://cdn.example'}"
+    whole = config(tmp_path, 4, f"workers: 2\nmedia: {{folder: m, s3: {s3}}}")
+    own = config_of(whole, Share(1, None, ("s1",))).media
+    assert own.s3 is not None
+    assert (own.s3.bucket, own.s3.public_url, own.s3.secret_key) == ("cams", "https://cdn.example", None)
+    assert own.url == "http://127.0.0.1:8080"
+
+
 def test_worker_on_a_gpu_keeps_the_slots_of_the_configuration(tmp_path: Path) -> None:
     whole = config(tmp_path, 4, "workers: 2")
     assert config_of(whole, Share(0, 3, ("s0",))).models["m"].slots == 0

@@ -14,6 +14,7 @@ from tests.sinks.examples import FakeClock
 from framelane.config.sections.footage import ClipsConfig
 from framelane.config.sections.stream import StreamConfig
 from framelane.core.events import Event
+from framelane.footage.address import Addresses
 from framelane.footage.clip_events import ClipEvents
 from framelane.live.tap import StreamTap
 from framelane.messages.events import event_id
@@ -57,7 +58,7 @@ class Bench:
         self.disk, self.clock = Disk(path), FakeClock(wall_s=START)
         self.taken: list[Event | Occupancy] = []
         self.tap, self.meter = StreamTap(), StreamMeter("lobby")
-        self.events = ClipEvents("gate-01", url, self.disk, self.clock, self)
+        self.events = ClipEvents("gate-01", Addresses(url), self.disk, self.clock, self)
         self.origin = UnitOrigin("h264")
 
     def take(self, happenings: Sequence[Event | Occupancy]) -> None:

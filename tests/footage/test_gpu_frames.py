@@ -13,6 +13,7 @@ from tests.footage.test_snapshots import Disk
 from tests.inference.backends.cuda.shim_copies import shim_copies
 
 from framelane.config.sections.footage import SnapshotsConfig
+from framelane.footage.address import Addresses
 from framelane.footage.events import SnapshotEvents
 from framelane.footage.jpegs import note_of
 from framelane.footage.pixels import ready
@@ -85,7 +86,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.disk, self.meter = Disk(folder), StreamMeter("lobby")
         self.maker = SnapshotMaker(self.disk, lambda _message: None, lambda: 0.0)
-        self.events = SnapshotEvents("gate-01", "http://gate-01:8080", self.maker.put, self)
+        self.events = SnapshotEvents("gate-01", Addresses("http://gate-01:8080"), self.maker.put, self)
 
     def take(self, happenings: Sequence[Event | Occupancy]) -> None:
         pass

@@ -9,6 +9,7 @@ from tests.waiting import wait_until
 
 from framelane.config.sections.footage import SnapshotsConfig
 from framelane.core.events import Event, Occupancy
+from framelane.footage.address import Addresses
 from framelane.footage.events import SnapshotEvents
 from framelane.footage.jpegs import note_of
 from framelane.footage.snapshots import SnapshotMaker
@@ -49,7 +50,7 @@ class Bench:
         self.sent: list[Message] = []
         self.taken: list[Event | Occupancy] = []
         self.maker = SnapshotMaker(self.disk, self.sent.append, lambda: 0.0)
-        self.events = SnapshotEvents("gate-01", url, self.maker.put, self)
+        self.events = SnapshotEvents("gate-01", Addresses(url), self.maker.put, self)
 
     def take(self, happenings: Sequence[Event | Occupancy]) -> None:
         self.taken += happenings

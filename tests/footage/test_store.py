@@ -107,6 +107,27 @@ def test_nothing_is_written_when_others_fill_the_disk(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
+def test_disk_that_others_fill_costs_no_file_if_all_files_were_not_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MediaStore(tmp_path, limits(least_free=100 * KIB))
+    for number in range(10):
+        age(store.write(place(number), [bytes(4 * KIB)]), 100 - number)
+    real = os.statvfs
+
+    def full(path: Path) -> os.statvfs_result:
+        values = list(real(path))
+        values[0], values[1], values[4] = 4096, 4096, (40 * KIB - on_disk(tmp_path)) // 4096
+        return os.statvfs_result(values)
+
+    monkeypatch.setattr(os, "statvfs", full)
+    with pytest.raises(NoRoomError):
+        store.write(place(10), [bytes(4 * KIB)])
+    store.sweep()
+    assert names(tmp_path) == list(range(10))
+    assert store.figures().deleted == {}
+
+
 def test_full_disk_leaves_no_part_of_a_file_and_no_wrong_count(tmp_path: Path) -> None:
     """A limit on file sizes fails like a full disk: in the middle of the file."""
     store = MediaStore(tmp_path, limits())
@@ -193,3 +214,88 @@ def test_processes_together_never_exceed_the_limit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("size", "taken"), [(0, 0), (1, 4096), (4096, 4096), (4097, 8192)])
 def test_size_on_disk_is_in_whole_blocks(size: int, taken: int) -> None:
     assert shelf.size_on_disk(size) == taken
+
+
+def unsent(store: MediaStore) -> list[int]:
+    return sorted(uuid.UUID(each.key.split("/")[2].partition(".")[0]).int for each in store.unsent.all())
+
+
+def test_each_file_is_marked_for_upload_if_there_is_a_bucket(tmp_path: Path) -> None:
+    store = MediaStore(tmp_path, limits(), uploads=True)
+    store.write(place(1), [b"x"])
+    store.write(place(2, suffix="mp4"), [b"x"])
+    (first, second), count = store.unsent.oldest(10)
+    assert {first.key, second.key} == {place(1).key, place(2, suffix="mp4").key}
+    assert count == 2
+    store.uploaded(first, delete=False)
+    assert [each.key for each in store.unsent.all()] == [second.key]
+    MediaStore(tmp_path, limits()).write(place(3), [b"x"])
+    assert [each.key for each in store.unsent.all()] == [second.key]
+
+
+def test_file_that_is_not_written_leaves_no_mark(tmp_path: Path) -> None:
+    store = MediaStore(tmp_path, limits(), uploads=True)
+    # A folder in its place: it can't get its name.
+    (tmp_path / place(1).key).mkdir(parents=True)
+    with pytest.raises(OSError, match="directory"):
+        store.write(place(1), [b"x"])
+    assert unsent(store) == []
+
+
+def test_deletion_of_a_file_before_its_upload_is_counted(tmp_path: Path) -> None:
+    store = MediaStore(tmp_path, limits(40 * KIB), uploads=True)
+    for number in range(10):
+        age(store.write(place(number), [bytes(4 * KIB)]), 1000 - number)
+    for waiting in store.unsent.oldest(3)[0]:
+        store.uploaded(waiting, delete=False)
+    for number in range(10, 20):
+        age(store.write(place(number), [bytes(4 * KIB)]), 1000 - number)
+    assert unsent(store) == names(tmp_path)
+    figures = store.figures()
+    assert figures.deleted == {"size": 20 - len(names(tmp_path))}
+    assert figures.unsent == figures.deleted["size"] - 3
+
+
+def test_file_deleted_during_its_upload_counts_as_uploaded(tmp_path: Path) -> None:
+    store = MediaStore(tmp_path, limits(8 * KIB), uploads=True)
+    age(store.write(place(1), [bytes(4 * KIB)]), 100)
+    (waiting,), _ = store.unsent.oldest(1)
+    store.write(place(2), [bytes(8 * KIB)])
+    assert (names(tmp_path), store.figures().unsent) == ([2], 1)
+    store.uploaded(waiting, delete=True)
+    assert (names(tmp_path), store.figures().unsent) == ([2], 0)
+
+
+def test_uploaded_file_is_deleted_and_counted_if_wanted(tmp_path: Path) -> None:
+    store = MediaStore(tmp_path, limits(), uploads=True)
+    store.write(place(1), [bytes(5000)])
+    (waiting,), _ = store.unsent.oldest(1)
+    store.uploaded(waiting, delete=True)
+    assert names(tmp_path) == []
+    figures = store.figures()
+    assert (figures.used, figures.deleted, figures.unsent) == (0, {"uploaded": 1}, 0)
+
+
+def test_upload_of_a_file_that_is_gone_is_forgotten_once_none_can_come(tmp_path: Path) -> None:
+    clock = FakeClock()
+    store = MediaStore(tmp_path, limits(), clock.wall, uploads=True)
+    for number in (1, 2):
+        store.write(place(number), [b"x"]).unlink()
+    store.write(place(3), [b"x"])
+    for path in (tmp_path / ".unsent").iterdir():
+        os.utime(path, (WALL_S, WALL_S))
+    (first, second, _), _ = store.unsent.oldest(10)
+    clock.advance(59)
+    store.absent(first)
+    store.sweep()
+    assert (unsent(store), store.figures().unsent) == ([1, 2, 3], 0)
+    clock.advance(2)
+    store.absent(second)
+    assert (len(unsent(store)), store.figures().unsent) == (2, 1)
+    store.sweep()
+    assert (unsent(store), store.figures().unsent) == ([3], 2)
+
+
+def test_ledger_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    (tmp_path / ledger.LEDGER).write_text('{"used": 4096, "deleted": {"age": 2}}')
+    assert ledger.read(tmp_path) == ledger.Ledger(4096, {"age": 2}, 0)

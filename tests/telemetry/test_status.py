@@ -184,6 +184,21 @@ def test_node_is_degraded_while_the_spool_can_not_be_used(
     assert {"spool", "broker"} <= {node.reason for node in seen.nodes}
 
 
+def test_node_is_degraded_while_uploads_fail_unless_something_else_matters_more(
+    board: StatusBoard, seen: Seen, clock: FakeClock
+) -> None:
+    drive(board, clock, "live")
+    board.upload_changed("https://app:hunter22@s3.example, bucket cams: can't connect")
+    assert (board.node().state, board.node().reason) == ("degraded", "upload")
+    assert "hunter22" not in board.node().text
+    board.journal_changed("the disk is full")
+    assert board.node().reason == "journal"
+    board.journal_changed(None)
+    board.upload_changed(None)
+    assert board.node().state == "online"
+    assert "upload" in {node.reason for node in seen.nodes}
+
+
 def test_node_is_degraded_while_the_journal_can_not_be_used(
     board: StatusBoard, seen: Seen, clock: FakeClock
 ) -> None:

@@ -99,6 +99,30 @@ def test_clip_is_served_whole_or_in_ranges(bench: Bench) -> None:
     assert bench.get(f"{uuid.UUID(int=9)}/clip.mp4").status_code == 404
 
 
+def test_clip_is_found_at_once_although_another_was_missed_just_before(bench: Bench) -> None:
+    """The folders are not read again for a tenth of a second."""
+    for number in range(5):
+        name = str(uuid.UUID(int=100 + number))
+        assert bench.get(f"{uuid.UUID(int=9)}/clip.mp4").status_code == 404
+        bench.write("mp4", name)
+        assert bench.get(f"{name}/clip.mp4").status_code == 200
+
+
+def test_file_that_is_deleted_after_it_was_found_is_not_found(
+    tmp_path: Path, daemon: Daemon, serve: Callable[[ASGIApp], str]
+) -> None:
+    class Late:
+        """Finds what has just been deleted."""
+
+        def find(self, event: str, suffix: str) -> Path:
+            return tmp_path / f"{event}.{suffix}"
+
+    routes = router(Late(), annotated)
+    app = create_app(daemon, lambda _accept: (b"", "text/plain"), daemon.status, None, events=routes)
+    reply = httpx.get(f"{serve(app)}/api/events/{EVENT}/clip.mp4")
+    assert (reply.status_code, reply.json()["detail"]) == (404, "the file is gone")
+
+
 def test_unknown_event_is_not_found_and_says_so(bench: Bench) -> None:
     reply = bench.get(f"{uuid.UUID(int=8)}/snapshot.jpg")
     assert reply.status_code == 404

@@ -12,6 +12,7 @@ from framelane.gpu.availability import why_no_driver
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from framelane.config.sections.media import MediaConfig
     from framelane.config.sections.model import ModelConfig
     from framelane.config.sections.mqtt import MqttConfig
     from framelane.config.sections.schema import Config
@@ -90,7 +91,7 @@ def config_of(config: Config, share: Share, left_out: Collection[str] = ()) -> C
     changes: dict[str, Any] = {
         "node": config.node.model_copy(update=node),
         "http": config.http.model_copy(update={"listen": None}),
-        "media": config.media.model_copy(update={"url": base_url(config)}),
+        "media": _media(config),
         "mqtt": config.mqtt and _mqtt(config, config.mqtt, share),
         "workers": 1,
         # The only GPU that CUDA_VISIBLE_DEVICES leaves.
@@ -101,6 +102,12 @@ def config_of(config: Config, share: Share, left_out: Collection[str] = ()) -> C
         cores = max(len(os.sched_getaffinity(0)) // config.workers, 1)
         changes["models"] = {name: _with_slots(model, cores) for name, model in config.models.items()}
     return config.model_copy(update=changes)
+
+
+def _media(config: Config) -> MediaConfig:
+    """Return where a worker keeps files. The parent alone uploads them, so a worker needs no secret."""
+    s3 = config.media.s3 and config.media.s3.model_copy(update={"secret_key": None})
+    return config.media.model_copy(update={"url": base_url(config), "s3": s3})
 
 
 def _mqtt(config: Config, mqtt: MqttConfig, share: Share) -> MqttConfig:

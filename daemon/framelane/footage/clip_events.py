@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from framelane.config.sections.stream import StreamConfig
     from framelane.core.clock import Clock
     from framelane.core.events import Occupancy
+    from framelane.footage.address import Addresses
     from framelane.footage.events import EventTaker
     from framelane.footage.snapshots import Keeper
     from framelane.live.tap import StreamTap
@@ -26,14 +27,14 @@ class ClipEvents:
 
     Args:
         node: this node's id.
-        base_url: of the HTTP listener; None if it is not known.
+        addresses: of clips.
         store: keeps clips; None if there is no folder for them.
         clock: the clock.
         events: receives the events, and those that say that a clip is ready.
     """
 
     def __init__(
-        self, node: str, base_url: str | None, store: Keeper | None, clock: Clock, events: EventTaker
+        self, node: str, addresses: Addresses, store: Keeper | None, clock: Clock, events: EventTaker
     ) -> None:
         self._node = node
         self._events = events
@@ -43,7 +44,7 @@ class ClipEvents:
         self._options: dict[str, ClipsConfig] = {}
         self._maker: ClipMaker | None = None
         if store is not None:
-            self._maker = ClipMaker(store, base_url, self._tell, clock, self._recorders)
+            self._maker = ClipMaker(store, addresses, self._tell, clock, self._recorders)
 
     def follow(self, stream: StreamConfig, tap: StreamTap, meter: StreamMeter) -> None:
         """Record a stream this way from now on, or not at all."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from framelane.core.clock import Clock
     from framelane.core.events import Event
+    from framelane.footage.address import Addresses
     from framelane.footage.clip_recorder import ClipRecorder, Cut
     from framelane.footage.snapshots import Keeper
 
@@ -36,7 +37,7 @@ class ClipMaker(Worker):
 
     Args:
         store: keeps them.
-        base_url: of the HTTP listener; None if it is not known.
+        addresses: of clips.
         tell: passes on an event; returns at once.
         clock: the clock.
         recorders: the recorders of all streams, which need a look now and then.
@@ -45,14 +46,14 @@ class ClipMaker(Worker):
     def __init__(
         self,
         store: Keeper,
-        base_url: str | None,
+        addresses: Addresses,
         tell: Callable[[Event], None],
         clock: Clock,
         recorders: Mapping[str, ClipRecorder],
     ) -> None:
         super().__init__("clips")
         self._store = store
-        self._base_url = base_url
+        self._addresses = addresses
         self._tell = tell
         self._clock = clock
         self._recorders = recorders
@@ -118,7 +119,7 @@ class ClipMaker(Worker):
             self._complain(error)
             return
         cut.meter.clip_made("kept")
-        url = None if self._base_url is None else f"{self._base_url}/api/events/{cut.name}/clip.mp4"
+        url = self._addresses.clip(event, cut.name)
         # Without the rule: its counter must not count this event.
         ready = replace(event, kind="clip", rule=None, direction=None, reason=None, snapshot_url=None)
         first, last = cut.pictures[0].captured_at, cut.pictures[-1].captured_at

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from framelane.config.sections.footage import SnapshotsConfig
     from framelane.core.events import Occupancy
+    from framelane.footage.address import Addresses
     from framelane.telemetry.meters import StreamMeter
 
 
@@ -38,16 +39,16 @@ class SnapshotEvents:
 
     Args:
         node: this node's id.
-        base_url: of the HTTP listener; None if it is not known.
+        addresses: of snapshots.
         order: takes orders and returns whether there was room.
         events: receives the events.
     """
 
     def __init__(
-        self, node: str, base_url: str | None, order: Callable[[Order], bool], events: EventTaker
+        self, node: str, addresses: Addresses, order: Callable[[Order], bool], events: EventTaker
     ) -> None:
         self._node = node
-        self._base_url = base_url
+        self._addresses = addresses
         self._order = order
         self._events = events
         self._albums: dict[str, Album] = {}
@@ -90,6 +91,6 @@ class SnapshotEvents:
         name = event_id(self._node, event)
         # With its pixels, whatever becomes of those of the view.
         order = Order(event, name, self._node, view, view.frame.picture, view.crop, *stream)
-        if not self._order(order) or self._base_url is None:
+        if not self._order(order):
             return event
-        return replace(event, snapshot_url=f"{self._base_url}/api/events/{name}/snapshot.jpg")
+        return replace(event, snapshot_url=self._addresses.snapshot(event, name))

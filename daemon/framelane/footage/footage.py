@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from framelane.footage.address import base_url
+from framelane.footage.address import Addresses
 from framelane.footage.clip_events import ClipEvents
 from framelane.footage.events import SnapshotEvents
 from framelane.footage.snapshots import SnapshotMaker
@@ -47,12 +47,13 @@ class Footage:
         self._maker: SnapshotMaker | None = None
         store: MediaStore | None = None
         if config.media.folder is not None:
-            store = MediaStore(Path(config.media.folder), Limits.of(config.media))
+            uploads = config.media.s3 is not None
+            store = MediaStore(Path(config.media.folder), Limits.of(config.media), uploads=uploads)
             self._maker = SnapshotMaker(store, publish, clock.monotonic)
-        url = base_url(config)
+        addresses = Addresses.of(config)
         order = (lambda _order: False) if self._maker is None else self._maker.put
-        self._clips = ClipEvents(node, url, store, clock, events)
-        self._snapshots = SnapshotEvents(node, url, order, self._clips)
+        self._clips = ClipEvents(node, addresses, store, clock, events)
+        self._snapshots = SnapshotEvents(node, addresses, order, self._clips)
 
     @property
     def makes_snapshots(self) -> bool:

@@ -24,10 +24,12 @@ class Ledger:
     Attributes:
         used: bytes on disk.
         deleted: files deleted so far, by reason.
+        unsent: how many of them should have been uploaded before.
     """
 
     used: int = 0
     deleted: dict[str, int] = field(default_factory=dict)
+    unsent: int = 0
 
     def count(self, reason: str, size: int) -> None:
         """Count a deleted file."""
@@ -68,12 +70,12 @@ def _parsed(data: bytes) -> Ledger:
     with suppress(ValueError, TypeError, AttributeError, KeyError):
         found = json.loads(data)
         deleted = {str(reason): int(count) for reason, count in found["deleted"].items()}
-        return Ledger(int(found["used"]), deleted)
+        return Ledger(int(found["used"]), deleted, int(found.get("unsent", 0)))
     return Ledger()
 
 
 def _write(descriptor: int, ledger: Ledger) -> None:
     # Padded, so that a shorter text leaves nothing of a longer one, and a full disk has room for it: the file
     # has its final size from the first write on.
-    text = json.dumps({"used": ledger.used, "deleted": ledger.deleted}).encode()
+    text = json.dumps({"used": ledger.used, "deleted": ledger.deleted, "unsent": ledger.unsent}).encode()
     os.pwrite(descriptor, text.ljust(_MOST_BYTES), 0)

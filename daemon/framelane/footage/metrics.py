@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from framelane.footage.store import MediaStore
 
-_REASONS = ("size", "age", "free")
+_REASONS = ("size", "age", "free", "uploaded")
 """All reasons for which files are deleted, so that a counter exists before it counts."""
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from framelane.config.sizes import parse_bytes
 from framelane.footage import ledger, shelf
 from framelane.footage.shelf import UNFINISHED, day_of, size_on_disk
+from framelane.footage.unsent import Unsent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,11 +20,15 @@ if TYPE_CHECKING:
 
     from framelane.config.sections.media import MediaConfig
     from framelane.footage.ledger import Ledger
+    from framelane.footage.shelf import Kept
+    from framelane.footage.unsent import Waiting
 
 _SLACK = 0.01
 """Share of the limit that is freed at once, so that not every write has to look for the oldest files."""
 _ABANDONED_S = 600.0
 """Age from which an unfinished file belongs to a process that has died."""
+_ABSENT_S = 60.0
+"""Age from which the mark of an upload without its file belongs to one that was deleted, or never finished."""
 
 
 class NoRoomError(OSError):
@@ -44,6 +49,11 @@ class Place(NamedTuple):
     stream: str
     event: str
     suffix: str
+
+    @property
+    def key(self) -> str:
+        """The file's path within the folder."""
+        return f"{day_of(self.at)}/{self.stream}/{self.event}.{self.suffix}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +86,17 @@ class MediaStore:
         folder: the folder; made when it is first needed.
         limits: how much is kept.
         wall: returns Unix time.
+        uploads: whether each file is to be uploaded.
     """
 
-    def __init__(self, folder: Path, limits: Limits, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, folder: Path, limits: Limits, wall: Callable[[], float] = time.time, *, uploads: bool = False
+    ) -> None:
         self.folder = folder
+        self.unsent = Unsent(folder)
         self._limits = limits
         self._wall = wall
+        self._uploads = uploads
 
     def write(self, place: Place, parts: Sequence[bytes]) -> Path:
         """Write a file, whole or not at all; it replaces one of the same place.
@@ -90,7 +105,7 @@ class MediaStore:
             NoRoomError: the limits leave no room.
             OSError: the disk is full, or the folder can't be written to.
         """
-        target = self.folder / day_of(place.at) / place.stream / f"{place.event}.{place.suffix}"
+        target = self.folder / place.key
         unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         size = sum(map(len, parts))
         self._make(target.parent)
@@ -101,9 +116,14 @@ class MediaStore:
                     file.write(part)
                 file.flush()
                 os.fsync(file.fileno())
+            # First, because whoever finds the file must find the mark too.
+            if self._uploads:
+                self.unsent.mark(place.key)
             unfinished.replace(target)
         except OSError:
             self._release(unfinished, size)
+            if self._uploads:
+                self.unsent.unmark(place.key)
             raise
         # The folder itself is not synchronized: a power cut may cost the newest files, but leaves none in part.
         return target
@@ -126,8 +146,8 @@ class MediaStore:
                 lambda kept: now - kept.at > self._limits.most_age_s, shelf.oldest_first(self.folder)
             )
             for each in old:
-                each.path.unlink(missing_ok=True)
-                book.count("age", each.size)
+                self._delete(book, each, "age")
+            self._forget_absent(book, now)
             found = shelf.days(self.folder)
             book.used = sum(each.size for day in found for each in shelf.files(day))
             self._make_room(book, 0)
@@ -135,6 +155,34 @@ class MediaStore:
             for day in found:
                 if day.name < today:
                     shelf.prune(day)
+
+    def uploaded(self, waiting: Waiting, *, delete: bool) -> None:
+        """Note that a file is uploaded, and delete it if wanted.
+
+        Raises:
+            OSError: the folder can't be written to; the file counts as not uploaded.
+        """
+        path = self.folder / waiting.key
+        with ledger.locked(self.folder) as book:
+            if not self.unsent.unmark(waiting.key):
+                # Deleted, and counted as not uploaded, while it was being uploaded.
+                book.unsent = max(book.unsent - 1, 0)
+            elif delete and path.is_file():
+                seen = path.stat()
+                self._delete(book, shelf.Kept(path, size_on_disk(seen.st_size), seen.st_mtime), "uploaded")
+
+    def refused(self, waiting: Waiting) -> None:
+        """Note that a file can't be uploaded; it stays."""
+        self.unsent.unmark(waiting.key)
+
+    def absent(self, waiting: Waiting) -> None:
+        """Note that a file that is to be uploaded is not there; a new one may still come.
+
+        Raises:
+            OSError: the folder can't be written to.
+        """
+        with ledger.locked(self.folder) as book:
+            self._forget_if_absent(book, waiting, self._wall())
 
     def figures(self) -> Ledger:
         """Return the bytes on disk, and the files deleted so far by reason."""
@@ -175,13 +223,14 @@ class MediaStore:
             book.used = max(book.used - size_on_disk(size), 0)
 
     def _make_room(self, book: Ledger, needed: int) -> bool:
-        """Delete the oldest files until there is room; return whether there is."""
+        """Delete the oldest files until there is room, but none if all are not enough; return whether there is."""
         limits = self._limits
         over = book.used + needed - limits.most_bytes
         short = limits.least_free + needed - _free(self.folder)
         if over <= 0 and short <= 0:
             return True
-        if needed > limits.most_bytes:
+        # What others have filled is not worth the whole archive.
+        if max(over, short) > book.used:
             return False
         slack = int(limits.most_bytes * _SLACK)
         reason, wanted = ("size", over + slack) if over >= short else ("free", short + slack)
@@ -189,10 +238,23 @@ class MediaStore:
         for each in shelf.oldest_first(self.folder):
             if freed >= wanted:
                 break
-            each.path.unlink(missing_ok=True)
-            book.count(reason, each.size)
+            self._delete(book, each, reason)
             freed += each.size
         return freed >= max(over, short)
+
+    def _delete(self, book: Ledger, kept: Kept, reason: str) -> None:
+        kept.path.unlink(missing_ok=True)
+        book.count(reason, kept.size)
+        book.unsent += self.unsent.unmark(kept.path.relative_to(self.folder).as_posix())
+
+    def _forget_absent(self, book: Ledger, now: float) -> None:
+        """Forget the uploads of files that an operator has deleted, or that a killed process has not finished."""
+        for waiting in self.unsent.all():
+            self._forget_if_absent(book, waiting, now)
+
+    def _forget_if_absent(self, book: Ledger, waiting: Waiting, now: float) -> None:
+        if now - waiting.at > _ABSENT_S and not (self.folder / waiting.key).exists():
+            book.unsent += self.unsent.unmark(waiting.key)
 
 
 def _free(folder: Path) -> int:

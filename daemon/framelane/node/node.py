@@ -89,10 +89,10 @@ class Node:
         self._gpus: GpuWatch = NullGpuMonitor()
         self._history = History(self.clock, config.node.stats_s)
         self._stats_lines = stats_lines(config.log.stats)
-        self._media = NodeMedia(config.media)
         outbox = make_outbox(config, self.clock)
         self.publisher = self._make_publisher(config, outbox, shared=shared)
         self.board = self._make_board()
+        self._media = NodeMedia(config.media, self.clock, self.board.upload_changed)
         self.journal = make_journal(
             config, self.clock, outbox, self.publisher.offer, self.board.journal_changed
         )
@@ -170,6 +170,7 @@ class Node:
         """Switch to the streams of a prepared configuration, without waiting for cameras to connect."""
         # Its counters start again before events of the new rules come.
         self.journal.configure(config)
+        self._media.configure(config.media)
         self.pipeline.commit(config)
         self.config = config
         self._watch_gpus()
@@ -255,7 +256,7 @@ class Node:
     def _report(self) -> None:
         """End the statistics window; publish and log its figures."""
         stats = self.window.close()
-        self.publisher.publish_stats(stats)
+        self.publisher.publish_stats(stats, self._media.health())
         self._history.note(stats)
         for write in self._stats_lines:
             write(stats)
@@ -329,7 +330,7 @@ class Node:
             self.board,
             self.window,
             models,
-            self.publisher.health,
+            lambda: [*self.publisher.health(), *self._media.health()],
             self.pipeline.detector,
             self._history,
             self.pipeline.live,

@@ -16,7 +16,7 @@ from framelane.sinks.stream_output import StreamOutput
 from framelane.telemetry.states import NodeState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from framelane.config.sections.publish import PublishConfig
     from framelane.core.clock import Clock
@@ -104,12 +104,17 @@ class Publisher:
         else:
             self.offer(message)
 
-    def publish_stats(self, stats: NodeStats) -> None:
-        """Send the figures of a window: a message per stream, and one for the node."""
+    def publish_stats(self, stats: NodeStats, more: Iterable[SinkHealth] = ()) -> None:
+        """Send the figures of a window: a message per stream, and one for the node.
+
+        Args:
+            stats: the window.
+            more: what is reported like the sinks.
+        """
         at = self.clock.wall()
         for stream in stats.streams:
             self.offer(stats_message(self.origin, stream, at))
-        self.offer(node_stats_message(self.origin, stats, self.health(), at))
+        self.offer(node_stats_message(self.origin, stats, [*self.health(), *more], at))
 
     def offer(self, message: Message) -> None:
         """Hand a message to every sink; returns at once."""

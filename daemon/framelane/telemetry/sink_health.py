@@ -33,7 +33,7 @@ class SinkHealth:
     """The health of a sink.
 
     Attributes:
-        name: "mqtt" or "jsonl".
+        name: "mqtt" or "jsonl"; "s3" for uploads of snapshots and clips, whose messages are files.
         connected: whether messages get through now.
         queued: waiting messages (MQTT: detections), including unacknowledged ones and those on disk.
         delivered: messages acknowledged by the broker, or written, since the start.

@@ -89,8 +89,8 @@ class NodeState:
 
     Attributes:
         state: online, degraded or offline.
-        reason: one machine word: "ok", "starting", "streams", "model", "broker", "spool", "journal" or
-            "stopping".
+        reason: one machine word: "ok", "starting", "streams", "model", "broker", "spool", "journal",
+            "upload" or "stopping".
         text: the reason in words.
         since: Unix time at which `state` began.
         streams_live: streams that are live.

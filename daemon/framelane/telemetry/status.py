@@ -2,8 +2,8 @@
 
 A stream goes from `connecting` to `live` at its first frame, to `stalled` when it falls silent, and back to
 `live`, or to `down` until the next try. A stream that is not enabled is `disabled`, which degrades nothing.
-The node is `online` when all is well, `degraded` when a stream is not live, a model fails, the broker is away
-or the spool or the journal can't be used, and `offline` when it stops.
+The node is `online` when all is well, `degraded` when a stream is not live, a model fails, the broker is away,
+the spool or the journal can't be used or uploads fail, and `offline` when it stops.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class StatusBoard:
         self._broker_away: str | None = None
         self._spool_trouble: str | None = None
         self._journal_trouble: str | None = None
+        self._upload_trouble: str | None = None
         self._stopping: str | None = None
         self._complete = complete
         self._node = NodeState("degraded", "starting", "it starts", clock.wall())
@@ -144,6 +145,13 @@ class StatusBoard:
         """Note why events and counters are not safe on disk; None if they are."""
         with self._lock:
             self._journal_trouble = None if trouble is None else redact(trouble)
+            self._derive_node()
+        self._report()
+
+    def upload_changed(self, trouble: str | None) -> None:
+        """Note why snapshots and clips can't be uploaded; None if they can."""
+        with self._lock:
+            self._upload_trouble = None if trouble is None else redact(trouble)
             self._derive_node()
         self._report()
 
@@ -306,6 +314,8 @@ class StatusBoard:
         failing = next((stream for stream in states if stream.model_failing), None)
         if failing is not None:
             yield MODEL_FAILING, f"stream {failing.stream}: {failing.text}"
+        if self._upload_trouble is not None:
+            yield "upload", self._upload_trouble
 
     def _post_node(self) -> None:
         self._node_text_new = False

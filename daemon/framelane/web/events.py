@@ -9,6 +9,7 @@ from fastapi import APIRouter, HTTPException, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
+from framelane.web.kept_file import KeptFileResponse
 from framelane.web.problem import documented
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 _WAIT_S = 1.0
 """How long a snapshot is waited for that is not there: its event may have come first."""
+_AGAIN_S = 0.2
+"""How long a clip is waited for: folders that were read just now are not read again for a tenth of a second."""
 _LOOK_S = 0.1
 _QUALITY = 85
 # A file of an event never changes, but it may be deleted.
@@ -53,7 +56,7 @@ def router(files: EventFiles, annotate: Callable[[bytes, int], bytes]) -> APIRou
         """Return the best view of an event's object as JPEG."""
         path = await _found(files, event, "jpg" if view == "crop" else "whole.jpg", _WAIT_S)
         if not annotated:
-            return FileResponse(path, media_type="image/jpeg", headers=_HEADERS)
+            return KeptFileResponse(path, media_type="image/jpeg", headers=_HEADERS)
         try:
             data = await run_in_threadpool(lambda: annotate(path.read_bytes(), _QUALITY))
         except (FileNotFoundError, ValueError) as error:
@@ -67,13 +70,13 @@ def router(files: EventFiles, annotate: Callable[[bytes, int], bytes]) -> APIRou
     )
     async def get_clip(event: _EventId) -> FileResponse:
         """Return the clip of an event as MP4, or the range of it that is asked for."""
-        path = await _found(files, event, "mp4")
-        return FileResponse(path, media_type="video/mp4", headers=_HEADERS)
+        path = await _found(files, event, "mp4", _AGAIN_S)
+        return KeptFileResponse(path, media_type="video/mp4", headers=_HEADERS)
 
     return routes
 
 
-async def _found(files: EventFiles, event: str, suffix: str, wait_s: float = 0.0) -> FilePath:
+async def _found(files: EventFiles, event: str, suffix: str, wait_s: float) -> FilePath:
     """Return a file; raise HTTPException if there is none within `wait_s`."""
     deadline_s = asyncio.get_running_loop().time() + wait_s
     while (path := await run_in_threadpool(files.find, event, suffix)) is None:

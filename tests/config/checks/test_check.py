@@ -53,6 +53,33 @@ def source(url: str, options: str = "") -> str:
             "streams[0].clips: needs `track: true`, and `events`, lines or zones"]),
         ({"media": "{url: gate-01}"}, [
             "media.url: expected http:// or https://, a host, and perhaps a path; got `gate-01`"]),
+        # a bucket
+        ({"media": "{folder: media, s3: {bucket: cams}}"}, []),
+        ({"media": "{folder: media, s3: {endpoint: 'http://[::1]:9000', bucket: cams, access_key: a, secret_key: b}}"},
+         []),
+        ({"media": "{s3: {bucket: cams}}"}, [
+            "media.s3: has no effect without `media.folder`; set that, or remove this"]),
+        ({"media": "{folder: media, s3: {}}"}, ["media.s3.bucket: is missing; expected text"]),
+        ({"media": "{folder: media, s3: {bucket: cams, endpoint: 's3.example'}}"}, [
+            "media.s3.endpoint: expected http:// or https://, a host, and perhaps a port; got `s3.example`"]),
+        ({"media": "{folder: media, s3: {bucket: cams, endpoint: 'https://u:hunter2@s3.example'}}"}, [
+            "media.s3.endpoint: expected http:// or https://, a host, and perhaps a port; "
+            "got `https://u:***@s3.example`"]),
+        ({"media": "{folder: media, s3: {bucket: cams, endpoint: 'https://s3.example/cams'}}"}, [
+            "media.s3.endpoint: expected http:// or https://, a host, and perhaps a port; "
+            "got `https://s3.example/cams`"]),
+        ({"media": "{folder: media, s3: {bucket: cams, public_url: cdn.example}}"}, [
+            "media.s3.public_url: expected http:// or https://, a host, and perhaps a path; got `cdn.example`"]),
+        ({"media": "{folder: media, s3: {bucket: cams, access_key: a}}"}, [
+            "media.s3.secret_key_file: is missing; `access_key` needs its secret"]),
+        ({"media": "{folder: media, s3: {bucket: cams, secret_key: a}}"}, [
+            "media.s3.access_key: is missing; a secret needs the id of its key"]),
+        ({"media": "{folder: media, s3: {bucket: cams, tls: {ca_file: no.pem}}}"}, [
+            "media.s3.tls.ca_file: there is no such file: {base}/no.pem"]),
+        ({"media": "{folder: media, s3: {bucket: cams, tls: {ca_file: m.onnx, verify: false}}}"}, [
+            "media.s3.tls.ca_file: has no effect without `verify: true`"]),
+        ({"media": "{folder: media, s3: {endpoint: 'http://h', bucket: cams, tls: {ca_file: m.onnx}}}"}, [
+            "media.s3.tls.ca_file: has no effect without TLS; write https:// in `media.s3.endpoint`"]),
         # what must be there
         ({"models": "absent"}, ["models: is missing; expected a map of at least one"]),
         ({"streams": "absent"}, ["streams: is missing; expected a list of maps"]),

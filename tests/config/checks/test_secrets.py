@@ -84,12 +84,29 @@ def test_all_problems_with_secrets_come_at_once(tmp_path: Path) -> None:
     ]
 
 
+def test_secret_of_a_bucket_is_read_from_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"{LONG}\n")
+    s3 = {"bucket": "cams", "access_key": "a", "secret_key_file": str(file)}
+    read, problems = read_secrets(config(media={"folder": "m", "s3": s3}))
+    assert problems == []
+    assert read.media.s3 is not None
+    assert read.media.s3.secret_key is not None
+    assert read.media.s3.secret_key.get_secret_value() == LONG
+    assert read.media.folder == "m"
+    _, problems = read_secrets(config(media={"s3": {**s3, "secret_key": LONG}}))
+    assert [(each.path, each.message) for each in problems] == [
+        (("media", "s3", "secret_key_file"), "both `secret_key` and `secret_key_file` are set; keep one"),
+    ]
+
+
 @pytest.mark.parametrize(
     "sections",
     [
         {"mqtt": {"url": "mqtt://h", "username": "u", "password": LONG}},
         {"mqtt": {"url": f"mqtt://u:{LONG}@h"}},
         {"http": {"listen": "127.0.0.1:8080", "token": LONG}},
+        {"media": {"folder": "m", "s3": {"bucket": "cams", "access_key": "a", "secret_key": LONG}}},
         {"streams": [{**STREAM, "url": f"rtsp://u:{LONG}@h/1"}]},
         {"streams": [{**STREAM, "url": f"http://h/jpg?user=a&Token={LONG}#x"}]},
         {"streams": [{**STREAM, "ffmpeg": {"password": LONG}}]},
@@ -120,6 +137,8 @@ def test_what_is_no_secret_is_not_masked() -> None:
     [
         ({"mqtt": {"password": LONG}}, [("mqtt", "password")]),
         ({"http": {"token": LONG}}, [("http", "token")]),
+        ({"media": {"s3": {"secret_key": LONG}}}, [("media", "s3", "secret_key")]),
+        ({"media": {"s3": {"secret_key": "${S3_SECRET}"}}}, []),
         ({"mqtt": {"password": "${MQTT_PW}"}, "http": {"token": ""}}, []),
         ({"mqtt": {"url": f"mqtt://u:{LONG}@h"}}, [("mqtt", "url")]),
         ({"mqtt": {"url": "mqtt://u:${PW}@h"}}, []),

@@ -77,6 +77,22 @@ DOTS = "RabbitMQ treats a `.` in a topic as a `/`; subscriptions as in the docs 
         (text_of('{id: a, url: "rtsp://h/1"}', rest="publish: {empty: never}"), []),
         (text_of('{id: a, url: "rtsp://h/1"}').replace('mqtt://h"', 'mqtts://h", tls: {verify: false}'), [
             "mqtt.tls.verify: anyone on the path to the broker can read and change messages"]),
+        (text_of(
+            '{id: a, url: "rtsp://h/1"}',
+            rest="media: {folder: m, s3: {bucket: cams, endpoint: 'http://127.0.0.1:9000'}}",
+        ), []),
+        (text_of(
+            '{id: a, url: "rtsp://h/1"}',
+            rest="media: {folder: m, s3: {bucket: cams, endpoint: 'http://h', delete_after_upload: true,\n"
+            "  access_key: a, secret_key: hunter2, tls: {verify: false}}}",
+        ), [
+            "media.s3.endpoint: anyone on the path to the server can read snapshots and clips; write https://",
+            "media.s3.delete_after_upload: addresses in messages lead to deleted files; set `media.s3.public_url`",
+            "media.s3.secret_key: a secret in clear text; use ${NAME} or a `*_file` key"]),
+        (text_of(
+            '{id: a, url: "rtsp://h/1"}',
+            rest="media: {folder: m, s3: {bucket: cams, tls: {verify: false}}}",
+        ), ["media.s3.tls.verify: anyone on the path to the server can read snapshots and clips"]),
         (text_of('{id: a, url: "rtsp://h/1", classes: [car], confidence: {person: 0.5, car: 0.1}}'), [
             "streams[0].confidence.person: has no effect: `classes` excludes this label"]),
         (text_of('{id: a, url: "rtsp://h/1"}', rest="jsonl: {path: '-', kinds: [state]}"), []),

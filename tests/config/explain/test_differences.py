@@ -19,6 +19,7 @@ GOOD = """
 node: {id: gate, stats_s: 10}
 mqtt: {url: "mqtts://h", username: u, password: hunter2hunter2, tls: {verify: true}}
 models: {yolox: {path: m.onnx, batch: 1}, idle: {path: m.onnx}}
+media: {folder: m, s3: {bucket: cams, access_key: a, secret_key: s1-4711-0815, prefix: site}}
 defaults: {fps: 7}
 streams:
   - {id: a, url: "rtsp://h/a"}
@@ -125,6 +126,12 @@ def test_other_shards_streams_are_not_called_disabled(base: Path) -> None:
         ("defaults:", "streams_dir: streams.d\ndefaults:", ["streams_dir"]),
         ("defaults:", "journal: {folder: j, max_age_s: 60}\ndefaults:", ["journal.folder", "journal.max_age_s"]),
         ("defaults:", "onvif: {enabled: true}\ndefaults:", ["onvif.enabled"]),
+        ("bucket: cams, access_key: a, secret_key: s1-4711-0815",
+         "bucket: gates, access_key: b, secret_key: s2-4711-0815, endpoint: 'https://h', tls: {verify: false}", []),
+        ("prefix: site", "prefix: gate", ["media.s3.prefix"]),
+        ("prefix: site", "prefix: site, public_url: 'https://h'", ["media.s3.public_url"]),
+        (", s3: {bucket: cams, access_key: a, secret_key: s1-4711-0815, prefix: site}", "", ["media.s3"]),
+        ("folder: m,", "folder: n,", ["media.folder"]),
     ],
 )  # fmt: skip
 def test_restart_keys(before: Config, base: Path, old: str, new: str, expected: list[str]) -> None:

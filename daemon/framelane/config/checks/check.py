@@ -15,8 +15,10 @@ from framelane.config.address import (
     parse_listen,
     source_kind,
 )
+from framelane.config.checks.files import file_faults
 from framelane.config.checks.inheritance import BUILT_IN_LABELS
 from framelane.config.checks.labels import known_labels
+from framelane.config.checks.media import footage_faults, media_faults
 from framelane.config.checks.rules import rule_faults
 from framelane.config.checks.second_models import not_of_frames, second_model_faults
 from framelane.config.keypath import KeyPath, Problem
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from framelane.config.sections.backoff import BackoffConfig
     from framelane.config.sections.homeassistant import HomeAssistantConfig
     from framelane.config.sections.http import HttpConfig
-    from framelane.config.sections.media import MediaConfig
     from framelane.config.sections.model import ModelConfig
     from framelane.config.sections.mqtt import MqttConfig
     from framelane.config.sections.mqtt_tls import TlsConfig
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 def find_faults(checked: Checked) -> list[Problem]:
     """Return everything that keeps the configuration from being used."""
     config, written = checked.config, checked.written
-    faults = [_sinks(config), _onvif(written), _http(checked), _media(config.media), _stream_ids(checked)]
+    faults = [_sinks(config), _onvif(written), _http(checked), media_faults(checked), _stream_ids(checked)]
     if written.mqtt is not None:
         faults += [
             _broker(checked, written.mqtt),
@@ -55,7 +56,7 @@ def find_faults(checked: Checked) -> list[Problem]:
     for index, stream in enumerate(written.streams):
         path: KeyPath = ("streams", index)
         faults += [_source(path, stream), _options(checked, path, stream), rule_faults(checked, index)]
-        faults.append(_footage(checked, index, stream))
+        faults.append(footage_faults(checked, index, stream))
     return list(chain.from_iterable(faults))
 
 
@@ -77,7 +78,7 @@ def _onvif(written: Config) -> Iterator[Problem]:
 def _http(checked: Checked) -> Iterator[Problem]:
     http, path = checked.config.http, ("http", "listen")
     for key in ("cert_file", "key_file"):
-        yield from _file(("http", key), getattr(http, key))
+        yield from file_faults(("http", key), getattr(http, key))
     for position, name in enumerate(http.hosts or []):
         if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+", name):
             text = f"expected a host name without scheme, port and path; got `{name}`"
@@ -130,7 +131,7 @@ def _credentials(mqtt: MqttConfig, address: BrokerAddress) -> Iterator[Problem]:
 def _tls_files(tls: TlsConfig) -> Iterator[Problem]:
     path: KeyPath = ("mqtt", "tls")
     for key in ("ca_file", "cert_file", "key_file"):
-        yield from _file((*path, key), getattr(tls, key))
+        yield from file_faults((*path, key), getattr(tls, key))
     yield from _pair(path, tls)
 
 
@@ -143,10 +144,10 @@ def _pair(path: KeyPath, section: TlsConfig | HttpConfig) -> Iterator[Problem]:
 
 
 def _model_files(checked: Checked, key: str, model: ModelConfig) -> Iterator[Problem]:
-    yield from _file(("models", key, "path"), model.path)
+    yield from file_faults(("models", key, "path"), model.path)
     yield from _calibration(checked, key, model)
     if isinstance(model.labels, str) and model.labels not in BUILT_IN_LABELS:
-        yield from _file(("models", key, "labels"), model.labels)
+        yield from file_faults(("models", key, "labels"), model.labels)
 
 
 def _calibration(checked: Checked, key: str, model: ModelConfig) -> Iterator[Problem]:
@@ -161,13 +162,6 @@ def _calibration(checked: Checked, key: str, model: ModelConfig) -> Iterator[Pro
         )
     elif folder is not None and model.precision == "int8" and not Path(folder).is_dir():
         yield Problem(path, f"there is no such folder: {folder}")
-
-
-def _file(path: KeyPath, file: str | None) -> Iterator[Problem]:
-    if file is None or Path(file).is_file():
-        return
-    what = "is a folder, not a file" if Path(file).is_dir() else "there is no such file"
-    yield Problem(path, f"{what}: {file}")
 
 
 def _stream_ids(checked: Checked) -> Iterator[Problem]:
@@ -230,24 +224,6 @@ def _model_names(checked: Checked, path: KeyPath, options: StreamOptions) -> Ite
             yield Problem(place, wrong)
 
 
-def _media(media: MediaConfig) -> Iterator[Problem]:
-    if media.url is not None and not re.fullmatch(r"https?://[^\s?#]+", media.url):
-        text = f"expected http:// or https://, a host, and perhaps a path; got `{media.url}`"
-        yield Problem(("media", "url"), text)
-
-
-def _footage(checked: Checked, index: int, stream: StreamConfig) -> Iterator[Problem]:
-    """Require events, and a folder, for snapshots and clips that a stream asks for itself."""
-    whole, path = checked.config.streams[index], ("streams", index)
-    for key in ("snapshots", "clips"):
-        if key not in stream.model_fields_set or getattr(stream, key) is None:
-            continue
-        if checked.config.media.folder is None and checked.sound(("media",)):
-            yield Problem((*path, key), "has no effect without `media.folder`; set that, or remove this")
-        elif not whole.track or whole.event_options is None:
-            yield Problem((*path, key), "needs `track: true`, and `events`, lines or zones")
-
-
 def _backoff(path: KeyPath, backoff: BackoffConfig) -> Iterator[Problem]:
     if backoff.first_s > backoff.most_s:
         message = f"first_s ({backoff.first_s:g}) is more than most_s ({backoff.most_s:g})"
@@ -261,7 +237,7 @@ def _stream_tls(checked: Checked, path: KeyPath, options: StreamOptions) -> Iter
     users = [streams[index]] if isinstance(index, int) else streams
     if "ca_file" in own and options.tls.ca_file is not None:
         whole = users[0].tls if isinstance(index, int) else checked.config.defaults.tls
-        yield from _file((*path, "tls", "ca_file"), whole.ca_file)
+        yield from file_faults((*path, "tls", "ca_file"), whole.ca_file)
         clear = checked.sound(("defaults", "tls"), (*path, "tls"))
         if clear and not any(stream.tls.verify for stream in users):
             yield Problem((*path, "tls", "ca_file"), "has no effect without `verify: true`")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from framelane.config.sections.http import HttpConfig
     from framelane.config.sections.jsonl import JsonlConfig
+    from framelane.config.sections.media import MediaConfig
     from framelane.config.sections.model import ModelConfig
     from framelane.config.sections.mqtt import MqttConfig
     from framelane.config.sections.schema import Config
@@ -33,7 +34,7 @@ def complete(written: Config, base_dir: Path) -> Config:
             "mqtt": written.mqtt and _complete_mqtt(written.mqtt, base_dir),
             "jsonl": written.jsonl and _complete_jsonl(written.jsonl, base_dir),
             "http": _complete_http(written.http, base_dir),
-            "media": written.media.model_copy(update=_absolute(base_dir, folder=written.media.folder)),
+            "media": _complete_media(written.media, base_dir),
             **_absolute(base_dir, streams_dir=written.streams_dir),
             "journal": written.journal.model_copy(update=_absolute(base_dir, folder=written.journal.folder)),
             "models": {key: _complete_model(model, base_dir) for key, model in written.models.items()},
@@ -103,6 +104,15 @@ def _complete_http(http: HttpConfig, base_dir: Path) -> HttpConfig:
     files = {name: getattr(http, name) for name in ("token_file", "cert_file", "key_file")}
     folders = http.source_folders and [str(base_dir / folder) for folder in http.source_folders]
     return http.model_copy(update={**_absolute(base_dir, **files), "source_folders": folders})
+
+
+def _complete_media(media: MediaConfig, base_dir: Path) -> MediaConfig:
+    s3 = media.s3
+    if s3 is not None:
+        tls = s3.tls.model_copy(update=_absolute(base_dir, ca_file=s3.tls.ca_file))
+        files = _absolute(base_dir, secret_key_file=s3.secret_key_file)
+        s3 = s3.model_copy(update={**files, "tls": tls})
+    return media.model_copy(update={**_absolute(base_dir, folder=media.folder), "s3": s3})
 
 
 def _complete_jsonl(jsonl: JsonlConfig, base_dir: Path) -> JsonlConfig:

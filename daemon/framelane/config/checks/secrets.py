@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import parse_qsl, unquote
 
 from pydantic import SecretStr
 
 from framelane.config.address import credentials
 from framelane.config.keypath import KeyPath, Node, Problem, at
+from framelane.config.sections.section import Section
 from framelane.core.redact import register_secret
 from framelane.core.text_files import decode_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from framelane.config.sections.schema import Config
 
-# Section, secret, and the key that names the secret's file.
-SECRETS = (("mqtt", "password", "password_file"), ("http", "token", "token_file"))
+_Section = TypeVar("_Section", bound=Section)
+# Path of the section, secret, and the key that names the secret's file.
+SECRETS: tuple[tuple[KeyPath, str, str], ...] = (
+    (("mqtt",), "password", "password_file"),
+    (("http",), "token", "token_file"),
+    (("media", "s3"), "secret_key", "secret_key_file"),
+)
 _MOST_BYTES = 65_536
 # Parameters of a stream's URL whose values are secrets.
 QUERY_SECRETS = {
@@ -37,28 +45,44 @@ _FFMPEG_SECRETS = {"headers", "cookies", "password", "passphrase", "key", "crypt
 
 
 def read_secrets(config: Config) -> tuple[Config, list[Problem]]:
-    """Return the configuration with `password` and `token` read from `password_file` and `token_file`."""
+    """Return the configuration with each secret read from its file, such as `password` from `password_file`."""
     problems: list[Problem] = []
-    for name, secret, file_key in SECRETS:
-        section = getattr(config, name)
+    for path, secret, file_key in SECRETS:
+        section = _at(config, path)
         given = getattr(section, secret, None)
         if given is not None and not given.get_secret_value().strip():
-            problems.append(Problem((name, secret), "is empty; remove it"))
+            problems.append(Problem((*path, secret), "is empty; remove it"))
         file = getattr(section, file_key, None)
         if file is None:
             continue
-        if getattr(section, secret) is not None:
-            problems.append(Problem((name, file_key), f"both `{secret}` and `{file_key}` are set; keep one"))
+        if given is not None:
+            problems.append(Problem((*path, file_key), f"both `{secret}` and `{file_key}` are set; keep one"))
             continue
         try:
             value = read_secret(Path(file))
         except OSError as error:
-            problems.append(Problem((name, file_key), f"can't read {file}: {error.strerror or error}"))
+            problems.append(Problem((*path, file_key), f"can't read {file}: {error.strerror or error}"))
         except ValueError as error:
-            problems.append(Problem((name, file_key), f"{file} {error}"))
+            problems.append(Problem((*path, file_key), f"{file} {error}"))
         else:
-            config = config.model_copy(update={name: section.model_copy(update={secret: SecretStr(value)})})
+            config = _with(config, path, {secret: SecretStr(value)})
     return config, problems
+
+
+def _at(config: Config, path: KeyPath) -> object:
+    """Return the section at this path; None if it or one around it is null."""
+    section: object = config
+    for name in path:
+        section = getattr(section, str(name), None)
+    return section
+
+
+def _with(section: _Section, path: KeyPath, update: Mapping[str, object]) -> _Section:
+    """Return a section with changed values in the section at this path below it."""
+    if not path:
+        return section.model_copy(update=update)
+    name = str(path[0])
+    return section.model_copy(update={name: _with(getattr(section, name), path[1:], update)})
 
 
 def read_secret(path: Path) -> str:
@@ -87,6 +111,8 @@ def register_secrets(config: Config) -> None:
         _register(config.mqtt.password)
         register_secret(unquote(credentials(config.mqtt.url)[1]))
     _register(config.http.token)
+    if config.media.s3 is not None:
+        _register(config.media.s3.secret_key)
     for stream in config.streams:
         for option in _FFMPEG_SECRETS & stream.ffmpeg.keys():
             _register_option(stream.ffmpeg[option])
@@ -113,7 +139,7 @@ def _register_option(value: str) -> None:
 
 def clear_text_secrets(written: Node) -> list[KeyPath]:
     """Return where the file itself contains a secret, without `${NAME}` or a `*_file` key."""
-    paths: list[KeyPath] = [(section, secret) for section, secret, _ in SECRETS]
+    paths: list[KeyPath] = [(*path, secret) for path, secret, _ in SECRETS]
     found = [path for path in paths if _is_clear(at(written, path))]
     urls: list[KeyPath] = [("mqtt", "url")]
     streams = at(written, ("streams",))

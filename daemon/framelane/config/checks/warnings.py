@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from framelane.config.address import AddressError, source_kind
 from framelane.config.built_in_models import BUILT_IN_MODELS
 from framelane.config.checks.check import waits_for_streams
+from framelane.config.checks.media import media_warnings
 from framelane.config.checks.second_models import unlooked
 from framelane.config.checks.secrets import clear_text_secrets
 from framelane.config.keypath import KeyPath, Node, Problem
@@ -37,6 +38,7 @@ def find_warnings(checked: Checked, written: Node, file: Path | None, *, complet
     """
     config, places = checked.config, checked.places
     found = [_secrets(written, file, places), _precision(config), _places(config)]
+    found.append(media_warnings(config.media))
     if config.mqtt is not None:
         found += [_mqtt(config.mqtt), _homeassistant(config.mqtt, config.streams), _dots(config, config.mqtt)]
         found += [_onvif(config, config.mqtt)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from framelane.config.sections.s3 import S3Config
 from framelane.config.sections.section import Section
 from framelane.config.shard import is_own
 
@@ -12,11 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from framelane.config.keypath import KeyPath
+    from framelane.config.sections.media import MediaConfig
     from framelane.config.sections.model import ModelConfig
     from framelane.config.sections.schema import Config
     from framelane.config.sections.stream import StreamConfig
 
-_LIVE = ("defaults", "models", "streams")
+_LIVE = ("defaults", "media", "models", "streams")
 """Sections that are compared separately; changes of `defaults` show in the streams that inherit them."""
 
 _TUNABLE = frozenset(
@@ -35,6 +37,9 @@ _TUNABLE = frozenset(
     }
 )
 """Stream options that take effect at the next frame, without opening the camera again."""
+
+_TUNABLE_OF_S3 = frozenset(S3Config.model_fields) - {"prefix", "public_url"}
+"""Options of a bucket that take effect with the next upload. The others are part of addresses in messages."""
 
 _TUNABLE_OF_MODELS = ("on", "every_s", "margin", "deadline_s")
 """Options of a loaded second model that take effect at the next frame."""
@@ -90,11 +95,20 @@ def restart_keys(before: Config, after: Config, loaded: Mapping[str, ModelConfig
         loaded: the section with which each loaded model was loaded, which may differ from any file by now.
             Models that are not loaded may be added, changed and removed.
     """
-    keys = list(_differences(before, after, (), _LIVE))
+    keys = [*_differences(before, after, (), _LIVE), *_media_differences(before.media, after.media)]
     for name, section in loaded.items():
         if name in after.models:
             keys += _differences(section, after.models[name], ("models", name), _TUNABLE_OF_MODELS)
     return keys
+
+
+def _media_differences(before: MediaConfig, after: MediaConfig) -> Iterator[KeyPath]:
+    yield from _differences(before, after, ("media",), ("s3",))
+    path: KeyPath = ("media", "s3")
+    if before.s3 is not None and after.s3 is not None:
+        yield from _differences(before.s3, after.s3, path, _TUNABLE_OF_S3)
+    elif before.s3 is not after.s3:
+        yield path
 
 
 def _enabled(config: Config) -> dict[str, StreamConfig]:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from framelane.config.sections.s3 import S3Config
 from framelane.config.sections.section import Section, Size, Text
 
 
@@ -30,4 +31,8 @@ class MediaConfig(Section):
         default=None,
         description="Address of the HTTP listener for `snapshot_url` and `clip_url` in messages; by default that of "
         "`http.listen`, unless it listens on all addresses.",
+    )
+    s3: S3Config | None = Field(
+        default=None,
+        description="A bucket that snapshots and clips are uploaded to; null for none. Needs the extra `s3`.",
     )
