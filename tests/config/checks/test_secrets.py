@@ -92,6 +92,8 @@ def test_all_problems_with_secrets_come_at_once(tmp_path: Path) -> None:
         {"http": {"listen": "127.0.0.1:8080", "token": LONG}},
         {"streams": [{**STREAM, "url": f"rtsp://u:{LONG}@h/1"}]},
         {"streams": [{**STREAM, "url": f"http://h/jpg?user=a&Token={LONG}#x"}]},
+        {"streams": [{**STREAM, "preview_url": f"rtsp://u:{LONG}@h/2"}]},
+        {"streams": [{**STREAM, "preview_url": f"rtsp://h/2?token={LONG}"}]},
         {"streams": [{**STREAM, "ffmpeg": {"password": LONG}}]},
         {"streams": [{**STREAM, "ffmpeg": {"headers": f"X-A: 1\r\nX-Key: {LONG}\r\n"}}]},
         {"streams": [{**STREAM, "ffmpeg": {"cookies": f"{LONG}\nb=2; path=/"}}]},
@@ -126,6 +128,10 @@ def test_what_is_no_secret_is_not_masked() -> None:
         (
             {"streams": [{"url": "rtsp://h/1"}, {"url": f"rtsp://u:{LONG}@h/1"}, "nonsense", {"url": 7}]},
             [("streams", 1, "url")],
+        ),
+        (
+            {"streams": [{"url": "rtsp://h/1", "preview_url": f"rtsp://u:{LONG}@h/2"}]},
+            [("streams", 0, "preview_url")],
         ),
         ({"streams": "nonsense", "mqtt": None}, []),
     ],
