@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 from tests.neighbours.clips import ClipShape, draw_clip
 from tests.waiting import wait_until
 
@@ -172,6 +173,31 @@ def test_fault_is_told_to_each_viewer_and_affects_nothing_else(
     rig.hub.watch("cam", "video", later)
     assert states(later)
     assert not any(PASSWORD.encode() in each.payload for each in viewer.records)
+
+
+def test_refused_login_is_not_tried_again_by_each_viewer_but_after_a_reload(
+    rig: Rig, server: RtspServer
+) -> None:
+    """Cameras lock accounts after several wrong passwords."""
+    rig.preview(f"rtsp://admin:{PASSWORD}@127.0.0.1:{server.port}/locked")
+    with capture_logs() as lines:
+        for _ in range(5):
+            viewer = Kept()
+            rig.hub.watch("cam", "video", viewer)
+            wait_until(lambda: states(viewer)[-1:] == [("down", "unauthorized")])  # noqa: B023 - runs at once
+            time.sleep(0.5)
+            rig.hub.unwatch("cam", "video", viewer)
+            time.sleep(LINGER_S + 0.3)
+
+        def refusals() -> int:
+            return sum(each["event"] == "preview_down" for each in lines)
+
+        assert refusals() == 2
+        last = [each for each in viewer.records if each.kind is Kind.PREVIEW][-1]
+        assert "next try in 5 minutes; reload to try at once" in orjson.loads(last.payload)["text"]
+        rig.hub.retry()
+        rig.hub.watch("cam", "video", viewer)
+        wait_until(lambda: refusals() == 3)
 
 
 def test_sub_stream_that_is_lost_is_opened_again(rig: Rig, server: RtspServer) -> None:

@@ -108,7 +108,7 @@ class Feed:
 
     def _change_preview(self, preview: Preview | None) -> None:
         before = self._preview
-        if (None if before is None else before.preview) == preview:
+        if (None if before is None else before.preview) is preview:
             return
         self._preview = None
         if preview is not None:

@@ -52,10 +52,10 @@ class LiveHub(Worker):
         self._news = threading.Event()
 
     def add(self, stream: str, tap: StreamTap, preview: Preview | None = None) -> None:
-        """Add a stream, or change its sub-stream. An equal sub-stream stays open."""
+        """Add a stream, or change its sub-stream. One that is read in the same way stays open."""
         with self._lock:
             before = self._streams.get(stream, (tap, None))[1]
-            if preview == before:
+            if preview is not None and preview.is_like(before):
                 preview = before
             else:
                 self._let_go(before)
@@ -73,6 +73,13 @@ class LiveHub(Worker):
             feed = self._feeds.get(stream)
             if feed is not None:
                 feed.follow(None)
+
+    def retry(self) -> None:
+        """Retry now the sub-streams that refused a login."""
+        with self._lock:
+            for _, preview in self._streams.values():
+                if preview is not None:
+                    preview.retry_login()
 
     def watch(self, stream: str, want: Want, sink: Sink) -> None:
         """See Feeds."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import orjson
@@ -69,21 +69,26 @@ class PreviewState:
 OPENING = PreviewState("connecting", "opening", "the sub-stream is being opened")
 
 
-@dataclass(frozen=True, slots=True)
 class Preview:
-    """A stream's sub-stream, not open. Two that are equal are read alike.
+    """A stream's sub-stream, and what is known of earlier attempts to read it.
 
-    Attributes:
+    Args:
         options: where it is and how it is read, as for a stream.
         reactor: reads it.
         clock: the source of time.
-        readers: those of this stream that run, and perhaps some that have ended.
     """
 
-    options: StreamConfig
-    reactor: Reactor = field(compare=False)
-    clock: Clock = field(compare=False)
-    readers: list[PreviewReader] = field(default_factory=list, compare=False)
+    def __init__(self, options: StreamConfig, reactor: Reactor, clock: Clock) -> None:
+        self.options = options
+        self.reactor = reactor
+        self.clock = clock
+        self.url = options.url.get_secret_value()
+        self.backoff = Backoff(options.backoff.first_s, options.backoff.most_s)
+        self.retry = Retry(self.url, self.backoff, clock)
+        self.readers: list[PreviewReader] = []
+        """Those of this stream that run, and perhaps some that have ended."""
+        self.fault: tuple[PreviewState, float] | None = None
+        """The last fault, and the monotonic time of the next try; viewers that come and go change neither."""
 
     @staticmethod
     def of(stream: StreamConfig, reactor: Reactor, clock: Clock) -> Preview | None:
@@ -93,6 +98,15 @@ class Preview:
         shared = {key: getattr(stream, key) for key in _SHARED}
         options = StreamConfig.model_validate({"id": stream.id, "url": stream.preview_url, **shared})
         return Preview(options, reactor, clock)
+
+    def is_like(self, other: Preview | None) -> bool:
+        """Return whether the other one is read in the same way."""
+        return other is not None and self.options == other.options
+
+    def retry_login(self) -> None:
+        """Retry a refused login now, or when the next viewer comes."""
+        self.fault = None
+        self.retry.retry_login()
 
     def open(self, put: UnitWatcher, tell: Callable[[PreviewState], None]) -> PreviewReader:
         """Read it from now on, and again after each fault, until the reader is stopped.
@@ -120,32 +134,28 @@ class PreviewReader(Worker):
         tell: Callable[[PreviewState], None],
         before: Sequence[Worker],
     ) -> None:
-        options, clock = preview.options, preview.clock
-        super().__init__(f"preview-{options.id}")
-        self.stream = options.id
-        self._options = options
-        self._reactor = preview.reactor
-        self._clock = clock
+        super().__init__(f"preview-{preview.options.id}")
+        self.stream = preview.options.id
+        self._preview = preview
+        self._options = preview.options
+        self._clock = preview.clock
         self._put = put
         self._tell = tell
         self._before = before
-        self._url = options.url.get_secret_value()
-        self._backoff = Backoff(options.backoff.first_s, options.backoff.most_s)
-        self._retry = Retry(self._url, self._backoff, clock)
         self._units: CameraUnits | None = None
         self._warned = False
         self._came = False
 
     def run_once(self) -> None:
         """Open the sub-stream and show its units until it ends."""
-        if not self._is_free():
+        if not self._is_free() or self._has_to_wait():
             return
         self._tell(OPENING)
-        if is_unverified(self._url, self._options) and not self._warned:
+        if is_unverified(self._preview.url, self._options) and not self._warned:
             self._warned = True
             log.warning("tls_unverified", stream=self.stream, preview=True, text=UNVERIFIED)
         with self._open() as units:
-            self._retry.accepted()
+            self._preview.retry.accepted()
             self._came = False
             origin = UnitOrigin(units.media.codec)
             units.start(lambda unit: self._show(origin, unit))
@@ -160,9 +170,11 @@ class PreviewReader(Worker):
         if self.stopping.is_set():
             return 0.0
         reason: StreamReason = error.reason if isinstance(error, SourceError) else "failed"
-        wait_s = self._retry.after(reason)
+        wait_s = self._preview.retry.after(reason)
         text = redact(str(error))
-        self._tell(PreviewState("down", reason, text))
+        state = PreviewState("down", reason, text + self._preview.retry.remark(wait_s))
+        self._preview.fault = state, self._clock.monotonic() + wait_s
+        self._tell(state)
         log.warning(
             "preview_down",
             stream=self.stream,
@@ -175,7 +187,9 @@ class PreviewReader(Worker):
 
     def rest(self, wait_s: float) -> None:
         """Wait for the next try; ends early if the camera can be reached again."""
-        self._retry.wait(wait_s, self.stopping)
+        self._preview.retry.wait(wait_s, self.stopping)
+        if not self.stopping.is_set():
+            self._preview.fault = None
 
     def wake(self) -> None:
         """Make the thread check whether to stop."""
@@ -188,9 +202,20 @@ class PreviewReader(Worker):
         self._before = [each for each in self._before if not each.join(_BEFORE_S)]
         return not self._before
 
+    def _has_to_wait(self) -> bool:
+        """Wait for the next try if an earlier reader had to, such as for a refused login; return whether it had."""
+        fault = self._preview.fault
+        if fault is None:
+            return False
+        state, next_s = fault
+        self._tell(state)
+        self.rest(max(next_s - self._clock.monotonic(), 0.0))
+        return True
+
     def _open(self) -> CameraUnits:
+        preview = self._preview
         try:
-            units = CameraUnits(self._url, self._options, self._clock, self._reactor, self.stopping)
+            units = CameraUnits(preview.url, self._options, self._clock, preview.reactor, self.stopping)
         except UnsupportedError as error:
             raise SourceError(
                 "reader", f"Framelane's own reader can't read the sub-stream: {error}"
@@ -201,7 +226,7 @@ class PreviewReader(Worker):
         return units
 
     def _follow(self, units: CameraUnits) -> None:
-        proof = Proof(self._clock, self._backoff)
+        proof = Proof(self._clock, self._preview.backoff)
         live = False
         while not self.stopping.is_set():
             units.wait()

@@ -108,6 +108,7 @@ class StreamRegistry:
         """Have every camera that waits for its next login retry now."""
         for camera in self.cameras:
             camera.retry_login()
+        self._live.retry()
 
     def look(self) -> None:
         """Update each stream's state with failing models; called about every second."""
