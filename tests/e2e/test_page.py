@@ -6,6 +6,7 @@ import io
 import json
 import signal
 import struct
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -264,6 +265,23 @@ def test_a_camera_is_looked_at_and_a_zone_counts_without_a_second_session(site: 
         return found
 
     wait_until(lambda: any(each["count"] for each in counts()))
+
+
+@pytest.mark.parametrize("reader", ["native", "ffmpeg"])
+def test_a_probe_ends_with_its_request(site: Site, reader: str) -> None:
+    """As "Stop" on the page closes it; the turn is free for another one long before the probe would give up."""
+    with SilentServer() as silent:
+        asked = {"url": silent.url, "reader": reader}
+        for number in range(3):
+            with suppress(httpx.ReadTimeout):
+                httpx.post(f"{site.http}/api/probe", json=asked, timeout=httpx.Timeout(WAIT_S, read=0.5))
+            assert silent.connections > number
+        began_s = time.monotonic()
+        url = site.cameras.url("plain")
+        wait_until(
+            lambda: httpx.post(f"{site.http}/api/probe", json={"url": url}, timeout=WAIT_S).status_code == 200
+        )
+        assert time.monotonic() - began_s < 15.0
 
 
 @pytest.mark.parametrize("reader", ["native", "ffmpeg"])
