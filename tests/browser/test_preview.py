@@ -9,6 +9,7 @@ from tests.waiting import wait_until
 
 from .preview_scene import PreviewScene, Shown, errors_ms
 from .reading import READ_NUMBERS, shown
+from .test_page import AXE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,6 +94,9 @@ def test_sub_stream_that_is_gone_gives_way_to_stills_with_its_reason_and_comes_b
         tab.wait_for("window.shown.length >= 2")
         assert all(each["still"] for each in tab.run("window.shown"))
         tab.wait_for("document.querySelector('.facts').textContent.includes('Previewdown')")
+        if AXE.is_file():
+            tab.run(f"{AXE.read_text(encoding='utf-8')}; true")
+            assert tab.run("axe.run().then(({ violations }) => violations.map((each) => each.id))") == []
         scene.server.camera("small").revive()
         tab.wait_for("document.querySelector('.stage-preview').hidden")
         shown(tab, 20)
