@@ -159,6 +159,11 @@ class PreviewScene(Scene):
         super().__exit__(*details)
         self._stack.close()
 
+    def remove_preview(self) -> None:
+        """Show the stream itself, as after a change of the configuration."""
+        self.hub.add("cam", self._tap)
+        self.previewed = set()
+
     def _align(self) -> None:
         """Let both streams show the same moment: a server loads their clips one after the other."""
         whole, small = (self.server.camera(name)._live for name in ("whole", "small"))

@@ -102,6 +102,18 @@ def test_sub_stream_that_is_gone_gives_way_to_stills_with_its_reason_and_comes_b
         shown(tab, 20)
 
 
+def test_stream_that_loses_a_sub_stream_that_is_down_plays_itself(browser: Browser, folder: Path) -> None:
+    with PreviewScene(folder, WHOLE, STRETCHED) as scene, browser.open(scene.url, before=READ_NUMBERS) as tab:
+        shown(tab, 5)
+        scene.server.camera("small").kill()
+        tab.wait_for("document.querySelector('.stage-preview:not([hidden])')?.textContent")
+        scene.remove_preview()
+        tab.run("window.shown = []")
+        assert {str(each["size"]) for each in shown(tab, 10)} == {str(list(WHOLE.size_wh))}
+        assert tab.run("document.querySelector('.stage-preview').hidden")
+        assert tab.complaints == []
+
+
 def test_sub_stream_is_closed_after_the_page(browser: Browser, folder: Path) -> None:
     with PreviewScene(folder, WHOLE, STRETCHED) as scene:
         small = scene.server.camera("small")

@@ -55,8 +55,12 @@ export class Stage {
    * @param {string|null} codec as `codecOf` returns it
    */
   show(mode, codec) {
-    if (codec !== this.codec) this.failed.clear();
-    this.codec = codec;
+    if (codec !== this.codec) {
+      this.codec = codec;
+      this.failed.clear();
+      // The stream may have no sub-stream any more.
+      this.previewed(null);
+    }
     const wanted = mode === "video" && !this.players().length ? "still" : mode;
     if (wanted === this.mode) return;
     this.mode = wanted;
