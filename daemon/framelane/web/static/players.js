@@ -11,8 +11,10 @@ const choices = [
   { Player: FramePlayer, can: decodes },
 ];
 
-/** Resolves once it is known what this browser plays. */
-export const learned = learnDecoders();
+const mostLearning = 1000;
+
+/** Resolves once it is known what this browser plays, or if it does not say so soon. */
+export const learned = Promise.race([learnDecoders(), new Promise((done) => setTimeout(done, mostLearning))]);
 
 /** Return the players that may play a codec, by FFmpeg's name or `anyCodec`, the best one first. */
 export function playersOf(codec) {
