@@ -58,7 +58,8 @@ def add_objects(source: Path, target: Path, objects: int = OBJECTS) -> None:
     first = next(iter(outputs.values()))
     maps = next((values for values in outputs.values() if values.ndim == _MAPS_RANK), None)
     if "dets" in outputs and "labels" in outputs:
-        additions = {"labels": _logits(*outputs["labels"].shape[1:], objects)}
+        _, queries, columns = outputs["labels"].shape
+        additions = {"labels": _logits(queries, columns, objects)}
     elif first.ndim == 3 and first.shape[2] >= first.shape[1]:  # noqa: PLR2004 - N, rows, anchors
         weights = 0 if maps is None else maps.shape[1]
         grid = side_px // _FINEST_STRIDE

@@ -76,7 +76,7 @@ class Camera(Worker):
         self.freeze = False
         self._infer = infer
         self._find = find or found
-        self._made = recording(kind, _PICTURES)
+        self._made = self._next = recording(kind, _PICTURES)
         self._began_s = time.monotonic()
         self.reconnect()
         self._later: list[tuple[float, Result]] = []
@@ -89,6 +89,10 @@ class Camera(Worker):
     def reconnect(self) -> None:
         """Begin a new connection, whose time stamps begin at 0 again."""
         self._origin = UnitOrigin(self.codec)
+
+    def become(self, kind: Kind, size_wh: tuple[int, int]) -> None:
+        """Send other pictures from the next key frame on, in the same connection."""
+        self._next = recording(kind, _PICTURES, size_wh)
 
     def run_once(self) -> None:
         """Send the next picture when it is due, and results that are."""
@@ -107,6 +111,8 @@ class Camera(Worker):
         self.sent += 1
 
     def _send(self, number: int) -> None:
+        if self._made is not self._next and self._next.units[number % _PICTURES].key:
+            self._made = self._next
         coded = self._made.units[number % _PICTURES]
         shown = coded._replace(number=coded.number + number // _PICTURES * _PICTURES)
         if self.tap.unit is not None:
@@ -168,6 +174,8 @@ class Scene:
         self.counts = Counts()
         self.streams: Callable[[], Sequence[StreamConfig]] = list
         self.models: list[ModelInfo] = []
+        self.previewed: set[str] = set()
+        """The streams with a sub-stream, as the status tells."""
         self.configured_models: list[str] = []
         self.cameras: dict[str, Camera] = {}
         for name in names:
@@ -209,7 +217,9 @@ class Scene:
 
     def status(self) -> StatusReply:
         now_s = self.clock.monotonic()
-        return describe("gate-01", self.board.node(), self.board.streams(), self.window.latest, now_s)
+        return describe(
+            "gate-01", self.board.node(), self.board.streams(), self.window.latest, now_s, self.previewed
+        )
 
     def _app(self, token: str | None, editor: StreamEditor | None, events: APIRouter | None) -> Any:
         live = live_router(partial(Viewer, self.hub, self.clock), self.clock)

@@ -2,65 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
-from tests.live.coded import BITS, FPS
-from tests.live.found import result
+from tests.live.coded import FPS
 
-from .scene import Scene, lowered
+from .reading import LEFT, READ_NUMBERS, shown, strangers, tracked
+from .scene import Scene
 
 if TYPE_CHECKING:
-    from framelane.core.frames import Result
-    from lab.browser import Browser, Tab
-
-# Reads the number from the pixels that the page has drawn together with the boxes, which lie below it.
-READ_NUMBERS = """
-window.shown = [];
-const scratch = document.createElement("canvas");
-scratch.width = 320;
-scratch.height = 240;
-const context = scratch.getContext("2d", { willReadFrequently: true });
-document.addEventListener("framelane:shown", (event) => {
-  const { still = false, found, exact, captured } = event.detail;
-  const source = event.target.querySelector(still ? "canvas.still" : "canvas.boxes");
-  const scale = Math.min(source.width / 320, source.height / 240);
-  const [width, height] = [320 * scale, 240 * scale];
-  const place = [(source.width - width) / 2, (source.height - height) / 2, width, height];
-  context.drawImage(source, ...place, 0, 0, 320, 240);
-  const { data } = context.getImageData(0, 8, 320, 1);
-  let number = 0;
-  for (let bit = 0; bit < BITS; bit += 1) if (data[4 * (16 * bit + 8)] > 128) number += 1 << bit;
-  const boxes = found.flatMap((each) => each.boxes.map((box) => box[0]));
-  window.shown.push({ still, number, boxes, exact, captured, at: Date.now() / 1000 });
-});
-""".replace("BITS", str(BITS))
-LEFT = 200
-"""The recording has 200 pictures, and then begins again."""
-
-
-def tracked(number: int) -> Result:
-    """One object that keeps its id."""
-    both = lowered(result(number % LEFT, 2)).detections
-    return replace(result(number), detections=both.select(np.array([1])))
-
-
-def shown(tab: Tab, count: int, timeout_s: float = 90.0) -> list[dict[str, Any]]:
-    """The first frames of video that the page showed."""
-    tab.wait_for(f"window.shown.filter((each) => !each.still).length >= {count}", timeout_s)
-    found: list[dict[str, Any]] = tab.run("window.shown.filter((each) => !each.still)")
-    return found
-
-
-def strangers(frames: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Frames with the boxes of another frame."""
-    return [
-        each
-        for each in frames
-        if each["exact"] and [round(left) % LEFT for left in each["boxes"]] != [each["number"] % LEFT]
-    ]
+    from lab.browser import Browser
 
 
 @pytest.mark.parametrize("kind", ["h264", "h264-bframes"])

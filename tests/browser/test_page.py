@@ -14,6 +14,7 @@ from tests.web.watching import TOKEN
 from .scene import Scene
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Mapping
 
     from framelane.core.frames import Result
@@ -64,7 +65,7 @@ class Editor:
     def reload(self) -> Done:
         raise NotImplementedError
 
-    def probe(self, options: Mapping[str, Any]) -> Probed:
+    def probe(self, options: Mapping[str, Any], gone: threading.Event) -> Probed:
         raise NotImplementedError
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from tests.live.found import result
 
 from framelane.config.sections.stream import StreamConfig
@@ -120,3 +121,40 @@ def test_objects_say_in_which_zones_they_are(browser: Browser) -> None:
         browser.open(scene.url + "#/stream/cam", before=texts) as tab,
     ):
         tab.wait_for("[...window.texts].some((each) => each.endsWith('50 %, in yard'))")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ([[10, 10, 50, 18], [10, 40, 50, 18]], [[10, 10, 50, 18], [10, 40, 50, 18]]),
+        # Nearly at one place: the second goes below, the third above.
+        (
+            [[40, 40, 50, 18], [42, 44, 50, 18], [40, 38, 50, 18]],
+            [[40, 40, 50, 18], [42, 60, 50, 18], [40, 20, 50, 18]],
+        ),
+        # A short way to the side.
+        ([[40, 40, 50, 18], [85, 40, 50, 18]], [[40, 40, 50, 18], [92, 40, 50, 18]]),
+        # At an edge, and no way down.
+        ([[-5, 95, 50, 18], [-5, 95, 50, 18]], [[0, 82, 50, 18], [0, 62, 50, 18]]),
+        # No room at all.
+        ([[0, 0, 200, 100], [5, 5, 50, 18]], [[0, 0, 200, 100], [5, 5, 50, 18]]),
+    ],
+)
+def test_labels_do_not_cover_each_other(
+    browser: Browser, wanted: list[list[int]], expected: list[list[int]]
+) -> None:
+    with Scene([]) as scene, browser.open(scene.url) as tab:
+        script = f"import('/page/label_places.js').then(({{ apart }}) => apart({wanted}, [200, 100]))"
+        assert tab.run(script) == expected
+
+
+def test_many_labels_find_room(browser: Browser) -> None:
+    script = """
+    import("/page/label_places.js").then(({ apart }) => {
+      const places = apart(Array.from({ length: 40 }, (_, n) => [300 + (n % 7), 200 + (n % 5), 80, 18]), [640, 480]);
+      const covers = (a, b) => a[0] < b[0] + b[2] && b[0] < a[0] + a[2] && a[1] < b[1] + b[3] && b[1] < a[1] + a[3];
+      return places.filter((one) => places.some((other) => one !== other && covers(one, other))).length;
+    })
+    """
+    with Scene([]) as scene, browser.open(scene.url) as tab:
+        assert tab.run(script) == 0

@@ -108,3 +108,10 @@ def test_file_of_the_configuration_stays_and_its_other_options_may_change(tmp_pa
     assert asked.change("file", {"fps": 3}, persist=None).changed == ("file",)
     with pytest.raises(ConfigError, match="can't be set over HTTP"):
         asked.change("file", {"url": "/etc/hosts"}, persist=None)
+
+
+@pytest.mark.parametrize("url", ["/etc/passwd", "clips/a.mp4", "/dev/video0", "https://h/a.m3u8"])
+@pytest.mark.parametrize("http", [OPEN, WITH_FOLDER])
+def test_sub_stream_opens_no_file(tmp_path: Path, http: str, url: str) -> None:
+    refused = "expected rtsp:// or rtsps://; the page plays no other sub-streams"
+    assert findings(edits(tmp_path, http), {"preview_url": url}) == [f"preview_url: {refused}"]

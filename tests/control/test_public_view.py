@@ -65,6 +65,15 @@ def test_options_of_ffmpeg_are_named_and_their_values_are_not() -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "expected"),
+    [(None, None), ("rtsp://admin:hunter2@10.0.0.7/2", f"rtsp://{MASK}@10.0.0.7/2")],
+)
+def test_address_of_the_sub_stream_is_shown_without_a_login(url: str | None, expected: str | None) -> None:
+    stream = StreamConfig.model_validate({"id": "lobby", "url": "rtsp://h/1", "preview_url": url})
+    assert shown(stream, entry(Place()), MAIN)["preview_url"] == expected
+
+
+@pytest.mark.parametrize(
     ("place", "changed", "source", "persisted"),
     [
         ({}, False, "http", False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -147,6 +148,19 @@ def test_files_are_opened_only_where_a_stream_may_name_them(tmp_path: Path) -> N
     live.open()
     with pytest.raises(ConfigError, match="can't be set over HTTP"):
         StreamEdits(live, None).probe({"url": "/etc/passwd"})
+
+
+@pytest.mark.parametrize("reader", ["native", "ffmpeg"])
+def test_probe_ends_when_nobody_waits_for_it_any_more(reader: str) -> None:
+    gone = threading.Event()
+    probes = StreamProbes(most=1, most_s=3600)
+    with SilentServer() as server, ThreadPoolExecutor(1) as pool:
+        running = pool.submit(probes.run, stream(server.url, reader=reader, open_timeout_s=3600), gone)
+        wait_until(lambda: server.connections == 1)
+        gone.set()
+        assert running.result(60).reason == "closed"
+        server.wait_for_end(0)
+        wait_until(lambda: _is_free(probes))
 
 
 def test_probe_may_name_the_placeholder_that_it_stands_for(rig: Rig, cameras: RtspServer) -> None:

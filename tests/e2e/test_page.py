@@ -6,6 +6,7 @@ import io
 import json
 import signal
 import struct
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from tests.neighbours.silent_server import SilentServer
 from tests.waiting import wait_until
 from tests.web.watching import open_socket
 
+from framelane.control.stream_probes import MOST_S
 from framelane.demo.rtsp import CameraSpec, RtspServer
 from framelane.live.records import Kind, Record
 
@@ -38,6 +40,7 @@ pytestmark = pytest.mark.e2e
 
 CAMERAS = ("plain", "b-frames", "hevc")
 WAIT_S = 60.0
+PASSWORD = "of-the-sub-stream"
 
 
 @dataclass
@@ -65,7 +68,11 @@ def site(
         "hevc": draw_clip(folder, "hevc", shape),
     }
     port = free_port()
-    with RtspServer([CameraSpec(name, clip) for name, clip in clips.items()]) as server:
+    specs = [CameraSpec(name, clip) for name, clip in clips.items()]
+    specs.append(
+        CameraSpec("small", draw_clip(folder, "h264", ClipShape(160, 96, 50, 25)), "viewer", PASSWORD)
+    )
+    with RtspServer(specs) as server:
         streams: list[dict[str, Any]] = [
             {"id": name, "url": server.url(name), "backoff": {"first_s": 0.2, "most_s": 1}}
             for name in CAMERAS
@@ -163,6 +170,45 @@ def test_watching_opens_no_second_session_to_the_camera(site: Site) -> None:
     assert (sessions(site), reconnects) == (len(CAMERAS), [0])
 
 
+def test_sub_stream_that_is_set_while_a_page_watches_takes_over_and_leaves_again(site: Site) -> None:
+    """In the process that has the stream, without a word of it to inference."""
+    small = site.cameras.camera("small")
+
+    def set_preview(url: str | None) -> dict[str, Any]:
+        wanted = {"preview_url": url}
+        reply = httpx.patch(f"{site.http}/api/streams/plain", json=wanted, timeout=WAIT_S)
+        assert (reply.status_code, reply.json()["reopened"]) == (200, [])
+        shown: dict[str, Any] = reply.json()["stream"]
+        return shown
+
+    with site.page() as page:
+        watch(page, 1, "plain", "video")
+        collect(page, {(1, Kind.VIDEO): 5})
+        assert set_preview(site.cameras.url("small"))["preview_url"].startswith("rtsp://***@")
+        wait_until(lambda: small.stats.clients == 1)
+        found = collect(page, {(1, Kind.PREVIEW): 1, (1, Kind.BOXES): 40})[1]
+        states = [json.loads(each.payload) for each in found if each.kind is Kind.PREVIEW]
+        assert [each["state"] for each in states][-1] in {"connecting", "live"}
+        near = [json.loads(each.payload).get("near", False) for each in found if each.kind is Kind.BOXES]
+        assert near[-1] is True
+        keys = [each for each in found if each.kind is Kind.VIDEO and each.key]
+        size = (160).to_bytes(2, "big") + (96).to_bytes(2, "big")
+        assert size in keys[-1].payload[:1000]
+        previewed = [
+            each["id"] for each in httpx.get(f"{site.http}/api/status").json()["streams"] if each["preview"]
+        ]
+        assert previewed == ["plain"]
+        # A page that comes later learns the state, too.
+        with site.page() as later:
+            watch(later, 7, "plain", "video")
+            told = collect(later, {(7, Kind.PREVIEW): 1, (7, Kind.VIDEO): 3})[7]
+        assert json.loads(next(each for each in told if each.kind is Kind.PREVIEW).payload)["state"] == "live"
+        assert set_preview(None)["preview_url"] is None
+        wait_until(lambda: small.stats.clients == 0)
+        collect(page, {(1, Kind.VIDEO): 5})
+    assert PASSWORD not in site.daemon.log
+
+
 def sessions(site: Site) -> int:
     """Connections of the daemon to its cameras' server."""
     process = psutil.Process(site.daemon._process.pid if site.daemon._process else 0)
@@ -220,6 +266,21 @@ def test_a_camera_is_looked_at_and_a_zone_counts_without_a_second_session(site: 
         return found
 
     wait_until(lambda: any(each["count"] for each in counts()))
+
+
+def test_a_probe_ends_with_its_request(site: Site) -> None:
+    """As "Stop" on the page closes it: the next one need not wait until it would give up."""
+    with SilentServer() as silent:
+        for number in range(2):
+            began_s = time.monotonic()
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(
+                    f"{site.http}/api/probe",
+                    json={"url": silent.url},
+                    timeout=httpx.Timeout(WAIT_S, read=0.5),
+                )
+            silent.wait_for_end(number)
+            assert time.monotonic() - began_s < 0.5 * MOST_S
 
 
 @pytest.mark.parametrize("reader", ["native", "ffmpeg"])

@@ -14,6 +14,7 @@ import pytest
 from tests.e2e.daemon import Daemon, free_port
 from tests.neighbours.mosquitto import Mosquitto, MosquittoOptions
 from tests.neighbours.subscriber import Login, Subscriber
+from tests.web.watching import open_socket
 
 from framelane.config.yaml.load import check_config
 from framelane.core.redact import forget_secrets, redact
@@ -38,6 +39,7 @@ SECRETS = {
     "file": "fr0m-a-file-$ecret",
     "credential": "fr0m-systemd-credential",
     "ffmpeg": "h3ader-secret-9921",
+    "preview": "sub-stre4m:secret",
     "mqtt": "mqtt-p4ssword: with, signs",
     "http": "http-t0ken-abcdefgh",
 }
@@ -96,6 +98,8 @@ def settings(material: Material, cameras: RtspServer, broker: str, files: Path, 
         "leaky": f"rtsp://viewer:${{LIVE_PW}}@{rtsp}/live?token={SECRETS['query']}",
     }
     streams: list[dict[str, Any]] = [{"id": name, "url": url} for name, url in urls.items()]
+    hidden = quote(SECRETS["preview"], safe="")
+    streams[0]["preview_url"] = f"rtsp://viewer:{hidden}@{rtsp}/locked?token={SECRETS['query']}"
     for stream in streams[-2:]:
         stream["ffmpeg"] = {
             "headers": f"X-Camera-Key: {SECRETS['ffmpeg']}\r\n",
@@ -130,6 +134,7 @@ def answers(port: int) -> Iterable[str]:
         "/readyz",
         "/metrics",
         "/api/status",
+        "/api/streams",
         "/openapi.json",
         "/nowhere?token=x",
         "/api/status/%00",
@@ -174,7 +179,12 @@ def test_no_secret_leaves_the_daemon(
                 wait_for_fault(daemon, stream)
             subscriber.wait_for(lambda message: message.topic == f"{BASE}/streams/live/detections", 60)
             subscriber.wait_for(lambda message: message.topic == f"{BASE}/stats", 60)
-            pages = list(answers(port))
+            with open_socket(f"http://127.0.0.1:{port}", SECRETS["http"]) as page:
+                page.send('{"op": "watch", "channel": 1, "stream": "live", "want": "video"}')
+                daemon.wait_for_event("preview_down", lambda event: event["reason"] == "unauthorized")
+                told = page.recv(60)
+                assert isinstance(told, bytes)
+            pages = [*answers(port), told.decode(errors="replace")]
             messages = [
                 f"{each.topic} {each.payload.decode()} {each.properties}" for each in subscriber.messages
             ]

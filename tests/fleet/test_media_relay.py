@@ -115,18 +115,21 @@ def test_a_worker_that_comes_too_late_is_not_watched(relay: MediaRelay) -> None:
         each.close()
 
 
-def test_the_last_still_is_there_for_a_page_that_comes_later(relay: MediaRelay) -> None:
+@pytest.mark.parametrize("kind", [Kind.STILL, Kind.PREVIEW])
+def test_the_last_still_and_state_are_there_for_a_page_that_comes_later(
+    relay: MediaRelay, kind: Kind
+) -> None:
     ours, theirs = socket.socketpair()
     relay.attach(ours)
     first, second = Kept(), Kept()
     relay.watch("cam", "tile", first)
     theirs.settimeout(10)
     assert theirs.recv(4096) == b'{"op":"watch","channel":0,"stream":"cam","want":"tile"}\n'
-    still = Record(Kind.STILL, 1.0, 2.0, b"jpeg")
-    theirs.sendall(still.header(0) + still.payload)
-    wait_until(lambda: first.records == [still])
+    last = Record(kind, 1.0, 2.0, b"jpeg or text")
+    theirs.sendall(last.header(0) + last.payload)
+    wait_until(lambda: first.records == [last])
     relay.watch("cam", "tile", second)
-    assert second.records == [still]
+    assert second.records == [last]
     theirs.close()
 
 

@@ -139,7 +139,7 @@ def _play(mutant: Mutant, servers: list[socket.socket], put: Callable[[Unit], bo
                 reactor.tick()
             source.check_end()
         if mutant.datagrams:
-            source._playing.take_packets(list(mutant.datagrams), drained=True)
+            source._units._playing.take_packets(list(mutant.datagrams), drained=True)
         reactor.end(SourceError("closed", "all of it has been played"))
         source.check_end()
     finally:

@@ -113,6 +113,16 @@ def test_only_the_newest_still_waits() -> None:
     assert rig.taken() == [(1, Kind.STILL, 2.0)]
 
 
+def test_newest_state_of_a_sub_stream_comes_first_and_is_not_skipped() -> None:
+    rig = Rig()
+    channel = rig.watch()
+    for number in range(100):
+        channel.put(Record(Kind.PREVIEW, float(number), 0.0, b"{}"))
+        channel.put(video(number, key=not number, size=100_000))
+    assert rig.taken()[:1] == [(1, Kind.PREVIEW, 99.0)]
+    assert Kind.PREVIEW not in {kind for _, kind, _ in rig.taken()}
+
+
 def test_boxes_that_nobody_takes_are_bounded() -> None:
     rig = Rig()
     sink = rig.watch()

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
     Array = NDArray[np.float32]
 
 EFFICIENT, BATCHED = "EfficientNMS_TRT", "BatchedNMSDynamic_TRT"
-THRESHOLDS = {"score_threshold": 0.25, "iou_threshold": 0.65, "max_output_boxes": 100, "plugin_version": "1"}
+THRESHOLDS: dict[str, Any] = {
+    "score_threshold": 0.25,
+    "iou_threshold": 0.65,
+    "max_output_boxes": 100,
+    "plugin_version": "1",
+}
 BATCHED_OPTIONS = {"shareLocation": 1, "backgroundLabelId": -1, "numClasses": 3, "scoreThreshold": 0.25}
 DETECTIONS = ("num_dets", "det_boxes", "det_scores", "det_classes")
 
@@ -223,6 +228,6 @@ def test_a_plugin_without_scores_is_refused(tmp_path: Path) -> None:
 
 
 def test_boxes_within_0_and_1_are_refused(tmp_path: Path) -> None:
-    path = save(tmp_path / "m.onnx", [corners_of() / 160, scores_of()], BATCHED, isNormalized=1)
+    path = save(tmp_path / "m.onnx", [corners_of() / np.float32(160), scores_of()], BATCHED, isNormalized=1)
     with pytest.raises(ModelError, match=r"holds boxes within 0..1, but the head `yolo-nas` reads pixels"):
         load(path)

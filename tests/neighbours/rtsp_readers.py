@@ -172,8 +172,8 @@ def read_ours(
         source = RtspSource(url, options, SourceParts(clock, StreamMeter("cam")), reactor)
         source.start(put)
         _follow(source.check_end, different, most, seconds)
-        reactor.remove(source._playing)
-        source._playing.ended(SourceError("closed", "enough has come"))  # hands on what has been begun
+        reactor.remove(source._units._playing)
+        source._units._playing.ended(SourceError("closed", "enough has come"))  # hands on what has been begun
         source.close()
     finally:
         reactor.stop(5.0)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.fuzz.rogue_server import Client
     from tests.sources.conftest import Clips, Watch
 
-    from framelane.sources.rtsp.rtp_unit import RtpUnit
+    from framelane.sources.interfaces.units import Unit
 
 CAMERAS_SSRC = 7
 PATIENT = {"read_timeout_s": 30.0, "late_ms": 20_000.0}
@@ -177,10 +177,10 @@ def test_a_fault_that_nobody_foresaw_ends_one_camera_and_not_another(
 ) -> None:
     real = RtspSource._take
 
-    def take(self: RtspSource, unit: RtpUnit) -> None:
+    def take(self: RtspSource, unit: Unit) -> bool:
         if self.info.codec == "hevc":
             raise ZeroDivisionError("by surprise")
-        real(self, unit)
+        return real(self, unit)
 
     monkeypatch.setattr(RtspSource, "_take", take)
     good = watch(server.url("h264"), **PATIENT)

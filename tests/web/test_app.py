@@ -106,6 +106,7 @@ def test_status_shows_node_and_streams(daemon: Daemon, serve: Serve) -> None:
                 "fps": 25.0,
                 "decoder": "cpu",
                 "clock": "receive",
+                "preview": False,
                 "figures": figures,
             }
         ],

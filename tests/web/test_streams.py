@@ -23,6 +23,7 @@ from framelane.core.redact import forget_secrets, register_secret
 from framelane.web.edit_requests import MOST_BYTES
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from starlette.types import ASGIApp
@@ -100,7 +101,7 @@ class Editor:
     def reload(self) -> Done:
         return self.note(("reload",), Done())
 
-    def probe(self, options: dict[str, Any]) -> Found:
+    def probe(self, options: dict[str, Any], gone: threading.Event) -> Found:
         self.note(("probe", options), Done())
         return self.found
 

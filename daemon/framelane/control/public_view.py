@@ -21,11 +21,12 @@ def shown(stream: StreamConfig, entry: Entry, main: Path) -> dict[str, Any]:
     """Return a stream's options as JSON values.
 
     `source` is the file that contains the stream, or `http`; `persisted` is whether that file matches the
-    options. User and password are removed from the URL, and the values of FFmpeg options, such as headers,
+    options. User and password are removed from the URLs, and the values of FFmpeg options, such as headers,
     are masked.
     """
     options = stream.model_dump(mode="json")
-    options["url"] = shown_url(stream.url.get_secret_value())
+    for key, url in (("url", stream.url), ("preview_url", stream.preview_url)):
+        options[key] = None if url is None else shown_url(url.get_secret_value())
     options["ffmpeg"] = dict.fromkeys(stream.ffmpeg, MASK)
     in_file = entry.place.document is not None
     options["source"] = (entry.place.file or str(main)) if in_file else "http"

@@ -19,6 +19,8 @@ from framelane.core.errors import ConfigError, ConflictError, Finding, NotStored
 from framelane.core.redact import MASK
 
 if TYPE_CHECKING:
+    import threading
+
     from framelane.config.yaml.written import Written
     from framelane.control.changes import ChangeOutcome, LiveConfig
     from framelane.control.stream_folder import StreamFolder
@@ -125,11 +127,12 @@ class StreamEdits:
 
         return self._live.edit(make)
 
-    def probe(self, options: Options) -> Probed:
+    def probe(self, options: Options, gone: threading.Event | None = None) -> Probed:
         """Open a stream as if it had been added, for a few seconds; nothing changes.
 
         Args:
             options: as for `add`; `id` is ignored.
+            gone: set once nobody waits for the outcome any more.
 
         Raises:
             ConfigError: It could not be added with these options.
@@ -140,7 +143,7 @@ class StreamEdits:
         name = next(each for each in map("probe-{}".format, count()) if each not in taken)
         data, problems = self._parse({**options, "id": name}, ("streams", len(written.entries)))
         asked = _with(written, [*written.entries, Entry(data, Place(), changed=True)], problems)
-        return self._probes.run(self._live.check(asked).streams[-1])
+        return self._probes.run(self._live.check(asked).streams[-1], gone)
 
     def _parse(self, options: Options, path: KeyPath) -> tuple[Node, list[Problem]]:
         """Return options as the loader reads them, and problems that only a request can have."""

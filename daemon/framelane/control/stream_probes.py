@@ -40,11 +40,13 @@ _PATIENCE_S = 4.0
 """How long to wait after the first frame: a snapshot that stays the same is no second one."""
 _LAST_WORDS_S = 2.0
 """How long a probe that is stopped may take to end with what it has seen."""
+_LOOK_S = 0.1
 _LONGEST = 960
 _LINK = re.compile(r"\[([^]]+)\]\(([^)#]+)(?:#[^)]*)?\)")
 _NO_ANSWER = SourceError(
     "timeout", f"no frame came within {MOST_S:g} s; check that the camera is reachable and sends video"
 )
+_GONE = SourceError("closed", "the request was closed before the probe had ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,12 @@ class StreamProbes:
         self._most_s = most_s
         self._turns = threading.BoundedSemaphore(most)
 
-    def run(self, options: StreamConfig) -> Probed:
+    def run(self, options: StreamConfig, gone: threading.Event | None = None) -> Probed:
         """Open a stream, read it for two seconds and close it; returns soon after `most_s` at the latest.
+
+        Args:
+            options: the stream.
+            gone: set once nobody waits for the outcome any more; ends the probe.
 
         Raises:
             BusyError: `most` probes are in progress.
@@ -99,9 +105,10 @@ class StreamProbes:
             raise BusyError(f"{self._most} probes are in progress: try again", _RETRY_S)
         probe = _Probe(options, self._turns.release)
         probe.start()
-        if not (probe.settled.wait(self._most_s) and probe.join(_PATIENCE_S)):
+        gone = gone or threading.Event()
+        if not (_waits(probe.settled.wait, self._most_s, gone) and _waits(probe.join, _PATIENCE_S, gone)):
             probe.stop(_LAST_WORDS_S)
-        outcome = probe.outcome
+        outcome = Probed.failed(_GONE) if gone.is_set() else probe.outcome
         if outcome is None:
             if not probe.alive:
                 raise FramelaneError("the probe failed; the log says why (`worker_failed`)")
@@ -109,6 +116,16 @@ class StreamProbes:
         url = shown_url(options.url.get_secret_value())
         log.info("stream_probed", url=url, reason=outcome.reason, text=outcome.text)
         return outcome
+
+
+def _waits(happens: Callable[[float], bool], most_s: float, gone: threading.Event) -> bool:
+    """Wait until something happens, while somebody waits for it; return whether it did."""
+    clock = SystemClock()
+    deadline_s = clock.monotonic() + most_s
+    while not gone.is_set() and (left_s := deadline_s - clock.monotonic()) > 0:
+        if happens(min(left_s, _LOOK_S)):
+            return True
+    return False
 
 
 class _Probe(Worker):

@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 _AT_ONCE = 1 << 20
 _MOST_PAYLOAD = 64 << 20
+_KEPT = frozenset({Kind.STILL, Kind.PREVIEW})
 
 
 class _Watched:
@@ -33,12 +34,13 @@ class _Watched:
         self.channel = channel
         self.command = _line({"op": "watch", "channel": channel, "stream": stream, "want": want})
         self.sinks: tuple[Sink, ...] = ()
-        self.still: Record | None = None
+        self.last: dict[Kind, Record] = {}
+        """The newest still and the newest state of the sub-stream, for viewers that come later."""
 
     def put(self, record: Record) -> None:
         """Give a record to all viewers."""
-        if record.kind is Kind.STILL:
-            self.still = record
+        if record.kind in _KEPT:
+            self.last[record.kind] = record
         for sink in self.sinks:
             sink.put(record)
 
@@ -84,9 +86,9 @@ class MediaRelay(Worker):
                 watched = _Watched(self._number(), stream, want)
                 self._watched[stream, want] = self._by_channel[watched.channel] = watched
             watched.sinks = (*watched.sinks, sink)
-            still = watched.still
-        if still is not None:
-            sink.put(still)
+            last = list(watched.last.values())
+        for record in last:
+            sink.put(record)
         if fresh:
             self._tell_all(watched.command)
 

@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from framelane.core.frames import Result
 
 
-def boxes_json(result: Result) -> bytes:
+def boxes_json(result: Result, *, near: bool = False) -> bytes:
     """Return a frame's detections as JSON.
 
     Keys: `model`, `size` (width and height of the frame), and `boxes`, each as [left, top, right, bottom,
     confidence, label, track id or null] in pixels of the frame, highest confidence first. An object in
     zones has a list of their names as an eighth item. One with attributes has a list
-    of [key of the second model, label] as a ninth item, and the eighth even if it is empty.
+    of [key of the second model, label] as a ninth item, and the eighth even if it is empty. `near` is there, and
+    true, if the boxes were found in another video of the camera, and their media time lies near that of a picture.
     """
     found, labels = result.detections, result.model.labels
     tracks = [0] * len(found) if found.track_id is None else found.track_id.tolist()
@@ -44,7 +45,8 @@ def boxes_json(result: Result) -> bytes:
         )
     ]
     size = [result.frame.width, result.frame.height]
-    return orjson.dumps({"model": result.model.name, "size": size, "boxes": boxes})
+    more = {"near": True} if near else {}
+    return orjson.dumps({"model": result.model.name, "size": size, "boxes": boxes, **more})
 
 
 def _words(attribute: Attribute) -> str:

@@ -1,4 +1,4 @@
-"""One stream while it is watched: makes records of what its tap shows and gives them to its viewers."""
+"""One stream while it is watched: makes records of what its tap and its sub-stream show, for its viewers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from framelane.live.boxes import boxes_json
 from framelane.live.mp4.init_segment import TICKS_PER_S
+from framelane.live.preview_feed import PreviewFeed
 from framelane.live.records import Kind, Record
 from framelane.live.stills import LONGEST, Stills
 from framelane.live.video import Video
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from framelane.core.clock import Clock
-    from framelane.core.frames import Frame, Result
+    from framelane.core.frames import Frame, FrameInfo, Result
+    from framelane.live.preview import Preview
     from framelane.live.stills import Size
     from framelane.live.tap import StreamTap
     from framelane.sources.interfaces.tap import UnitOrigin
@@ -45,6 +47,7 @@ class Feed:
         self._clock = clock
         self._post = post
         self._tap: StreamTap | None = None
+        self._preview: PreviewFeed | None = None
         self._video = Video()
         self._stills = Stills(clock)
         self._lost = False
@@ -56,12 +59,16 @@ class Feed:
         """Whether there is a viewer."""
         return any(self._sinks.values())
 
-    def follow(self, tap: StreamTap | None) -> None:
-        """Watch the stream through this tap; None while there is no such stream."""
+    def follow(self, tap: StreamTap | None, preview: Preview | None = None) -> None:
+        """Watch the stream through this tap, and its video in this sub-stream if there is one.
+
+        No tap while there is no such stream.
+        """
         if self._tap is not None and self._tap is not tap:
             self._tap.unwatch(self._on_unit)
             self._tap.frame = self._tap.result = None
         self._tap = tap
+        self._change_preview(preview)
         self._set_taps()
 
     def add(self, want: Want, sink: Sink) -> None:
@@ -69,7 +76,10 @@ class Feed:
         if not self._sinks["video"]:
             self._video = Video()
         self._sinks[want] = (*self._sinks[want], sink)
-        last = None if want == "video" else self._stills.last.get(want)
+        if want == "video":
+            last = None if self._preview is None else self._preview.state
+        else:
+            last = self._stills.last.get(want)
         if last is not None:
             sink.put(last)
         self._set_taps()
@@ -86,18 +96,42 @@ class Feed:
         if self._stilled:
             self._send_stills(self._stills.look(self._stilled))
 
+    def expire(self) -> bool:
+        """Close a sub-stream that nobody has watched for a while; return whether nothing is left to do."""
+        if self._preview is not None:
+            self._preview.expire()
+        return not self.watched and (self._preview is None or not self._preview.is_open)
+
     @property
     def _stilled(self) -> tuple[Size, ...]:
         return tuple(size for size in LONGEST if self._sinks[size])
 
+    def _change_preview(self, preview: Preview | None) -> None:
+        before = self._preview
+        if (None if before is None else before.preview) is preview:
+            return
+        self._preview = None
+        if preview is not None:
+            self._preview = PreviewFeed(preview, self._clock, self._post, self._send_video)
+        if before is not None:
+            before.close()
+        self._video = Video()
+
     def _set_taps(self) -> None:
-        tap = self._tap
+        tap, preview = self._tap, self._preview
+        wanted = bool(self._sinks["video"])
+        if preview is not None:
+            preview.want(wanted=wanted)
         if tap is not None:
-            (tap.watch if self._sinks["video"] else tap.unwatch)(self._on_unit)
+            (tap.watch if wanted else tap.unwatch)(self._on_unit)
             tap.frame = self._on_frame if self._stilled else None
             tap.result = self._on_result if self.watched else None
 
     def _on_unit(self, origin: UnitOrigin, unit: Unit) -> None:
+        preview = self._preview
+        if preview is not None:
+            preview.compare(unit)
+            return
         if self._lost:
             # What follows a lost unit may need it.
             unit = unit._replace(whole=False)
@@ -118,12 +152,23 @@ class Feed:
             self._send("video", record)
 
     def _take_result(self, result: Result) -> None:
-        ticks = self._video.time.frame(result.frame.source_pts_s) if self._sinks["video"] else None
-        if ticks is not None:
-            captured_at = result.frame.captured_at
-            self._send("video", Record(Kind.BOXES, ticks / TICKS_PER_S, captured_at, boxes_json(result)))
+        if self._sinks["video"]:
+            media_s = self._media_s(result.frame)
+            if media_s is not None:
+                boxes = boxes_json(result, near=self._preview is not None)
+                self._send("video", Record(Kind.BOXES, media_s, result.frame.captured_at, boxes))
         if self._stilled:
             self._send_stills(self._stills.result(result, self._stilled))
+
+    def _media_s(self, frame: FrameInfo) -> float | None:
+        """Return the media time of a frame in the video that is shown; None if it is not known."""
+        if self._preview is not None:
+            return self._preview.media_s(frame)
+        ticks = self._video.time.frame(frame.source_pts_s)
+        return None if ticks is None else ticks / TICKS_PER_S
+
+    def _send_video(self, record: Record) -> None:
+        self._send("video", record)
 
     def _send_stills(self, stills: Mapping[Size, Record]) -> None:
         for size, record in stills.items():

@@ -20,12 +20,13 @@ class Kind(IntEnum):
 
     A video record is a movie fragment of one picture. A key frame has before it one byte with the length of
     the codec string, that string, and an initialization segment. Boxes are JSON. A still is the length
-    (32 bits) of its boxes, the boxes as JSON, and a JPEG image.
+    (32 bits) of its boxes, the boxes as JSON, and a JPEG image. The state of a sub-stream is JSON.
     """
 
     VIDEO = 1
     BOXES = 2
     STILL = 3
+    PREVIEW = 4
 
 
 @dataclass(frozen=True, slots=True)

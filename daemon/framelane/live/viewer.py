@@ -61,7 +61,7 @@ class Channel:
     """The records of one stream that wait for one viewer.
 
     If they wait too long or are too large, all video is dropped up to the next key frame. Only the newest
-    still waits.
+    still and the newest state of a sub-stream wait.
 
     Args:
         number: the page's number for it.
@@ -79,6 +79,7 @@ class Channel:
         self._notify = notify
         self._lock = threading.Lock()
         self._waiting: deque[tuple[float, Record]] = deque()
+        self._state: Record | None = None
         self._bytes = 0
         self._skips = True
         self._begun = False
@@ -88,24 +89,35 @@ class Channel:
         """See Sink."""
         now_s = self._clock.monotonic()
         with self._lock:
-            if record.kind is Kind.VIDEO and not self._accept(record, now_s):
+            if record.kind is Kind.PREVIEW:
+                self._state = record
+            elif not self._queue(record, now_s):
                 return
-            if record.kind is Kind.STILL:
-                self._clear()
-            elif record.kind is Kind.BOXES and len(self._waiting) > _MOST_BOXES:
-                self._skip()
-            self._waiting.append((now_s, record))
-            self._bytes += len(record.payload)
         self._notify()
 
     def take(self) -> Record | None:
         """Return the oldest record; None if none waits."""
         with self._lock:
+            state, self._state = self._state, None
+            if state is not None:
+                return state
             if not self._waiting:
                 return None
             _, record = self._waiting.popleft()
             self._bytes -= len(record.payload)
             return record
+
+    def _queue(self, record: Record, now_s: float) -> bool:
+        """Queue a record; return whether it is to be sent."""
+        if record.kind is Kind.VIDEO and not self._accept(record, now_s):
+            return False
+        if record.kind is Kind.STILL:
+            self._clear()
+        elif record.kind is Kind.BOXES and len(self._waiting) > _MOST_BOXES:
+            self._skip()
+        self._waiting.append((now_s, record))
+        self._bytes += len(record.payload)
+        return True
 
     def _accept(self, record: Record, now_s: float) -> bool:
         """Return whether a video record is to be sent; begins and ends skipping."""

@@ -95,7 +95,9 @@ def start_http(
     )
 
     def status() -> StatusReply:
-        return describe(config.node.id, board.node(), board.streams(), window.latest, clock.monotonic())
+        previewed = {stream.id for stream in shown.streams() if stream.preview_url is not None}
+        now_s = clock.monotonic()
+        return describe(config.node.id, board.node(), board.streams(), window.latest, now_s, previewed)
 
     def node_insight() -> NodeInsightReply:
         slots = {name: each.slots for name, each in shown.meters.snapshot().models.items()}

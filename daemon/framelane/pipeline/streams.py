@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from framelane.gpu.availability import why_no_nvdec
+from framelane.live.preview import Preview
 from framelane.pipeline.stream import Plan, Stream, StreamInput, all_ended
 from framelane.sources.camera import CameraWorker
 from framelane.sources.camera_parts import CameraParts
@@ -91,6 +92,7 @@ class StreamRegistry:
                 stream = self._streams[config.id]
                 stream.follow(self._plan(config))
                 self._footage.follow(config, stream.tap, stream.meter)
+                self._show(stream, config)
                 if config.id not in changes.reopened:
                     self._streams[config.id].camera.tune(config)
             reopened = [config for config in changes.changed if config.id in changes.reopened]
@@ -106,6 +108,7 @@ class StreamRegistry:
         """Have every camera that waits for its next login retry now."""
         for camera in self.cameras:
             camera.retry_login()
+        self._live.retry()
 
     def look(self) -> None:
         """Update each stream's state with failing models; called about every second."""
@@ -141,9 +144,13 @@ class StreamRegistry:
         camera = self._connect(stream, config)
         # Whole, because other threads look at all streams at any time.
         self._streams[config.id] = stream
-        self._live.add(config.id, stream.tap)
+        self._show(stream, config)
         self._footage.follow(config, stream.tap, stream.meter)
         return camera
+
+    def _show(self, stream: Stream, config: StreamConfig) -> None:
+        """Let people watch a stream, in its sub-stream if it has one."""
+        self._live.add(config.id, stream.tap, Preview.of(config, self._ingest.reactor, self._clock))
 
     def _connect(self, stream: Stream, config: StreamConfig) -> CameraWorker:
         """Give a stream a new state and a new camera; return the camera, not yet started."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
@@ -24,6 +25,7 @@ from framelane.web.problem import MEDIA_TYPE, ProblemError, problem_response
 from framelane.web.stream_replies import FindingReply, RefusalReply
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from fastapi import Request
@@ -57,13 +59,33 @@ async def answer(work: Callable[[], JSONResponse]) -> JSONResponse:
         return _problem(error)
 
 
-async def answer_with_options(request: Request, work: Callable[[Options], JSONResponse]) -> JSONResponse:
-    """Do the same for work that takes the options in the request's body."""
+async def answer_with_options(
+    request: Request, work: Callable[[Options], JSONResponse], gone: threading.Event | None = None
+) -> JSONResponse:
+    """Do the same for work that takes the options in the request's body.
+
+    Args:
+        request: the request.
+        work: takes the options.
+        gone: set once nobody waits for the answer any more.
+    """
     try:
         options = await _options(request)
     except ProblemError as error:
         return problem_response(error)
-    return await answer(lambda: work(options))
+    watch = asyncio.ensure_future(_note_departure(request, gone)) if gone else None
+    try:
+        return await answer(lambda: work(options))
+    finally:
+        if watch is not None:
+            watch.cancel()
+
+
+async def _note_departure(request: Request, gone: threading.Event) -> None:
+    """Set `gone` once the client has closed the connection, which is all that comes after the body."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    gone.set()
 
 
 async def _options(request: Request) -> Options:

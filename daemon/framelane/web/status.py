@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from framelane import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from framelane.telemetry.states import NodeState, StreamState
     from framelane.telemetry.stats import LatencyMs, NodeStats, StreamStats
@@ -72,6 +72,7 @@ class StreamReply(BaseModel):
     fps: float | None = Field(description="Frames per second that the stream declares.")
     decoder: str | None
     clock: str | None
+    preview: bool = Field(description="Whether the live page plays the stream's `preview_url`.")
     figures: FiguresReply | None
 
 
@@ -88,8 +89,12 @@ def describe(
     streams: Iterable[StreamState],
     latest: NodeStats | None,
     now_s: float,
+    previewed: Collection[str] = (),
 ) -> StatusReply:
-    """Return the reply for the states, the newest statistics and the monotonic time."""
+    """Return the reply for the states, the newest statistics and the monotonic time.
+
+    `previewed` are the ids of streams with a `preview_url`.
+    """
     figures = {stats.stream: _figures(stats) for stats in latest.streams} if latest else {}
     return StatusReply(
         node=NodeReply(
@@ -106,7 +111,10 @@ def describe(
             rss_bytes=latest.rss_bytes if latest else None,
             cpu_cores=latest.cpu_cores if latest else None,
         ),
-        streams=[_stream(state, figures.get(state.stream), now_s) for state in streams],
+        streams=[
+            _stream(state, figures.get(state.stream), now_s, preview=state.stream in previewed)
+            for state in streams
+        ],
     )
 
 
@@ -122,7 +130,7 @@ def router(status: Callable[[], StatusReply]) -> APIRouter:
     return routes
 
 
-def _stream(state: StreamState, figures: FiguresReply | None, now_s: float) -> StreamReply:
+def _stream(state: StreamState, figures: FiguresReply | None, now_s: float, *, preview: bool) -> StreamReply:
     details = state.details
     return StreamReply(
         id=state.stream,
@@ -138,6 +146,7 @@ def _stream(state: StreamState, figures: FiguresReply | None, now_s: float) -> S
         fps=details.fps,
         decoder=details.decoder,
         clock=details.clock,
+        preview=preview,
         figures=figures,
     )
 

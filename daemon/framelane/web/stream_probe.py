@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
@@ -67,11 +68,13 @@ def router(editor: StreamEditor, writers: Sequence[Depends]) -> APIRouter:
     async def probe_stream(request: Request) -> JSONResponse:
         """Open a stream for a few seconds, and change nothing.
 
-        The body is that of `POST /api/streams`, without `id`. At most two probes run at once.
+        The body is that of `POST /api/streams`, without `id`. At most two probes run at once. A probe ends
+        when its request is closed.
         """
+        gone = threading.Event()
 
         def probe(options: Options) -> JSONResponse:
-            found = editor.probe(options)
+            found = editor.probe(options, gone)
             reply = ProbeReply(
                 reason=found.reason,
                 text=found.text,
@@ -81,6 +84,6 @@ def router(editor: StreamEditor, writers: Sequence[Depends]) -> APIRouter:
             )
             return JSONResponse(reply.model_dump())
 
-        return await answer_with_options(request, probe)
+        return await answer_with_options(request, probe, gone)
 
     return routes

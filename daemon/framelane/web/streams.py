@@ -14,6 +14,7 @@ from framelane.web.problem import documented
 from framelane.web.stream_replies import OutcomeReply, RefusalReply, StreamReply
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Mapping, Sequence
 
     from fastapi.params import Depends
@@ -106,8 +107,8 @@ class StreamEditor(Protocol):
         """Read the files again."""
         ...
 
-    def probe(self, options: Options) -> Probed:
-        """Open a stream that is not configured, and change nothing."""
+    def probe(self, options: Options, gone: threading.Event) -> Probed:
+        """Open a stream that is not configured, and change nothing; end early if `gone` is set."""
         ...
 
 

@@ -228,6 +228,18 @@ def source(url: str, options: str = "") -> str:
         ({"defaults": "{tls: {ca_file: ca.pem}}"}, ["defaults.tls.ca_file: has no effect without `verify: true`"]),
         ({"streams": stream("tls: {verify: true}")}, [
             "streams[0].tls.verify: has no effect without TLS; write rtsps:// or https:// in `url`"]),
+        # a sub-stream
+        ({"streams": source("rtsp://h/1", "preview_url: rtsps://u:hunter2@h/2, tls: {verify: true}")}, []),
+        ({"streams": source("clip.mp4", "preview_url: rtsp://h/2")}, []),
+        ({"streams": source("rtsp://h/1", "preview_url: clip.mp4")}, [
+            "streams[0].preview_url: expected rtsp:// or rtsps://; the page plays no other sub-streams"]),
+        ({"streams": source("rtsp://h/1", "preview_url: http://u:hunter2@h/2.m3u8")}, [
+            "streams[0].preview_url: expected rtsp:// or rtsps://; the page plays no other sub-streams"]),
+        ({"streams": source("rtsp:///1", "preview_url: rtmp://u:hunter2@h/2")}, [
+            "streams[0].url: has no host",
+            "streams[0].preview_url: RTMP is not supported; use the server's rtsp:// URL"]),
+        ({"streams": source("rtsp://h/1", "preview_url: [rtsp://u:hunter2@h/2]")}, [
+            "streams[0].preview_url: expected text or null; got a list of 1"]),
         # a switch is a word, not a number or a letter
         ({"streams": stream("enabled: 1")}, ["streams[0].enabled: expected `true` or `false`; got `1`"]),
         ({"mqtt": '{url: "mqtts://h", tls: {verify: 1}}'}, ["mqtt.tls.verify: expected `true` or `false`; got `1`"]),

@@ -109,6 +109,8 @@ def test_secret_of_a_bucket_is_read_from_its_file(tmp_path: Path) -> None:
         {"media": {"folder": "m", "s3": {"bucket": "cams", "access_key": "a", "secret_key": LONG}}},
         {"streams": [{**STREAM, "url": f"rtsp://u:{LONG}@h/1"}]},
         {"streams": [{**STREAM, "url": f"http://h/jpg?user=a&Token={LONG}#x"}]},
+        {"streams": [{**STREAM, "preview_url": f"rtsp://u:{LONG}@h/2"}]},
+        {"streams": [{**STREAM, "preview_url": f"rtsp://h/2?token={LONG}"}]},
         {"streams": [{**STREAM, "ffmpeg": {"password": LONG}}]},
         {"streams": [{**STREAM, "ffmpeg": {"headers": f"X-A: 1\r\nX-Key: {LONG}\r\n"}}]},
         {"streams": [{**STREAM, "ffmpeg": {"cookies": f"{LONG}\nb=2; path=/"}}]},
@@ -145,6 +147,10 @@ def test_what_is_no_secret_is_not_masked() -> None:
         (
             {"streams": [{"url": "rtsp://h/1"}, {"url": f"rtsp://u:{LONG}@h/1"}, "nonsense", {"url": 7}]},
             [("streams", 1, "url")],
+        ),
+        (
+            {"streams": [{"url": "rtsp://h/1", "preview_url": f"rtsp://u:{LONG}@h/2"}]},
+            [("streams", 0, "preview_url")],
         ),
         ({"streams": "nonsense", "mqtt": None}, []),
     ],

@@ -104,6 +104,11 @@ DOTS = "RabbitMQ treats a `.` in a topic as a `/`; subscriptions as in the docs 
             "jsonl.path: is a folder, not a file: {base}"]),
         (text_of('{id: a, url: "rtsp://h/1"}', rest="streams_dir: no.d"), [
             "streams_dir: there is no such folder (yet): {base}/no.d"]),
+        (text_of('{id: a, url: "rtsp://h/1", preview_url: "rtsp://u:2024/x@10.0.0.7/2"}'), [
+            ("streams[0].preview_url: an `@` in the path; if it ends a password, percent-encode `/ ? # @ [ ]` in the "
+            "password")]),
+        (text_of('{id: a, url: "rtsp://h/1", preview_url: "rtsp://h/1"}'), [
+            "streams[0].preview_url: the same as `url`: the camera is opened twice for the same video; remove it"]),
         (text_of('{id: a, url: "rtsp://u:2024/x@10.0.0.7/1"}'), [
             "streams[0].url: an `@` in the path; if it ends a password, percent-encode `/ ? # @ [ ]` in the password"]),
     ],

@@ -73,6 +73,7 @@ def test_snapshot_stream_is_reopened_for_another_rate(base: Path) -> None:
         ("fps: 1", "fps: 1, track: true, lines: {x: {points: [[0, 0], [1, 1]]}}", set()),
         ("fps: 1", "fps: 1, track: true, zones: {x: {polygon: [[0, 0], [1, 1], [0, 1]]}}, events: {}", set()),
         ("fps: 7", "fps: 8", set()),
+        ("fps: 1", 'fps: 1, preview_url: "rtsp://h/small"', set()),
         ("fps: 1", "fps: 2, late_ms: 400", {"b"}),
         ("rtsp://h/a", "rtsp://h/b", {"a"}),
         ("fps: 7", "fps: 7, model: idle", {"a", "b"}),

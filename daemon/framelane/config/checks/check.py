@@ -56,7 +56,7 @@ def find_faults(checked: Checked) -> list[Problem]:
     for index, stream in enumerate(written.streams):
         path: KeyPath = ("streams", index)
         faults += [_source(path, stream), _options(checked, path, stream), rule_faults(checked, index)]
-        faults.append(footage_faults(checked, index, stream))
+        faults += [_preview((*path, "preview_url"), stream), footage_faults(checked, index, stream)]
     return list(chain.from_iterable(faults))
 
 
@@ -191,6 +191,19 @@ def _source(path: KeyPath, stream: StreamConfig) -> Iterator[Problem]:
         yield Problem((*path, "realtime"), f"has no effect: {live} is always live; remove it")
 
 
+def _preview(path: KeyPath, stream: StreamConfig) -> Iterator[Problem]:
+    """Require an RTSP URL, because only Framelane's own reader reads a sub-stream."""
+    if stream.preview_url is None:
+        return
+    try:
+        kind = source_kind(stream.preview_url.get_secret_value())
+    except AddressError as error:
+        yield Problem(path, str(error))
+        return
+    if kind != "rtsp":
+        yield Problem(path, "expected rtsp:// or rtsps://; the page plays no other sub-streams")
+
+
 def _options(checked: Checked, path: KeyPath, options: StreamOptions | StreamConfig) -> Iterator[Problem]:
     """Check the options of `defaults` or of one stream; each fault is reported where it is written."""
     config, own = checked.config, options.model_fields_set
@@ -242,8 +255,8 @@ def _stream_tls(checked: Checked, path: KeyPath, options: StreamOptions) -> Iter
         if clear and not any(stream.tls.verify for stream in users):
             yield Problem((*path, "tls", "ca_file"), "has no effect without `verify: true`")
     if isinstance(index, int) and "verify" in own and options.tls.verify:
-        scheme = users[0].url.get_secret_value().partition("://")[0].lower()
-        if scheme not in ("rtsps", "https") and checked.sound((*path, "url")):
+        schemes = {url.partition("://")[0].lower() for url in users[0].urls}
+        if not schemes & {"rtsps", "https"} and checked.sound((*path, "url"), (*path, "preview_url")):
             yield Problem(
                 (*path, "tls", "verify"), "has no effect without TLS; write rtsps:// or https:// in `url`"
             )

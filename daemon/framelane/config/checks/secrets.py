@@ -116,13 +116,17 @@ def register_secrets(config: Config) -> None:
     for stream in config.streams:
         for option in _FFMPEG_SECRETS & stream.ffmpeg.keys():
             _register_option(stream.ffmpeg[option])
-        url = stream.url.get_secret_value()
-        if "://" not in url:
-            continue
-        register_secret(credentials(url)[1])
-        for name, value in parse_qsl(url.partition("?")[2].partition("#")[0]):
-            if name.lower() in QUERY_SECRETS:
-                register_secret(value)
+        for url in stream.urls:
+            _register_address(url)
+
+
+def _register_address(url: str) -> None:
+    if "://" not in url:
+        return
+    register_secret(credentials(url)[1])
+    for name, value in parse_qsl(url.partition("?")[2].partition("#")[0]):
+        if name.lower() in QUERY_SECRETS:
+            register_secret(value)
 
 
 def _register(secret: SecretStr | None) -> None:
@@ -143,7 +147,8 @@ def clear_text_secrets(written: Node) -> list[KeyPath]:
     found = [path for path in paths if _is_clear(at(written, path))]
     urls: list[KeyPath] = [("mqtt", "url")]
     streams = at(written, ("streams",))
-    urls += [("streams", index, "url") for index in range(len(streams) if isinstance(streams, list) else 0)]
+    for index in range(len(streams) if isinstance(streams, list) else 0):
+        urls += [("streams", index, "url"), ("streams", index, "preview_url")]
     for path in urls:
         url = at(written, path)
         if isinstance(url, str) and "://" in url and _is_clear(credentials(url)[1]):

@@ -200,9 +200,14 @@ def _stream(path: KeyPath, stream: StreamConfig) -> Iterator[Problem]:
     url = stream.url.get_secret_value()
     if _is_path(url) and not Path(url).exists():
         yield Problem((*path, "url"), f"there is no such file or folder (yet): {url}")
-    oddity = url_oddity(url)
-    if oddity:
-        yield Problem((*path, "url"), oddity)
+    for key in ("url", "preview_url"):
+        address = getattr(stream, key)
+        oddity = "" if address is None else url_oddity(address.get_secret_value())
+        if oddity:
+            yield Problem((*path, key), oddity)
+    if stream.preview_url == stream.url:
+        message = "the same as `url`: the camera is opened twice for the same video; remove it"
+        yield Problem((*path, "preview_url"), message)
     if stream.classes is not None and isinstance(stream.confidence, dict):
         for label in stream.confidence:
             if label not in stream.classes:

@@ -30,6 +30,7 @@ _TUNABLE = frozenset(
         "events",
         "fps",
         "lines",
+        "preview_url",
         "publish",
         "snapshots",
         "track",

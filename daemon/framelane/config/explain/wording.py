@@ -30,7 +30,7 @@ _PATTERNS = {
 }
 _LONGEST_SHOWN = 60
 _BOUNDS = ("minimum", "exclusiveMinimum", "maximum")
-_SECRET_KEYS = {"url", "password", "token", "ffmpeg"}
+_SECRET_KEYS = {"url", "preview_url", "password", "token", "ffmpeg"}
 
 
 @cache

@@ -129,6 +129,11 @@ class StreamConfig(StreamOptions):
         description="rtsp(s)://, http(s)://, a file, a folder of images, or /dev/videoN; may contain ${ENV}.",
         examples=["rtsp://127.0.0.1:8554/lobby"],
     )
+    preview_url: Annotated[SecretStr, Field(min_length=1)] | None = Field(
+        default=None,
+        description="rtsp(s):// of the camera's sub-stream, which the live page plays instead; opened only while "
+        "somebody watches; null for the stream itself.",
+    )
 
     publish: PublishConfig = Field(
         default_factory=PublishConfig,
@@ -140,6 +145,11 @@ class StreamConfig(StreamOptions):
     zones: Annotated[dict[Identifier, ZoneConfig], Field(max_length=64)] = Field(
         default_factory=dict, description="Zones by name; they need `track: true`."
     )
+
+    @property
+    def urls(self) -> list[str]:
+        """The stream's addresses with their secrets: of itself, and of its sub-stream if it has one."""
+        return [each.get_secret_value() for each in (self.url, self.preview_url) if each is not None]
 
     @property
     def event_options(self) -> EventsConfig | None:

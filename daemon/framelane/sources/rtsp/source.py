@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
-from fractions import Fraction
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import av
 
-from framelane.core.errors import SourceError
 from framelane.sources.decoding.decoder import BareVideo, StreamDecoder
 from framelane.sources.decoding.unit_decoder import UnitDecoder
 from framelane.sources.interfaces.source import SourceInfo
-from framelane.sources.interfaces.units import Unit, packet_of
-from framelane.sources.network.certificates import tls_context
-from framelane.sources.rtsp.client import Approach, UnsupportedError, open_session
-from framelane.sources.rtsp.playing import Playing
-from framelane.sources.timing.arrival_clock import ArrivalClock
+from framelane.sources.rtsp.camera_units import CameraUnits
+from framelane.sources.rtsp.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,15 +20,10 @@ if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
 
     from framelane.config.sections.stream import StreamOptions
-    from framelane.core.stream_reasons import StreamReason
     from framelane.sources.decoding.source_parts import SourceParts
+    from framelane.sources.interfaces.units import Unit
     from framelane.sources.rtsp.client import VideoMedia
     from framelane.sources.rtsp.reactor import Reactor
-    from framelane.sources.rtsp.rtp_unit import RtpUnit
-
-_LOOK_S = 0.5
-# Pictures after which unreliable marker bits are reported.
-_MARKS_SEEN = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,48 +77,32 @@ class RtspSource:
     ) -> None:
         if options.ffmpeg:
             raise UnsupportedError("the stream's `ffmpeg` section is for FFmpeg alone")
-        clock, meter = parts.clock, parts.meter
-        began_s = clock.monotonic()
-        self._clock = clock
-        self._meter = meter
-        self._reactor = reactor
-        approach = Approach(options.transport, partial(tls_context, options), options.video)
-        wait_s = options.open_timeout_s
-        self._session = open_session(url, wait_s, wait_s, parts.stopping, clock, approach)
-        media = self._session.media
+        clock = parts.clock
+        self._meter = parts.meter
+        self._units = CameraUnits(url, options, clock, reactor, parts.stopping)
+        media = self._units.media
         self.resumes = spare is not None and spare.fits(media)
         """Whether the decoder was used before and can only continue at a key frame."""
         if spare is None or not self.resumes:
             with ExitStack() as guard:
-                guard.callback(self._session.close)
+                guard.callback(self._units.close)
                 context = _context_of(media)
                 decoder = StreamDecoder(BareVideo(context), parts.choice, options, parts.fell_back)
                 spare = SpareDecoder(media, context, decoder)
                 guard.pop_all()
         self._spare = spare
-        self._time_base = Fraction(1, media.clock_rate)
-        self._time_base_s = 1 / media.clock_rate
         keep = options.damaged == "keep"
         self.decoder = UnitDecoder(
-            spare.decoder, self._time_base_s, clock, meter, endless=True, keep_damaged=keep
+            spare.decoder,
+            float(self._units.time_base),
+            clock,
+            self._meter,
+            endless=True,
+            keep_damaged=keep,
         )
         """Decodes the stream's units."""
-        self._arrivals = ArrivalClock(clock, options.clock, began_s)
-        self._playing = Playing(
-            self._session,
-            clock,
-            options.read_timeout_s,
-            self._take,
-            self._on_end,
-            early=options.low_latency,
-        )
-        self._early = options.low_latency
         self._chosen = options.video is not None
-        self._taken = 0
-        self._put: Callable[[Unit], bool] = _discard
-        self._changed = threading.Event()
-        # Not the error itself: its traceback would hold a reference to all of this.
-        self._fault: tuple[StreamReason, str] | None = None
+        self._put: Callable[[Unit], bool] | None = None
 
     def __enter__(self) -> RtspSource:
         return self
@@ -140,16 +112,13 @@ class RtspSource:
 
     @property
     def heard_s(self) -> float:
-        """When the last picture came (monotonic), decodable or not.
-
-        Before the first: when the source was opened.
-        """
-        return self._playing.heard_s
+        """See CameraUnits."""
+        return self._units.heard_s
 
     @property
     def info(self) -> SourceInfo:
         """What the camera says about its video. The size is known from the first picture on."""
-        media, context = self._session.media, self._spare.context
+        media, context = self._units.media, self._spare.context
         fps = media.fps or self.decoder.fps
         return SourceInfo(media.codec, context.width, context.height, fps, self.decoder.name)
 
@@ -160,89 +129,53 @@ class RtspSource:
 
     @property
     def stamp_trouble(self) -> str:
-        """What is wrong with the camera's time stamps, in words; empty while they agree with our clock."""
-        return self._arrivals.stamp_trouble
+        """See CameraUnits."""
+        return self._units.stamp_trouble
 
     @property
     def camera_offset_s(self) -> float | None:
-        """How far the camera's clock is ahead of ours in seconds, less the transit time.
-
-        None without its reports.
-        """
-        return self._arrivals.camera_offset_s
+        """See CameraUnits."""
+        return self._units.camera_offset_s
 
     @property
     def choice_note(self) -> str:
         """Which of several videos is read if the configuration chose none; else empty."""
-        media = self._session.media
+        media = self._units.media
         if media.videos < 2 or self._chosen:  # noqa: PLR2004 - there is a choice
             return ""
         return f"video {media.number} of {media.videos} is read, counted from 0; set `video` for another"
 
     @property
     def unmarked(self) -> bool:
-        """Whether pictures end only when the next begins, because the camera's marker bits are unreliable."""
-        return self._early and self._taken > _MARKS_SEEN and self._playing.refuted
+        """See CameraUnits."""
+        return self._units.unmarked
 
     def start(self, put: Callable[[Unit], bool]) -> None:
-        """Deliver units from now on, on the reactor's thread.
-
-        Args:
-            put: takes a unit; returns whether to wake the thread in wait().
-
-        Raises:
-            SourceError: the data received so far is not RTSP.
-        """
+        """See CameraUnits."""
         self._put = put
-        self._playing.begin()
-        self._reactor.add(self._playing)
+        self._units.start(self._take)
 
     def wait(self) -> None:
-        """Wait until there is a unit to handle, the connection has ended, or 0.5 s have passed."""
-        self._changed.wait(_LOOK_S)
-        self._changed.clear()
+        """See CameraUnits."""
+        self._units.wait()
 
     def check_end(self) -> None:
-        """Raise the reason if the stream has ended.
-
-        Raises:
-            SourceError: the stream has ended.
-        """
-        if self._fault is not None:
-            raise SourceError(*self._fault)
+        """See CameraUnits."""
+        self._units.check_end()
 
     def wake(self) -> None:
-        """End a wait; may be called from any thread."""
-        self._changed.set()
+        """See CameraUnits."""
+        self._units.wake()
 
     def close(self) -> None:
         """Stop reading and end the session. A repeated call does nothing."""
-        self._reactor.remove(self._playing)
-        self._session.close()
-        # This breaks a reference cycle. Without it, the decoder would live until the next garbage collection.
-        self._playing.detach()
-        self._put = _discard
+        self._units.close()
+        self._put = None
 
-    def _take(self, unit: RtpUnit) -> None:
-        self._taken += 1
+    def _take(self, unit: Unit) -> bool:
         self._meter.frame_received()
-        packet = packet_of(unit.data, unit.pts, self._time_base)
-        camera_s = self._playing.reports.captured_at(unit.stamp)
-        arrival = self._arrivals.note(
-            unit.pts * self._time_base_s, unit.read_s, camera_s, drained=self._playing.drained
-        )
-        whole, recovery, extradata = unit.whole, unit.recovery, unit.extradata
-        if self._put(Unit(packet, unit.key, unit.disposable, arrival, whole, recovery, extradata=extradata)):
-            self._changed.set()
-
-    def _on_end(self, fault: SourceError) -> None:
-        self._fault = fault.reason, str(fault)
-        self._changed.set()
-
-
-def _discard(_unit: Unit) -> bool:
-    """Discard a unit before start()."""
-    return False
+        put = self._put
+        return put is not None and put(unit)
 
 
 def _context_of(media: VideoMedia) -> VideoCodecContext:

@@ -2,6 +2,7 @@
 
 import { App } from "./app.js";
 import { setText } from "./dom.js";
+import { learned } from "./players.js";
 
 const place = "framelane.theme";
 const themes = { auto: "Theme: system", light: "Theme: light", dark: "Theme: dark" };
@@ -20,4 +21,5 @@ button.addEventListener("click", () => {
   localStorage.setItem(place, next);
   useTheme(next);
 });
+await learned;
 new App().begin();

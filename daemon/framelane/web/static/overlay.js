@@ -14,21 +14,25 @@ export function colorOf(label) {
 }
 
 /**
- * Draw a frame, if given, and its boxes, as large as they fit into the middle of an area.
+ * Draw a frame and its boxes, as large as they fit into the middle of an area.
+ *
+ * The frame may have another size and shape than the one in which the boxes were found.
  * @param {CanvasRenderingContext2D} context
  * @param {[number, number]} area its width and height
  * @param {import("./boxes.js").Found[]} found
- * @param {{image: CanvasImageSource, size: [number, number]}} [picture]
+ * @param {[number, number]} size that of the frame
+ * @param {CanvasImageSource|null} image the frame; null if it is shown elsewhere
  */
-export function paint(context, area, found, picture) {
+export function paint(context, area, found, size, image) {
   context.clearRect(0, 0, ...area);
-  if (picture) context.drawImage(picture.image, ...fitted(picture.size, area));
+  const place = fitted(size, area);
+  if (image) context.drawImage(image, ...place);
   context.font = "600 12px system-ui, sans-serif";
   context.textBaseline = "top";
   for (const each of found) {
-    const [left, top, width] = fitted(each.size, area);
-    const scale = width / each.size[0];
-    for (const box of each.boxes) paintBox(context, area[0], box, { left, top, scale });
+    const [left, top, width, height] = place;
+    const frame = { left, top, scaleX: width / each.size[0], scaleY: height / each.size[1] };
+    for (const box of each.boxes) paintBox(context, area[0], box, frame);
   }
 }
 
@@ -44,15 +48,15 @@ export class Overlay {
   }
 
   /** Draw the boxes of a frame, over the frame itself if it is given; nothing remains of the one before. */
-  draw(found, picture) {
-    const nothing = !picture && !found.some((each) => each.boxes.length);
+  draw(found, size, image) {
+    const nothing = !image && !found.some((each) => each.boxes.length);
     if (nothing && this.empty) return;
     this.empty = nothing;
-    paint(this.context, this.area, found, picture);
+    paint(this.context, this.area, found, size, image);
   }
 
   clear() {
-    this.draw([]);
+    this.draw([], this.area, null);
   }
 
   close() {
@@ -91,9 +95,9 @@ function short(text) {
   return chars.length > mostChars ? `${chars.slice(0, mostChars - 1).join("")}…` : text;
 }
 
-function paintBox(context, room, box, { left, top, scale }) {
+function paintBox(context, room, box, { left, top, scaleX, scaleY }) {
   const [x1, y1, x2, y2, , label] = box;
-  const [x, y, width, height] = [left + x1 * scale, top + y1 * scale, (x2 - x1) * scale, (y2 - y1) * scale];
+  const [x, y, width, height] = [left + x1 * scaleX, top + y1 * scaleY, (x2 - x1) * scaleX, (y2 - y1) * scaleY];
   // A dark edge, so that the box shows on a bright picture too.
   context.lineWidth = 4;
   context.strokeStyle = "rgba(0, 0, 0, 0.55)";

@@ -1,11 +1,13 @@
 // Draws lines and zones, with what they count, over a picture; and asks what they count.
 
 import { get } from "./api.js";
+import { apart } from "./label_places.js";
 import { fitted } from "./overlay.js";
 
 const every = 1000;
 const wordsFrom = 320;
 const arrow = 16;
+const labelHeight = 18;
 const colors = { line: "#ffd84d", zone: "#5ee0ff", unknown: "#b6bec7" };
 
 /**
@@ -121,12 +123,12 @@ export class RuleLayer {
     const place = ([x, y]) => [left + x * wide, top + y * high];
     const words = width >= wordsFrom;
     const { zones, lines } = this.rules;
-    const labels = [
-      ...Object.entries(zones).flatMap(([name, zone]) => this.zone(name, zone, zone.polygon.map(place), words)),
-      ...Object.entries(lines).flatMap(([name, line]) => this.line(name, line, line.points.map(place), words)),
-    ];
-    // Above all lines, so that every count can be read.
-    for (const [text, at, known] of labels) this.label(text, at, known, width, height);
+    const ofZones = Object.entries(zones).flatMap(([name, zone]) => this.zone(name, zone, zone.polygon.map(place), words));
+    const ofLines = Object.entries(lines).flatMap(([name, line]) => this.line(name, line, line.points.map(place), words));
+    // Those of lines tell sides, so others make way. All are above all lines, so that every count can be read.
+    const labels = [...ofLines, ...ofZones];
+    const places = apart(labels.map(([text, at]) => this.room(text, at)), [width, height]);
+    for (const [index, [text, , known]] of labels.entries()) this.label(text, places[index], known);
   }
 
   zone(name, zone, corners, words) {
@@ -187,14 +189,17 @@ export class RuleLayer {
     this.stroke(color);
   }
 
-  label(text, [x, y], known, width, height) {
+  /** Return the place of a label around a point. */
+  room(text, [x, y]) {
+    const width = this.context.measureText(text).width + 10;
+    return [x - width / 2, y - labelHeight / 2, width, labelHeight];
+  }
+
+  label(text, [left, top, width, height], known) {
     const { context } = this;
-    const room = context.measureText(text).width + 10;
-    const left = Math.max(Math.min(x - room / 2, width - room), 0);
-    const middle = Math.max(Math.min(y, height - 9), 9);
     context.fillStyle = "rgb(5 8 12 / 82%)";
-    context.fillRect(left, middle - 9, room, 18);
+    context.fillRect(left, top, width, height);
     context.fillStyle = known ? "#ffffff" : colors.unknown;
-    context.fillText(text, left + 5, middle + 0.5);
+    context.fillText(text, left + 5, top + height / 2 + 0.5);
   }
 }

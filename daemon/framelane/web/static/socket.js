@@ -3,7 +3,7 @@
 import { protocols } from "./api.js";
 
 const headerBytes = 24;
-export const kinds = { video: 1, boxes: 2, still: 3 };
+export const kinds = { video: 1, boxes: 2, still: 3, preview: 4 };
 const firstWait = 500;
 const mostWait = 15000;
 

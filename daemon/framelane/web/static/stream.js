@@ -5,6 +5,7 @@ import { el, headings, setText, terms } from "./dom.js";
 import { ago, milliseconds, percent, rate, timeOfDay, total } from "./format.js";
 import { ObjectPlot } from "./object_plot.js";
 import { colorOf } from "./overlay.js";
+import { codecOf } from "./players.js";
 import { Plot } from "./plot.js";
 import { RuleEditor } from "./rule_editor.js";
 import { RuleTable } from "./rule_table.js";
@@ -25,7 +26,16 @@ export class StreamView {
     this.stream = stream;
     this.listedAt = 0;
     this.rules = null;
-    this.stage = new Stage(app.socket, stream, "large", (shown) => this.shown(shown));
+    this.preview = null;
+    this.stage = new Stage(
+      app.socket,
+      stream,
+      "large",
+      (shown) => this.shown(shown),
+      (state) => {
+        this.preview = state;
+      },
+    );
     this.state = el("span", { class: "state" });
     this.text = el("p", { class: "reason-text", role: "status" });
     this.facts = el("dl", { class: "facts" });
@@ -116,7 +126,7 @@ export class StreamView {
     setText(this.state, stateText(stream.state, stream.reason));
     setText(this.text, stream.text);
     this.showFacts(stream);
-    this.stage.show("video", stream.clock === "media" ? null : stream.codec);
+    this.stage.show("video", codecOf(stream));
   }
 
   close() {
@@ -149,6 +159,7 @@ export class StreamView {
     const facts = [
       ["In this state for", ago(Date.parse(stream.since))],
       ["Video", [stream.codec, size, stream.fps && `${rate(stream.fps)} fps`].filter(Boolean).join(", ")],
+      ...(stream.preview ? [["Preview", previewText(this.preview)]] : []),
       ["Decoder", stream.decoder ?? "–"],
       ["Clock", stream.clock ?? "–"],
       ["Received", `${rate(figures?.fps_in)} per s`],
@@ -215,6 +226,12 @@ export class StreamView {
       setText(this.saved, "Saved.");
     });
   }
+}
+
+/** Return the state of a sub-stream in words. */
+function previewText(state) {
+  if (!state) return "not shown";
+  return state.state === "down" ? `${stateText(state.state, state.reason)} (${state.text})` : state.state;
 }
 
 function reasons(dropped) {

@@ -2,6 +2,7 @@
 
 import { el, setText } from "./dom.js";
 import { milliseconds, rate, total } from "./format.js";
+import { codecOf } from "./players.js";
 import { RuleCounts, unknown } from "./rules.js";
 import { Stage } from "./stage.js";
 import { tone, why } from "./states.js";
@@ -195,7 +196,7 @@ class Tile {
     setText(this.losses, figures ? `${total(figures.dropped)} dropped` : "");
     setText(this.latency, figures ? `p95 ${milliseconds(figures.latency_ms?.p95)}` : "");
     this.stage.element.classList.toggle("dim", stream.state !== "live");
-    this.codec = stream.clock === "media" ? null : stream.codec;
+    this.codec = codecOf(stream);
     this.stage.show(this.mode, this.codec);
   }
 

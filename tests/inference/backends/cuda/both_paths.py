@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tests.gpu.machines import Machine
 
     from framelane.core.frames import Detections
-    from framelane.models.heads.head import Candidates, Head
+    from framelane.models.heads.head import Candidates, Details, Head
 
     Array = NDArray[np.float32]
 
@@ -51,7 +51,7 @@ HEADS = (
     *("yolov8-obb", "end2end-obb", *SCORED),
 )
 # Points of which each is told by x, y and a confidence; 33 numbers are more than a warp copies at once.
-DETAILS = {
+DETAILS: dict[str, Details] = {
     **dict.fromkeys(("yolov8-pose", "end2end-pose"), Keypoints(11, 3)),
     **dict.fromkeys(("yolov8-obb", "end2end-obb"), Rotation()),
 }

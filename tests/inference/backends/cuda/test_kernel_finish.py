@@ -83,9 +83,7 @@ def outputs_of(name: str, head: Head, seed: int) -> Outputs:
     return [*outputs[:1], *(each.astype(np.float16) for each in outputs[1:])]
 
 
-def finished(
-    kernels: GridOnCpu, head: Head, turns: Sequence[Outputs], stream: HostStream
-) -> list[list[Detections]]:
+def finished(kernels: GridOnCpu, head: Head, turns: Sequence[Outputs], stream: Any) -> list[list[Detections]]:
     """What the kernels find in one batch after another, in the same memory."""
     contexts: Any = Contexts(turns[0])
     table = np.array([*(table_row(place) for place in PLACES), table_row(PLACES[0])])
@@ -160,7 +158,8 @@ def test_prototypes_are_summed_near_boxes_and_read_for_images_without_room(
         # Boxes of the second image lie over the edges, and beyond them.
         given[1][0][:, :2] += rng.choice([-150, 0, 150], (CELLS, 2))
         weights = rng.normal(0, 1, (LIVE, WEIGHTS, CELLS)).astype(np.float32)
-        values = rng.normal(0, 1, (LIVE, WEIGHTS, INPUT.height // 4, INPUT.width // 4)).astype(maps)
+        values: NDArray[Any] = rng.normal(0, 1, (LIVE, WEIGHTS, INPUT.height // 4, INPUT.width // 4))
+        values = values.astype(maps)
         if layout == "columns":
             columns = np.concatenate([output_of("yolov8", *each) for each in given])
             turns.append([np.concatenate([columns, weights], axis=1), values])
@@ -169,7 +168,9 @@ def test_prototypes_are_summed_near_boxes_and_read_for_images_without_room(
             turns.append([np.concatenate([rows, weights.swapaxes(1, 2)], axis=2), values])
     stream = HostStream()
     found = check(kernels, head, turns, stream)
-    assert sum(map(len, found[1][1].masks)) > 3
+    masks_found = found[1][1].masks
+    assert masks_found is not None
+    assert sum(map(len, masks_found.tolist())) > 3
     fetched = sum(size == values[0].nbytes for size in stream.copies)
     assert (fetched > 0) == (rooms == 1)
 
