@@ -16,6 +16,7 @@ class StreamReply(StreamConfig):
     """A stream with its effective options."""
 
     url: Annotated[SecretStr, WithJsonSchema(_SHOWN_URL)]
+    preview_url: Annotated[SecretStr | None, WithJsonSchema(_SHOWN_URL | {"type": ["string", "null"]})] = None
     source: str = Field(description="The file that contains the stream, or `http`.")
     persisted: bool = Field(description="Whether that file matches the effective options.")
 
