@@ -37,6 +37,8 @@ command -v mosquitto > /dev/null || [ -x /usr/sbin/mosquitto ] || needed+=(mosqu
   needed+=(gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad)
 # gst-launch-1.0 packs JPEG pictures as GStreamer's cameras do.
 command -v gst-launch-1.0 > /dev/null || needed+=(gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good)
+# ffprobe, which belongs to it, reads the videos that we write.
+command -v ffprobe > /dev/null || needed+=(ffmpeg)
 # The live page is tested in a real browser: a download of about 115 MB.
 command -v chromium > /dev/null || needed+=(chromium)
 # systemd-analyze checks the units, promtool the alerts. Skipped on a host that would start their services.
