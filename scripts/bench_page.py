@@ -4,6 +4,7 @@
     scripts/bench_page.py                          what each part takes, in microseconds
     scripts/bench_page.py --browser --streams 16   the demo in headless Chromium: frames shown, latency, boxes
     scripts/bench_page.py --browser --pictures docs/images   the same, and pictures of the page
+    scripts/bench_page.py --viewers 4 --seconds 30 --rounds 5   what pages take from inference, one of them frozen
 
 The demo's cameras, broker and model run on the same machine as the browser, which decodes in software. The
 demo has a lower priority, because its model takes all the time that it gets.
@@ -13,6 +14,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,6 +29,7 @@ import psutil
 
 from lab.browser import CHROMIUM, WITHOUT, Browser
 from lab.page_parts import measure_parts
+from lab.page_viewers import Viewers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 WALL = (1280, 800)
 PHONE = (360, 740)
 PORT = 8470
+URL = f"http://127.0.0.1:{PORT}/"
 START_S = 180.0
 SETTLE_S = 10.0
 NOTE_FRAMES = """
@@ -60,7 +65,13 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=30.0, help="how long to watch")
     parser.add_argument("--pictures", type=Path, help="folder for pictures of the page")
+    parser.add_argument("--viewers", type=int, help="pages without a browser; the last one reads nothing")
+    parser.add_argument("--rounds", type=int, default=3, help="windows without and with viewers, in turns")
     arguments = parser.parse_args()
+    if arguments.viewers:
+        with demo(arguments.streams) as process:
+            print(json.dumps(compare(process, arguments), indent=2))
+        return
     if not arguments.browser:
         for name, figure in measure_parts().items():
             print(f"{name:<58} {figure}")
@@ -68,15 +79,14 @@ def main() -> None:
     if not CHROMIUM:
         sys.exit(WITHOUT)
     with tempfile.TemporaryDirectory() as folder, demo(arguments.streams) as process:
-        url = f"http://127.0.0.1:{PORT}/"
         idle_cores = cores(process, SETTLE_S)
         with Browser(Path(folder)) as browser:
-            with browser.open(url, WALL, before=NOTE_FRAMES) as tab:
+            with browser.open(URL, WALL, before=NOTE_FRAMES) as tab:
                 print(json.dumps(watch(tab, process, arguments.seconds, idle_cores), indent=2))
                 if arguments.pictures:
                     tab.screenshot(arguments.pictures / "page-wall.webp")
             if arguments.pictures:
-                take_pictures(browser, url, arguments.pictures)
+                take_pictures(browser, arguments.pictures)
 
 
 @contextmanager
@@ -100,7 +110,7 @@ def demo(streams: int) -> Iterator[psutil.Process]:
 def live() -> int:
     """Return how many cameras are live."""
     try:
-        node = httpx.get(f"http://127.0.0.1:{PORT}/api/status", timeout=5).json()["node"]
+        node = httpx.get(f"{URL}api/status", timeout=5).json()["node"]
     except httpx.HTTPError:
         return 0
     count: int = node["streams_live"]
@@ -115,6 +125,45 @@ def cores(process: psutil.Process, seconds: float) -> float:
     return float(after.user + after.system - before.user - before.system) / seconds
 
 
+def compare(process: psutil.Process, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the inference rates without and with viewers, in turns, and the demo's memory."""
+    streams = [each["id"] for each in httpx.get(f"{URL}api/status", timeout=5).json()["streams"]]
+    without, seen, read, rss_mib = [], [], [], []
+    for _ in range(arguments.rounds):
+        without.append(rate(arguments.seconds))
+        with Viewers(URL, arguments.viewers, streams) as viewers:
+            time.sleep(SETTLE_S)
+            before = list(viewers.received)
+            seen.append(rate(arguments.seconds))
+            read.append([end - begin for begin, end in zip(before, viewers.received, strict=True)])
+        rss_mib.append(round(process.memory_info().rss / 2**20, 1))
+    ratios = [after / before for before, after in zip(without, seen, strict=True)]
+    return {
+        "inferred_per_s_without": round(statistics.median(without), 1),
+        "inferred_per_s_with": round(statistics.median(seen), 1),
+        "with_to_without": [
+            round(value, 3) for value in (min(ratios), statistics.median(ratios), max(ratios))
+        ],
+        "kB_per_s_of_each_viewer": [
+            round(sum(each) / arguments.seconds / len(read) / 1e3) for each in zip(*read, strict=True)
+        ],
+        "rss_mib_after_each_round": rss_mib,
+    }
+
+
+def rate(seconds: float) -> float:
+    """Return the frames that the demo infers per second, all cameras together."""
+    before, began_s = inferred(), time.monotonic()
+    time.sleep(seconds)
+    return (inferred() - before) / (time.monotonic() - began_s)
+
+
+def inferred() -> float:
+    """Return how many frames the demo has inferred."""
+    text = httpx.get(f"{URL}metrics", timeout=5).text
+    return sum(map(float, re.findall(r"^framelane_frames_inferred_total\S* (\S+)$", text, re.MULTILINE)))
+
+
 def watch(tab: Tab, process: psutil.Process, seconds: float, idle_cores: float) -> dict[str, Any]:
     """Watch the wall, and return what was shown and what it cost."""
     tab.wait_for("window.shown.length > 0")
@@ -124,7 +173,7 @@ def watch(tab: Tab, process: psutil.Process, seconds: float, idle_cores: float) 
     used_cores = cores(process, seconds)
     shown: list[dict[str, Any]] = tab.run("window.shown")
     busy = tab.run("window.busy / (performance.now() - window.began)")
-    status = httpx.get(f"http://127.0.0.1:{PORT}/api/status", timeout=5).json()
+    status = httpx.get(f"{URL}api/status", timeout=5).json()
     rates = {each["id"]: each["figures"]["fps_in"] for each in status["streams"] if each["figures"]}
     return {
         "cameras": len(rates),
@@ -158,7 +207,7 @@ def summary(frames: list[dict[str, Any]], rates: dict[str, float], seconds: floa
     }
 
 
-def take_pictures(browser: Browser, url: str, folder: Path) -> None:
+def take_pictures(browser: Browser, folder: Path) -> None:
     """Save pictures of the page's views."""
     views = {
         "page-stream": ("#/stream/cam00", (1280, 900), True),
@@ -166,7 +215,7 @@ def take_pictures(browser: Browser, url: str, folder: Path) -> None:
         "page-phone": ("", PHONE, False),
     }
     for name, (view, size_wh, dark) in views.items():
-        with browser.open(url + view, size_wh, dark=dark) as tab:
+        with browser.open(URL + view, size_wh, dark=dark) as tab:
             time.sleep(SETTLE_S + 2)
             tab.screenshot(folder / f"{name}.webp")
 
