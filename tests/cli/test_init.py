@@ -165,7 +165,7 @@ REFUSALS = [
     (["--url", "rtsp://h/1", "--demo-model", "--broker", "http://h"],
      "framelane: --broker: unsupported scheme `http`; expected mqtt or mqtts\n"),
     (["--url", "rtsp://h/1", "--model", "none.onnx"],
-     "framelane: --model: there is no such file: none.onnx; models by name are demo, yolox-nano, yolox-tiny, yolox-s\n"),
+     "framelane: --model: there is no such file: none.onnx; models by name are demo, yolox-nano, yolox-tiny, yolox-s, rf-detr-nano, d-fine-n, d-fine-s, d-fine-m\n"),
     (["--url", "rtsp://h/1", "--id", "a", "--id", "b", "--demo-model"],
      "framelane: 2 --id are given for 1 --url; give each camera one at most\n"),
     (["--url", "rtsp://h/1", "--id", "a b", "--demo-model"],
@@ -197,7 +197,7 @@ def test_answers_on_a_terminal_make_a_file(tmp_path: Path) -> None:
     assert code == 0, shown
     assert "unsupported scheme `rstp`; did you mean `rtsp`?" in shown
     assert "unsupported scheme `http`; expected mqtt or mqtts" in shown
-    assert "models by name: demo, yolox-nano, yolox-tiny, yolox-s" in shown
+    assert "models by name: demo, yolox-nano, yolox-tiny, yolox-s, rf-detr-nano, d-fine-n" in shown
     config = load_config(tmp_path / "framelane.yaml", {"GATE_PW": "hunter-4711"})
     assert [(stream.id, stream.url.get_secret_value()) for stream in config.streams] == [
         ("gate", CAMERA),

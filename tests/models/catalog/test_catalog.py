@@ -16,6 +16,7 @@ from framelane.models.catalog.catalog import entry_of, read_catalogs
 if TYPE_CHECKING:
     from pathlib import Path
 
+NAMES = ("yolox-nano", "yolox-tiny", "yolox-s", "rf-detr-nano", "d-fine-n", "d-fine-s", "d-fine-m")
 GOOD = """
 mine:
   file: mine.onnx
@@ -39,7 +40,7 @@ def faults(tmp_path: Path, text: str) -> list[str]:
 
 def test_the_packages_models_are_permissive_pinned_and_encrypted() -> None:
     catalog = read_catalogs([], {})
-    assert set(catalog) == {"yolox-nano", "yolox-tiny", "yolox-s"}
+    assert tuple(catalog) == NAMES
     assert {entry.license for entry in catalog.values()} <= PERMISSIVE
     assert all(entry.url.startswith("https://") for entry in catalog.values())
     assert len({entry.sha256 for entry in catalog.values()}) == len(catalog)
@@ -51,7 +52,7 @@ def test_an_operators_catalog_adds_models_and_replaces_addresses(tmp_path: Path)
     mirror = GOOD.replace("mine:", "yolox-s:").replace("mine.onnx", "yolox_s.onnx")
     file.write_text(GOOD + mirror)
     catalog = read_catalogs([file], {})
-    assert list(catalog) == ["yolox-nano", "yolox-tiny", "yolox-s", "mine"]
+    assert tuple(catalog) == (*NAMES, "mine")
     assert catalog["yolox-s"].url == "https://models.example/yolox_s.onnx"
     assert catalog["mine"].settings == {"labels": ["a", "b"], "confidence": "0.5"}
     ModelConfig.model_validate({"path": "x", **catalog["mine"].settings})

@@ -19,6 +19,7 @@ from tests.models.heads.scenes import (
 from tests.models.tiny_models import SIZE_WH, Box
 
 from framelane.core.errors import ModelError
+from framelane.models.catalog.catalog import read_catalogs
 from framelane.models.heads.rfdetr import COCO_IDS
 from framelane.models.labels import COCO
 
@@ -110,3 +111,29 @@ def test_the_same_shapes_under_other_names_are_not_guessed(tmp_path: Path) -> No
     assert "; if it is RF-DETR, set `head: rf-detr`" in refused
     model = load(tmp_path / "m.onnx", head="rf-detr")
     assert seen(detect(model)[1][0]) == SEEN_UNSUPPRESSED
+
+
+@pytest.mark.parametrize(("name", "columns"), [("d-fine-n", 80), ("d-fine-s", 80), ("rf-detr-nano", 91)])
+def test_exports_of_transformers_are_read_by_the_settings_of_the_catalog(
+    name: str, columns: int, tmp_path: Path
+) -> None:
+    """They give `logits` and `pred_boxes`, and leave the size open."""
+    dog = COCO.index("dog")
+    boxes, logits = outputs([Box((20, 30, 60, 90), COCO_IDS[dog] if columns > 80 else dog, 0.9)], columns)
+    path = tiny_models.save(
+        tmp_path / "m.onnx",
+        [logits, boxes],
+        names=["logits", "pred_boxes"],
+        shape=["batch", 3, "height", "width"],
+    )
+    settings = read_catalogs([], {})[name].settings
+    model = load(path, **settings)
+    letterbox, (found,) = detect(model)
+    assert [model.info.labels[each] for each in found.class_id] == ["dog"]
+    np.testing.assert_allclose(found.confidence, [0.9], atol=0.001)
+    share = np.array([20, 30, 60, 90], np.float32) / (SIZE_WH * 2) * (model.input.size_wh * 2)
+    np.testing.assert_allclose(found.xyxy, letterbox.to_source(share[None].astype(np.float32)), atol=0.2)
+    normalized = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    plain = (0, 0, 0), (1, 1, 1)
+    assert (model.input.mean, model.input.std) == (plain if columns == 80 else normalized)
+    assert model.input.placement == "stretch"
