@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -88,6 +89,18 @@ def test_files_are_uploaded_as_they_come(server: S3Server, tmp_path: Path) -> No
         assert server.objects()[f"site/{after}"] == bytes([3]) * 300_000
         assert (desk.uploader.health().connected, desk.said) == (True, [])
         assert len(list((tmp_path / "media").glob("*/*/*.*"))) == 3
+
+
+def test_client_logs_no_request_even_while_debugging(
+    server: S3Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would log signatures and tokens."""
+    caplog.set_level(logging.DEBUG)
+    with Desk(tmp_path / "media", server.settings()) as desk:
+        desk.write(1)
+        desk.uploader.start()
+        wait_until(lambda: desk.counts() == (0, 1, NOTHING_LOST))
+    assert [record.name for record in caplog.records if record.name.startswith(("botocore", "urllib3"))] == []
 
 
 def test_outage_delays_files_is_logged_once_and_outlives_a_restart(server: S3Server, tmp_path: Path) -> None:

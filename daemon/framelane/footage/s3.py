@@ -86,6 +86,8 @@ _FAULTS = (
 )
 # What it warns about comes as an exception too, and would be logged with each attempt.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
+# Even while debugging: a hundred lines per upload, with signatures and the tokens of temporary credentials.
+logging.getLogger("botocore").setLevel(logging.WARNING)
 _TYPES = {"jpg": "image/jpeg", "mp4": "video/mp4"}
 
 
