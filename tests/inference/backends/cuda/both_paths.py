@@ -242,7 +242,7 @@ class BothPaths:
             details or 0,
             scores=0 if scored is None else tensors[scored.output],
             columns=0 if scored is None else put(np.array(scored.columns, np.int32)),
-            entries=tensors[-1] if spec.entries else 0,
+            read=tensors[-1] if spec.entries else 0,
         )
         for _ in range(self.launches):
             plan.launch(self.machine.kernels, self.machine.stream, at)

@@ -158,8 +158,7 @@ class KernelFinish:
             details=0 if details is None else details.address,
             scores=0 if scored is None else outputs[scored.output],
             columns=0 if scored is None else self._live.columns_address,
-            entries=read,
-            maps=read,
+            read=read,
             sums=0 if details is None else details.sums_address,
         )
 

@@ -56,8 +56,7 @@ class PostprocessAddresses:
             written rows travel; 0 without details.
         scores: the output tensor with the scores, for "scored".
         columns: int32 [classes], where each class's score is in a row of it.
-        entries: the output tensor with an entry per prediction.
-        maps: the output tensor with the maps.
+        read: the output tensor that the details read: with an entry per prediction, or with maps.
         sums: float32 `sums_shape`, in either memory like the details.
     """
 
@@ -70,8 +69,7 @@ class PostprocessAddresses:
     details: int = 0
     scores: int = 0
     columns: int = 0
-    entries: int = 0
-    maps: int = 0
+    read: int = 0
     sums: int = 0
 
 
@@ -189,7 +187,7 @@ class Postprocess:
         if head.rotated:
             dtype, values, steps, source = "float32", TURNED, (TURNED, 1), work.turned
         elif head.entries is not None:
-            dtype, values, steps, source = head.entries, head.extra, (head.extra, 1), at.entries
+            dtype, values, steps, source = head.entries, head.extra, (head.extra, 1), at.read
         threads = min(-(-head.extra // _GATHER_THREADS) * _GATHER_THREADS, _GATHER_MOST_THREADS)
         kernels.launch(
             f"framelane_gather_{dtype}", (self.max_det, self.batch, 1), (threads, 1, 1), stream,
@@ -209,7 +207,7 @@ class Postprocess:
         head = self.head
         kernels.launch(
             f"framelane_sum_maps_{maps.dtype}", (self.max_det, self.batch, 1), (_MASKS_THREADS, 1, 1), stream,
-            np.uint64(at.output), np.int32(head.dtype == "float16"), np.uint64(at.maps),
+            np.uint64(at.output), np.int32(head.dtype == "float16"), np.uint64(at.read),
             *(np.uint64(address) for address in (work.box, at.result, work.kept_anchor)),
             *(np.int32(value) for value in (head.anchors, head.values, head.extra, *self._steps, self.max_det)),
             *(np.int32(side) for side in maps.shape), np.float32(maps.stride), np.int32(self.sums_shape[1]),
