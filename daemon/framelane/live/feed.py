@@ -9,6 +9,7 @@ from framelane.live.mp4.init_segment import TICKS_PER_S
 from framelane.live.preview_feed import PreviewFeed
 from framelane.live.records import Kind, Record
 from framelane.live.stills import LONGEST, Stills
+from framelane.live.unit_relay import UnitRelay
 from framelane.live.video import Video
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Feed:
         self._preview: PreviewFeed | None = None
         self._video = Video()
         self._stills = Stills(clock)
-        self._lost = False
+        self._relay = UnitRelay(post, self._take_unit)
         # Replaced as a whole, because the hub's thread reads them meanwhile.
         self._sinks: dict[Want, tuple[Sink, ...]] = dict.fromkeys(_WANTS, ())
 
@@ -132,10 +133,7 @@ class Feed:
         if preview is not None:
             preview.compare(unit)
             return
-        if self._lost:
-            # What follows a lost unit may need it.
-            unit = unit._replace(whole=False)
-        self._lost = not self._post(lambda: self._take_unit(origin, unit))
+        self._relay.put(origin, unit)
 
     def _on_frame(self, frame: Frame) -> None:
         stills = self._stills

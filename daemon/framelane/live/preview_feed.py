@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from framelane.live.preview import OPENING, PreviewState
 from framelane.live.preview_times import PreviewTimes
+from framelane.live.unit_relay import UnitRelay
 from framelane.live.video import Video
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class PreviewFeed:
         self._reader: PreviewReader | None = None
         self._state = OPENING
         self._left_s: float | None = None
-        self._lost = False
+        self._relay = UnitRelay(post, self._take_unit)
         self._begin()
 
     @property
@@ -102,12 +103,8 @@ class PreviewFeed:
         self._times = PreviewTimes(self._clock)
 
     def _on_unit(self, origin: UnitOrigin, unit: Unit) -> None:
-        if self._left_s is not None:
-            return
-        if self._lost:
-            # What follows a lost unit may need it.
-            unit = unit._replace(whole=False)
-        self._lost = not self._post(lambda: self._take_unit(origin, unit))
+        if self._left_s is None:
+            self._relay.put(origin, unit)
 
     def _take_unit(self, origin: UnitOrigin, unit: Unit) -> None:
         record = self._video.add(origin, unit)
