@@ -72,7 +72,7 @@ class ClockReader:
     Args:
         tap: of the stream.
         track: whether the object has an id.
-        every: of so many frames, one is inferred.
+        every: each frame with this step is inferred.
     """
 
     def __init__(self, tap: StreamTap, *, track: bool, every: int) -> None:
@@ -111,7 +111,7 @@ class PreviewScene(Scene):
         whole: the stream itself.
         small: its sub-stream.
         track: whether objects have ids.
-        every: of so many frames, one is inferred.
+        every: each frame with this step is inferred.
         options: of the stream.
     """
 

@@ -2,7 +2,7 @@
 
 import { examples, keyFrame, sample } from "./fragments.js";
 import { Pacing, rateFor } from "./pacing.js";
-import { kinds } from "./socket.js";
+import { Player } from "./player.js";
 
 /** Decoded frames that are held at once: some decoders have few surfaces. */
 const mostAhead = 4;
@@ -10,7 +10,6 @@ const mostAhead = 4;
 const mostWaiting = 512;
 const mostWaitingSeconds = 3;
 const mostLate = 1;
-const mostFailures = 3;
 
 /** @type {Set<string>} the codecs that this browser decodes, by FFmpeg's names */
 const decoded = new Set();
@@ -26,17 +25,14 @@ export async function learnDecoders() {
 /** Return whether this browser decodes a codec, by FFmpeg's name. */
 export const decodes = (codec) => decoded.has(codec);
 
-export class FramePlayer {
+export class FramePlayer extends Player {
   /**
    * @param {HTMLVideoElement} _video not used: frames are handed on
    * @param {(shown: import("./pacing.js").Shown) => void} onFrame called for each frame when it is due
    * @param {(why: string) => void} onFail called once, if the video can't be played
    */
   constructor(_video, onFrame, onFail) {
-    this.onFrame = onFrame;
-    this.onFail = onFail;
-    this.failures = 0;
-    this.closed = false;
+    super(onFrame, onFail);
     /** @type {VideoFrame[]} in the order in which they are shown */
     this.frames = [];
     /** @type {VideoFrame|null} */
@@ -51,12 +47,6 @@ export class FramePlayer {
     this.reset();
     this.current?.close();
     this.current = null;
-  }
-
-  /** Take a record of the stream's video channel. */
-  take(record) {
-    if (record.kind === kinds.boxes) this.pacing.takeBoxes(record);
-    else if (record.kind === kinds.video) this.takeVideo(record);
   }
 
   takeVideo(record) {
@@ -197,19 +187,6 @@ export class FramePlayer {
     if (!image) return null;
     const size = [image.displayWidth, image.displayHeight];
     return { image, size, found: this.pacing.shown(image.timestamp / 1e6).found, release: () => {} };
-  }
-
-  /** Begin again at the next key frame; give up if that does not help. */
-  broken(why) {
-    this.failures += 1;
-    if (this.failures > mostFailures) this.fail(why);
-    else if (!this.closed) this.reset();
-  }
-
-  fail(why) {
-    if (this.closed) return;
-    this.close();
-    this.onFail(why);
   }
 }
 

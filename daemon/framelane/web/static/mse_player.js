@@ -3,10 +3,9 @@
 import { ticksOf } from "./boxes.js";
 import { examples, headed } from "./fragments.js";
 import { Pacing, rateFor } from "./pacing.js";
-import { kinds } from "./socket.js";
+import { Player } from "./player.js";
 
 const keptBehind = 8;
-const mostFailures = 3;
 // iPhones have only the managed kind, which may drop what it holds when memory is short.
 const Source = globalThis.MediaSource ?? globalThis.ManagedMediaSource;
 
@@ -20,18 +19,15 @@ export function plays(codec) {
 
 const typeOf = (codec) => `video/mp4; codecs="${codec}"`;
 
-export class MsePlayer {
+export class MsePlayer extends Player {
   /**
    * @param {HTMLVideoElement} video
    * @param {(shown: import("./pacing.js").Shown) => void} onFrame called for each frame when it is shown
    * @param {(why: string) => void} onFail called once, if the video can't be played
    */
   constructor(video, onFrame, onFail) {
+    super(onFrame, onFail);
     this.video = video;
-    this.onFrame = onFrame;
-    this.onFail = onFail;
-    this.failures = 0;
-    this.closed = false;
     video.muted = true;
     video.playsInline = true;
     video.disablePictureInPicture = true;
@@ -50,12 +46,6 @@ export class MsePlayer {
     this.video.cancelVideoFrameCallback(this.callback);
     this.video.removeEventListener("error", this.onError);
     this.detach();
-  }
-
-  /** Take a record of the stream's video channel. */
-  take(record) {
-    if (record.kind === kinds.boxes) this.pacing.takeBoxes(record);
-    else if (record.kind === kinds.video) this.takeVideo(record);
   }
 
   takeVideo(record) {
@@ -193,19 +183,6 @@ export class MsePlayer {
     const media = frame ? frame.timestamp / 1e6 : this.video.currentTime;
     const image = frame ?? this.video;
     return { image, size: sizeOf(image), found: this.pacing.shown(media).found, release: () => frame?.close() };
-  }
-
-  /** Begin again at the next key frame; give up if that does not help. */
-  broken(why) {
-    this.failures += 1;
-    if (this.failures > mostFailures) this.fail(why);
-    else if (!this.closed) this.reset();
-  }
-
-  fail(why) {
-    if (this.closed) return;
-    this.close();
-    this.onFail(why);
   }
 }
 
