@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tests.live.coded import BITS
+from tests.live.coded import BITS, FPS
 from tests.live.found import result
 
 from .scene import lowered
@@ -14,6 +14,8 @@ from .scene import lowered
 if TYPE_CHECKING:
     from framelane.core.frames import Result
     from lab.browser import Tab
+
+    from .scene import Camera
 
 # Reads the number from the pixels that the page has drawn together with the boxes, which lie below it.
 READ_NUMBERS = """
@@ -51,6 +53,17 @@ def shown(tab: Tab, count: int, timeout_s: float = 90.0) -> list[dict[str, Any]]
     tab.wait_for(f"window.shown.filter((each) => !each.still).length >= {count}", timeout_s)
     found: list[dict[str, Any]] = tab.run("window.shown.filter((each) => !each.still)")
     return found
+
+
+def after_a_gap(tab: Tab, camera: Camera) -> list[dict[str, Any]]:
+    """The frames that the page showed after three seconds without pictures and a reconnect."""
+    shown(tab, FPS)
+    camera.freeze = True
+    tab.run("new Promise((done) => setTimeout(done, 3000))")
+    camera.reconnect()
+    camera.freeze = False
+    tab.run("window.shown = []")
+    return shown(tab, 2 * FPS)
 
 
 def strangers(frames: list[dict[str, Any]]) -> list[dict[str, Any]]:

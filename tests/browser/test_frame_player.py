@@ -13,7 +13,7 @@ from framelane.live.records import Kind
 from framelane.live.video import Video
 from framelane.sources.interfaces.tap import UnitOrigin
 
-from .reading import LEFT, READ_NUMBERS, shown, strangers, tracked
+from .reading import LEFT, READ_NUMBERS, after_a_gap, shown, strangers, tracked
 from .scene import Scene
 
 if TYPE_CHECKING:
@@ -127,14 +127,7 @@ def test_tracked_objects_are_between_their_places_on_frames_between(browser: Bro
 
 def test_video_goes_on_after_a_reconnect_and_a_gap(browser: Browser) -> None:
     with Scene(["cam"]) as scene, browser.open(scene.url, before=WITHOUT_MSE + READ_NUMBERS) as tab:
-        shown(tab, FPS)
-        camera = scene.cameras["cam"]
-        camera.freeze = True
-        tab.run("new Promise((done) => setTimeout(done, 3000))")
-        camera.reconnect()
-        camera.freeze = False
-        tab.run("window.shown = []")
-        frames = shown(tab, 2 * FPS)
+        frames = after_a_gap(tab, scene.cameras["cam"])
         assert tab.complaints == []
     assert strangers(frames) == []
 

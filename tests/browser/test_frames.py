@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.live.coded import FPS
 
-from .reading import LEFT, READ_NUMBERS, shown, strangers, tracked
+from .reading import LEFT, READ_NUMBERS, after_a_gap, shown, strangers, tracked
 from .scene import Scene
 
 if TYPE_CHECKING:
@@ -66,14 +66,7 @@ def test_a_still_has_its_own_boxes(browser: Browser) -> None:
 
 def test_video_goes_on_after_a_reconnect_and_a_gap(browser: Browser) -> None:
     with Scene(["cam"]) as scene, browser.open(scene.url, before=READ_NUMBERS) as tab:
-        shown(tab, FPS)
-        camera = scene.cameras["cam"]
-        camera.freeze = True
-        tab.run("new Promise((done) => setTimeout(done, 3000))")
-        camera.reconnect()
-        camera.freeze = False
-        tab.run("window.shown = []")
-        frames = shown(tab, 2 * FPS)
+        frames = after_a_gap(tab, scene.cameras["cam"])
         assert tab.complaints == []
     assert strangers(frames) == []
 
